@@ -1,0 +1,1 @@
+"""Foregrounds x backgrounds -> shards."""

@@ -1,0 +1,375 @@
+"""`datagen`: the commands. They translate options and exit codes; they decide nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from datagen.crude import Preset
+from datagen.progress import notes, progress
+from datagen.report import (
+    fail,
+    print_estimate,
+    print_findings,
+    print_problems,
+    print_result,
+    print_stats,
+    warn,
+)
+from datagen.settings import Settings
+from manifests.pixels import ImageCodec
+from manifests.shards import ShardFormat
+
+DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    help="Foregrounds x backgrounds -> shards for training a matting model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+FgOption = Annotated[
+    Path, typer.Option("--fg", help="Folder of foregrounds: RGBA cut-outs.", metavar="DIR")
+]
+BgOption = Annotated[
+    Path, typer.Option("--bg", help="Folder of backgrounds: photos.", metavar="DIR")
+]
+AlphaOption = Annotated[
+    Path | None,
+    typer.Option("--alpha", help="Folder of alphas, where --fg holds RGB images.", metavar="DIR"),
+]
+ShardsOption = Annotated[Path, typer.Option(help="The shard set.", metavar="DIR")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(help="Processes at a time.", min=1, show_default="one a core")
+]
+AddressOption = Annotated[
+    str | None, typer.Option(help="Join this Ray cluster instead of starting one.", metavar="A")
+]
+
+_DEFAULT = Settings()
+_RANGES = "Ranges of the recipe"
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Option(help="Folder to make fgs/ and bgs/ in.", metavar="DIR")],
+    fg: Annotated[int, typer.Option(help="How many foregrounds.", min=1)],
+    bg: Annotated[int, typer.Option(help="How many backgrounds.", min=1)],
+    size: Annotated[int, typer.Option(help="Long side, pixels.", min=64, max=4096)] = 800,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    workers: WorkersOption = None,
+) -> None:
+    """Make procedural sources with exact alpha, equal numbers in every cell."""
+    from datagen.synth import write_sources  # noqa: PLC0415  (heavy, used here alone)
+
+    with progress("synth", fg + bg, "images") as advance:
+        done = 0
+
+        def on_image() -> None:
+            nonlocal done
+            done += 1
+            advance(done)
+
+        write_sources(out, fg, bg, size, seed, progress=on_image, workers=workers)
+    notes.print(f"{out}/fgs: {fg} foregrounds, {out}/bgs: {bg} backgrounds, each with its labels")
+
+
+@app.command()
+def lint(
+    fg: FgOption,
+    bg: BgOption,
+    alpha: AlphaOption = None,
+    workers: WorkersOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Name every problem in the sources, before an hour is spent."""
+    from datagen.job import Sources, scan_sources  # noqa: PLC0415
+    from datagen.run import cluster  # noqa: PLC0415
+
+    with cluster(workers) as ray:
+        found = scan_sources(ray, Sources(fg, bg, alpha))
+    if json_:
+        _print_json(
+            {
+                "problems": [asdict(problem) for problem in found.problems],
+                "warnings": [asdict(warning) for warning in found.warnings],
+                "foregrounds": len(found.foregrounds),
+                "backgrounds": len(found.backgrounds),
+            }
+        )
+    else:
+        print_problems(found)
+    raise typer.Exit(FAILED if found.problems else DONE)
+
+
+@app.command()
+def compose(
+    fg: FgOption,
+    bg: BgOption,
+    alpha: AlphaOption = None,
+    out: Annotated[Path, typer.Option(help="Where the shard set goes.", metavar="DIR")] = Path(
+        "shards"
+    ),
+    samples: Annotated[
+        int, typer.Option(help="How many for training.", min=1, show_default="every pair")
+    ] = _DEFAULT.samples,
+    size: Annotated[int, typer.Option(help="Side of the canvas, pixels.")] = _DEFAULT.size,
+    seed: Annotated[int, typer.Option(help="Decides every random choice.")] = _DEFAULT.seed,
+    format_: Annotated[ShardFormat, typer.Option("--format")] = _DEFAULT.format,
+    image_codec: Annotated[ImageCodec, typer.Option()] = _DEFAULT.image_codec,
+    jpeg_quality: Annotated[int, typer.Option(help="Always 4:4:4.")] = _DEFAULT.jpeg_quality,
+    shard_size: Annotated[int, typer.Option(help="Samples a shard.")] = _DEFAULT.shard_size,
+    layers: Annotated[
+        bool, typer.Option(help="Keep F and B where alpha is soft.")
+    ] = _DEFAULT.layers,
+    holdout_fg: Annotated[
+        int, typer.Option(help="Foregrounds for val, none of them in train.")
+    ] = _DEFAULT.holdout_fg,
+    holdout_bg: Annotated[int, typer.Option(help="Backgrounds for val.")] = _DEFAULT.holdout_bg,
+    crude: Annotated[
+        Preset, typer.Option(help="How wrong the crude trimaps are.")
+    ] = _DEFAULT.crude,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave bad sources out, and list them.")
+    ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what it would cost; write nothing.")
+    ] = False,
+    workers: WorkersOption = None,
+    ray_address: AddressOption = None,
+    json_: JsonOption = False,
+    flip_probability: Annotated[
+        float, typer.Option(rich_help_panel=_RANGES)
+    ] = _DEFAULT.flip_probability,
+    scale_min: Annotated[
+        float, typer.Option(help="Smallest down-scale.", rich_help_panel=_RANGES)
+    ] = _DEFAULT.scale_min,
+    rotation: Annotated[
+        float, typer.Option(help="Degrees either way.", rich_help_panel=_RANGES)
+    ] = _DEFAULT.rotation,
+    translation: Annotated[
+        float,
+        typer.Option(
+            help="Share of the subject's box that may leave the frame.", rich_help_panel=_RANGES
+        ),
+    ] = _DEFAULT.translation,
+    brightness: Annotated[
+        float, typer.Option(help="x: factors in 1 ± x.", rich_help_panel=_RANGES)
+    ] = _DEFAULT.brightness,
+    contrast: Annotated[
+        float, typer.Option(help="x: factors in 1 ± x.", rich_help_panel=_RANGES)
+    ] = _DEFAULT.contrast,
+    saturation: Annotated[
+        float, typer.Option(help="x: factors in 1 ± x.", rich_help_panel=_RANGES)
+    ] = _DEFAULT.saturation,
+    hue: Annotated[
+        float, typer.Option(help="Degrees either way.", rich_help_panel=_RANGES)
+    ] = _DEFAULT.hue,
+    background_cover: Annotated[
+        float,
+        typer.Option(
+            help="Canvases along the short side of a large photo.", rich_help_panel=_RANGES
+        ),
+    ] = _DEFAULT.background_cover,
+    merge_probability: Annotated[
+        float, typer.Option(help="Of a second foreground behind.", rich_help_panel=_RANGES)
+    ] = _DEFAULT.merge_probability,
+) -> None:
+    """Composite every foreground over every background: the main job."""
+    from datagen.job import (  # noqa: PLC0415
+        Sources,
+        compose_dataset,
+        refuse_other_settings,
+    )
+    from datagen.run import cluster  # noqa: PLC0415
+
+    settings = Settings(
+        samples=samples,
+        size=size,
+        seed=seed,
+        format=format_,
+        image_codec=image_codec,
+        jpeg_quality=jpeg_quality,
+        shard_size=shard_size,
+        layers=layers,
+        holdout_fg=holdout_fg,
+        holdout_bg=holdout_bg,
+        crude=crude,
+        flip_probability=flip_probability,
+        scale_min=scale_min,
+        rotation=rotation,
+        translation=translation,
+        brightness=brightness,
+        contrast=contrast,
+        saturation=saturation,
+        hue=hue,
+        background_cover=background_cover,
+        merge_probability=merge_probability,
+    )
+    sources = Sources(fg, bg, alpha)
+    refuse_other_settings(out, settings)  # before seconds are spent on starting workers
+    with cluster(workers, ray_address) as ray:
+        if plan:
+            raise typer.Exit(_plan(ray, sources, settings, out, skip_bad, json_))
+        result = compose_dataset(ray, sources, settings, out, skip_bad)
+    if json_:
+        _print_json(asdict(result))
+    else:
+        print_result(result, out)
+    raise typer.Exit(FAILED if result.failed else DONE)
+
+
+def _plan(
+    ray: Any, sources: Any, settings: Settings, out: Path, skip_bad: bool, json_: bool
+) -> int:
+    from datagen.estimate import estimate  # noqa: PLC0415
+    from datagen.job import scan_and_split  # noqa: PLC0415
+
+    found = scan_and_split(ray, sources, settings, skip_bad)
+    expected = estimate(sources, settings, found, out, ray.workers)
+    if json_:
+        _print_json(asdict(expected))
+    else:
+        print_estimate(expected, out)
+    return DONE if expected.bytes + expected.working_bytes < expected.free_bytes else FAILED
+
+
+@app.command()
+def stats(
+    shards: ShardsOption = Path("shards"),
+    by_transparency: Annotated[
+        bool, typer.Option("--by-transparency", help="A row for each cell.")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the statistics.", metavar="FILE.png")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Count a shard set by subject and transparency, from its index alone."""
+    from datagen.stats import measure  # noqa: PLC0415
+
+    found = measure(shards)
+    if plot is not None:
+        from datagen.plot import plot_stats  # noqa: PLC0415  (matplotlib takes a second)
+
+        plot_stats(found, plot)
+        notes.print(f"{plot}: written")
+    if json_:
+        fields = asdict(replace(found, histograms={}))
+        del fields["histograms"]
+        _print_json(fields)
+    else:
+        print_stats(found, by_transparency)
+
+
+@app.command()
+def verify(
+    shards: ShardsOption = Path("shards"),
+    workers: WorkersOption = None,
+    ray_address: AddressOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Check every checksum, count and contract; name the shard and sample that fail."""
+    from datagen.run import cluster  # noqa: PLC0415
+    from datagen.verify import verify as run_verify  # noqa: PLC0415
+    from manifests.dataset import read_dataset  # noqa: PLC0415
+
+    dataset = read_dataset(shards)
+    findings, samples = [], 0
+    total = sum(shard.samples for shard in dataset.shards)
+    with cluster(workers, ray_address) as ray, progress("verify", total, "samples") as advance:
+        for shard, found in run_verify(ray, shards, dataset):
+            samples += shard.samples
+            findings += found
+            advance(samples)
+    findings.sort(key=lambda finding: (finding.shard, finding.sample))
+    if json_:
+        _print_json({"samples": total, "findings": [asdict(finding) for finding in findings]})
+    else:
+        print_findings(findings, total, len(dataset.shards))
+    raise typer.Exit(FAILED if findings else DONE)
+
+
+@app.command()
+def replay(
+    key: Annotated[str, typer.Argument(help="A sample, such as train-00000042.")],
+    fg: FgOption,
+    bg: BgOption,
+    out: Annotated[Path, typer.Option(help="Where its streams go.", metavar="DIR")],
+    shards: ShardsOption = Path("shards"),
+    alpha: AlphaOption = None,
+) -> None:
+    """Rebuild one sample from its row, byte for byte."""
+    from datagen.job import Sources  # noqa: PLC0415
+    from datagen.replay import replay as run_replay  # noqa: PLC0415
+
+    found = run_replay(key, shards, Sources(fg, bg, alpha), out)
+    for path in found.files:
+        notes.print(str(path))
+    if found.different:
+        fail(f"{key}: {', '.join(found.different)} differ from what {shards} holds")
+        raise typer.Exit(FAILED)
+    print(f"{key}: matches, byte for byte")
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; a user's mistake becomes one sentence and an exit code."""
+    sys.exit(_guarded(lambda: app(args=arguments, standalone_mode=False)))
+
+
+def _guarded(command: Callable[[], Any]) -> int:
+    import click  # noqa: PLC0415
+
+    try:
+        return command() or DONE
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return WRONG_USAGE
+    except (KeyboardInterrupt, click.Abort):
+        fail("interrupted; what is finished is kept, and the same command goes on from there")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:  # noqa: BLE001
+        return _explain(error)
+
+
+def _explain(error: Exception) -> int:
+    from datagen.job import BadSourcesError, RefusedError  # noqa: PLC0415
+
+    if isinstance(error, BadSourcesError):
+        for problem in error.problems:
+            fail(f"{problem.file}: {problem.reason} [{problem.kind}]")
+        warn(f"{len(error.problems)} problems; mend them, or leave those sources out (--skip-bad)")
+        return FAILED
+    if isinstance(error, KeyError):
+        fail(str(error.args[0]))
+        return FAILED
+    if isinstance(error, RefusedError):
+        fail(str(error))
+        return WRONG_USAGE
+    if isinstance(error, OSError | ValueError | RuntimeError):
+        fail(str(error))
+        return FAILED
+    raise error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Eq. (1): I = alpha F + (1 - alpha) B, from resampled sources to the streams of a sample.
+
+Alpha is quantised first and everything else is derived from what is stored, so that image, alpha,
+trimap and layers can never disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.augment import Subject, jitter
+from datagen.resize import Premultiplied
+from manifests.pixels import Pixels
+
+_JPEG_BLOCK = 8
+_NOT_KEPT = 128  # the grey that a JPEG block codes in no bits
+
+
+@dataclass(frozen=True)
+class Composite:
+    """What the camera would see, and how it came to be; the canvas is H x W.
+
+    The layers are kept where they are needed, in the 8 x 8 blocks that hold soft alpha, and grey
+    (128) elsewhere: a block of its own in a JPEG file, so that no edge of what is kept rings.
+    """
+
+    image: Pixels  # H x W x 3
+    alpha: Pixels  # H x W
+    foreground: Pixels | None  # H x W x 3, straight colour
+    background: Pixels | None  # H x W x 3
+
+
+def blend(
+    foreground: NDArray[np.float32], background: NDArray[np.float32], alpha: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """alpha F + (1 - alpha) B (Eq. 1); colours ... x N, alpha N in [0, 1]."""
+    return alpha * foreground + (1 - alpha) * background
+
+
+def compose(
+    subject: Subject, colour: NDArray[np.float32], background: Pixels, layers: bool
+) -> Composite:
+    """Composite a placed subject over a background.
+
+    colour: the subject's 3 x 4 jitter; background: H x W x 3, jittered already.
+    """
+    region = (subject.rows, subject.columns)
+    opacity = cv2.convertScaleAbs(subject.alpha, alpha=1 / 257)  # rounds to nearest
+    alpha = np.zeros(background.shape[:2], np.uint8)
+    alpha[region] = opacity
+    image = background.copy()
+
+    # Almost every pixel shows one of the two alone; only the soft ones need floating point.
+    solid = cv2.cvtColor(cv2.convertScaleAbs(subject.colour, alpha=1 / 257), cv2.COLOR_RGBA2RGB)
+    cv2.copyTo(jitter(solid, colour), cv2.compare(opacity, 255, cv2.CMP_EQ), image[region])
+
+    soft = np.flatnonzero(cv2.inRange(opacity, (1,), (254,)))
+    front = straight_colour(subject.colour.reshape(-1, 4)[soft], colour)
+    weight = opacity.reshape(-1)[soft].astype(np.float32) / np.float32(255)
+    rows, columns = np.divmod(soft, opacity.shape[1])
+    on_canvas = (rows + subject.rows.start) * alpha.shape[1] + columns + subject.columns.start
+    behind = background.reshape(-1, 3)[on_canvas].T.astype(np.float32)
+    image.reshape(-1, 3)[on_canvas] = _rounded(blend(front, behind, weight)).T
+    if not layers:
+        return Composite(image, alpha, None, None)
+
+    kept = blocks_with_soft(alpha)
+    foreground, background_layer = np.full_like(image, _NOT_KEPT), np.full_like(image, _NOT_KEPT)
+    cv2.copyTo(image, kept, foreground)  # where alpha is 255 the image is F; where it is 0, F is free
+    foreground.reshape(-1, 3)[on_canvas] = _rounded(front).T
+    cv2.copyTo(background, kept, background_layer)
+    return Composite(image, alpha, foreground, background_layer)
+
+
+def straight_colour(
+    pixels: Premultiplied, colour: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """N x 4 premultiplied 16-bit pixels with alpha > 0 -> 3 x N jittered F, float32 in 0..255."""
+    planes = pixels.T.astype(np.float32)
+    red, green, blue = planes[:3] * (np.float32(255) / planes[3])
+    # Written out: a matrix product may add in another order on another machine.
+    jittered = np.stack([m[0] * red + m[1] * green + m[2] * blue + m[3] for m in colour])
+    return np.clip(jittered, 0, 255, out=jittered)
+
+
+def blocks_with_soft(alpha: Pixels) -> Pixels:
+    """H x W of 255 in the 8 x 8 blocks in which a pixel has 0 < alpha < 255, 0 elsewhere."""
+    height, width = alpha.shape
+    is_soft = cv2.inRange(alpha, (1,), (254,))
+    tall, wide = -height % _JPEG_BLOCK, -width % _JPEG_BLOCK
+    padded = cv2.copyMakeBorder(is_soft, 0, tall, 0, wide, cv2.BORDER_CONSTANT, value=(0,))
+    down = (padded.shape[1] // _JPEG_BLOCK, padded.shape[0] // _JPEG_BLOCK)
+    # One pixel of 64 with value 255 has a mean of 3.98, so no block is lost by rounding.
+    blocks = cv2.resize(padded, down, interpolation=cv2.INTER_AREA)
+    full = cv2.resize(blocks, padded.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    return cv2.compare(full[:height, :width], 0, cv2.CMP_GT)
+
+
+def crop_background(photo: Pixels, top: int, left: int, size: int, flip: bool) -> Pixels:
+    """The crop of size x size pixels that fills the canvas, mirrored if `flip`."""
+    crop = photo[top : top + size, left : left + size]
+    return cv2.flip(crop, 1) if flip else np.ascontiguousarray(crop)
+
+
+def _rounded(colours: NDArray[np.float32]) -> Pixels:
+    return np.rint(colours).astype(np.uint8)

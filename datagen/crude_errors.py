@@ -1,0 +1,96 @@
+"""How far a crude mask and its trimap are from the alpha: the five numbers in a sample's row."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from manifests.pixels import BACKGROUND, FOREGROUND
+
+Pixels = NDArray[np.uint8]
+
+NEIGHBOURS = np.ones((3, 3), np.uint8)
+
+
+@dataclass(frozen=True)
+class CrudeErrors:
+    """Shares in 0..1 and a length over the image diagonal; always finite, rounded to 6 digits.
+
+    "Foreground" is alpha > 0.5, that is a stored level of 128 or more.
+
+    iou: of the mask with the foreground; 1 if both are empty.
+    missed_share: share of the pixels with alpha > 0 that the mask calls background; 0 if there
+        are no such pixels.
+    false_share: share of the mask that is not foreground; 0 if the mask is empty.
+    edge_p95: 95th percentile, over the pixels of the mask's edge, of the distance to the nearest
+        pixel of the foreground's edge, over the image diagonal. If neither has an edge in the
+        image: 0; if one has none: 1, the worst that there is.
+    wrong_known_share: share of the image's pixels that the trimap calls known wrongly: foreground
+        where alpha < 255, background where alpha > 0.
+    """
+
+    iou: float
+    missed_share: float
+    false_share: float
+    edge_p95: float
+    wrong_known_share: float
+
+
+def crude_errors(alpha: Pixels, mask: Pixels, trimap: Pixels) -> CrudeErrors:
+    """All H x W uint8: alpha 0..255, mask 0 or 1, trimap with codes 0, 1, 2."""
+    foreground = (alpha > 127).view(np.uint8)
+    is_visible = alpha > 0
+    in_foreground, in_mask = cv2.countNonZero(foreground), cv2.countNonZero(mask)
+    in_both = cv2.countNonZero(mask & foreground)
+    visible = int(np.count_nonzero(is_visible))
+    found = int(np.count_nonzero(is_visible & mask.view(np.bool_)))
+    return CrudeErrors(
+        iou=_share(in_both, in_mask + in_foreground - in_both, of_nothing=1.0),
+        missed_share=_share(visible - found, visible),
+        false_share=_share(in_mask - in_both, in_mask),
+        edge_p95=edge_distance(mask, foreground),
+        wrong_known_share=_share(_wrong_known(alpha, trimap), alpha.size),
+    )
+
+
+def edge_distance(mask: Pixels, truth: Pixels, quantile: float = 0.95) -> float:
+    """Quantile of the distance of `mask`'s edge pixels from `truth`'s edge, over the diagonal.
+
+    Both H x W uint8 of 0 and 1. An edge pixel has one of the other value among its eight
+    neighbours inside the image, so the edge is two pixels wide and the frame is none. Distances
+    are the 5 x 5 chamfer approximation of the Euclidean one (error below 2 %; Borgefors 1986).
+    """
+    edge, true_edge = mask_edge(mask), mask_edge(truth)
+    box, true_box = cv2.boundingRect(edge), cv2.boundingRect(true_edge)
+    if box[2] == 0 or true_box[2] == 0:
+        return float(box[2] != true_box[2])
+    # Chamfer paths between two pixels of a rectangle stay within it, so this crop is exact.
+    top, bottom = _union(box[1], box[3], true_box[1], true_box[3])
+    left, right = _union(box[0], box[2], true_box[0], true_box[2])
+    crop = (slice(top, bottom), slice(left, right))
+    distance = cv2.distanceTransform(1 - true_edge[crop], cv2.DIST_L2, cv2.DIST_MASK_5)
+    on_edge = distance.ravel()[np.flatnonzero(edge[crop].view(np.bool_))].astype(np.float64)
+    return round(float(np.quantile(on_edge, quantile)) / math.hypot(*mask.shape), 6)
+
+
+def mask_edge(mask: Pixels) -> Pixels:
+    """H x W uint8 of 0 and 1 -> the same, 1 where a pixel of the 3 x 3 around has another value."""
+    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, NEIGHBOURS), np.uint8)
+
+
+def _wrong_known(alpha: Pixels, trimap: Pixels) -> int:
+    is_wrong = (trimap == FOREGROUND) & (alpha != 255)
+    is_wrong |= (trimap == BACKGROUND) & (alpha != 0)
+    return int(np.count_nonzero(is_wrong))
+
+
+def _union(start: int, length: int, other: int, other_length: int) -> tuple[int, int]:
+    return min(start, other), max(start + length, other + other_length)
+
+
+def _share(part: int, whole: int, of_nothing: float = 0.0) -> float:
+    return round(part / whole, 6) if whole else of_nothing

@@ -1,0 +1,91 @@
+"""`datagen compose --plan`: samples, shards, bytes and hours, from a short probe; writes nothing."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+
+from datagen.job import Sources, free_bytes, prepare_source
+from datagen.plan import plan_splits
+from datagen.scan import Scan
+from datagen.settings import Settings
+from datagen.shard import make_sample, shard_task
+from manifests.shards import ShardFormat
+from manifests.sources import Background, Foreground
+
+_PROBE_SOURCES = 12
+_PROBE_SAMPLES = 24
+_INDEX_BYTES = 320  # of one row, compressed
+_TAR_MEMBER_BYTES = 768  # header and padding of one member, on average
+
+Source = TypeVar("Source", Foreground, Background)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would cost. `bytes` is the shard set, `working_bytes` the cache beside it."""
+
+    samples: int
+    shards: int
+    bytes: int
+    working_bytes: int
+    free_bytes: int
+    samples_per_second: float
+    hours: float
+    workers: int
+
+
+def estimate(
+    sources: Sources, settings: Settings, found: Scan, out: Path, workers: int
+) -> Estimate:
+    """Compose a few samples of a few sources in a temporary folder and scale up.
+
+    found: the scan, its sources already split.
+    """
+    plans = plan_splits(settings, found.foregrounds, found.backgrounds)
+    probe_settings = replace(settings, samples=_PROBE_SAMPLES, holdout_fg=0, holdout_bg=0)
+    foregrounds = _spread([s for s in found.foregrounds if s.split is plans[0].split])
+    backgrounds = _spread([s for s in found.backgrounds if s.split is plans[0].split])
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        cache, begin = Path(folder), time.perf_counter()
+        for source in (*foregrounds, *backgrounds):
+            prepare_source(sources, settings, cache, source)
+        prepared = time.perf_counter() - begin
+        working = sum(p.stat().st_size for p in cache.rglob("*.npy"))
+        plan = plan_splits(probe_settings, foregrounds, backgrounds)[0].shard(0)
+        task = shard_task(cache, cache, probe_settings, plan, foregrounds, backgrounds)
+        make_sample(task, plan.pairs[0])  # the first one pays for what is loaded late
+        begin, size = time.perf_counter(), 0
+        for pair in plan.pairs:
+            streams = make_sample(task, pair)[0].streams
+            size += sum(map(len, streams.values())) + _INDEX_BYTES
+            if settings.format is ShardFormat.WEBDATASET:
+                size += (len(streams) + 1) * _TAR_MEMBER_BYTES
+        seconds = (time.perf_counter() - begin) / len(plan.pairs)
+    count, probed = len(found.foregrounds) + len(found.backgrounds), len(foregrounds + backgrounds)
+    samples = sum(plan.samples for plan in plans)
+    total = samples * seconds + count * prepared / probed
+    return Estimate(
+        samples=samples,
+        shards=sum(plan.shards for plan in plans),
+        bytes=samples * size // len(plan.pairs),
+        working_bytes=count * working // probed,
+        free_bytes=free_bytes(out),
+        samples_per_second=round(workers / seconds, 1),
+        hours=round(total / workers / 3600, 3),
+        workers=workers,
+    )
+
+
+def _spread(sources: Sequence[Source]) -> list[Source]:
+    """A few sources, from all over the list."""
+    count = min(len(sources), _PROBE_SOURCES)
+    return [sources[number * len(sources) // count] for number in range(count)]
+

@@ -1,0 +1,340 @@
+"""`datagen compose` as a whole: scan, plan, prepare, one task a shard, dataset.json."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from datagen.decode import decode_cutout, decode_photo
+from datagen.plan import SplitPlan, hold_out, plan_splits
+from datagen.prepare import (
+    background_path,
+    cutout_path,
+    prepare_background,
+    prepare_cutout,
+    save_background,
+    save_cutout,
+)
+from datagen.progress import progress
+from datagen.run import Cluster
+from datagen.scan import Problem, Scan, read_source, scan
+from datagen.settings import Settings, difference
+from datagen.shard import ShardTask, make_shard, shard_task
+from manifests.dataset import (
+    CONTRACT,
+    Dataset,
+    Skipped,
+    check_splits,
+    dataset_path,
+    read_dataset,
+    read_sources,
+    sources_path,
+    write_dataset,
+    write_sources,
+)
+from manifests.shards import data_path, read_shard_record, shard_name
+from manifests.sources import Background, Foreground
+from manifests.storage import sweep, write_bytes
+
+WORK = ".work"  # inside the shard set while it is made: the settings, the lock, the working copies
+
+_LIBRARIES = ("numpy", "pillow", "opencv-python-headless", "pyarrow")
+
+
+class RefusedError(Exception):
+    """The run was not started, for a reason that the user can mend."""
+
+
+class BadSourcesError(Exception):
+    """The sources have problems, and nobody said to leave them out."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(f"{len(problems)} problems in the sources")
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the sources are; `alphas` where each foreground's alpha is a file of its own."""
+
+    foregrounds: Path
+    backgrounds: Path
+    alphas: Path | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `datagen compose --json` prints."""
+
+    samples: int
+    shards: int
+    failed: tuple[dict[str, str], ...]
+    skipped: tuple[Skipped, ...]
+    seconds: float
+    samples_per_second: float
+    bytes: int
+
+
+def compose_dataset(
+    cluster: Cluster, sources: Sources, settings: Settings, out: Path, skip_bad: bool = False
+) -> Result:
+    """Make what is missing of a shard set; the shards that cannot be made are in the result.
+
+    Raises RefusedError if `out` holds another shard set or another run is at work in it,
+    BadSourcesError if sources have problems and not `skip_bad`, ValueError for a plan that cannot
+    be (more held out than there is).
+    """
+    begin = time.monotonic()
+    refuse_other_settings(out, settings)
+    with _locked(out):
+        sweep(out)
+        write_bytes(out / WORK / "settings.json", json.dumps(settings.to_json()).encode())
+        found, skipped = _sources(cluster, sources, settings, out, skip_bad)
+        plans = plan_splits(settings, found.foregrounds, found.backgrounds)
+        tasks = list(missing_tasks(plans, settings, found, out))
+        if tasks:
+            dataset_path(out).unlink(missing_ok=True)
+            _prepare(cluster, sources, tasks)
+        made, failed, seconds = _make(cluster, tasks)
+        result = _finish(out, settings, plans, skipped, failed)
+    return replace(
+        result,
+        seconds=round(time.monotonic() - begin, 3),
+        samples_per_second=round(made / seconds, 2) if made else 0.0,
+    )
+
+
+def refuse_other_settings(out: Path, settings: Settings) -> None:
+    """Raise RefusedError, with the difference, if `out` was begun with other settings."""
+    before: dict[str, Any] | None = None
+    if dataset_path(out).exists():
+        before = read_dataset(out).settings
+    elif (out / WORK / "settings.json").exists():
+        before = json.loads((out / WORK / "settings.json").read_bytes())
+    elif out.exists() and (not out.is_dir() or any(p.name != WORK for p in out.iterdir())):
+        raise RefusedError(f"{out}: holds something that is not a shard set; name another --out")
+    changes = difference(before, settings.to_json()) if before is not None else []
+    if changes:
+        raise RefusedError(
+            f"{out}: was begun with other settings; name another --out, or remove it, or repeat "
+            f"these ({'; '.join(changes)})"
+        )
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """One run at a time in a folder; the lock dies with its process."""
+    work = out / WORK
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RefusedError(f"{out}: another datagen compose is at work here") from error
+        try:
+            yield
+        finally:
+            sweep(out)
+            if dataset_path(out).exists():
+                shutil.rmtree(work, ignore_errors=True)
+
+
+def _sources(
+    cluster: Cluster, sources: Sources, settings: Settings, out: Path, skip_bad: bool
+) -> tuple[Scan, tuple[Skipped, ...]]:
+    """Scan the folders, split the sources and record them; what an earlier run saw is reused."""
+    before = _recorded(out)
+    found = scan_and_split(cluster, sources, settings, skip_bad, *before)
+    now: tuple[Sequence[Foreground], Sequence[Background]] = (found.foregrounds, found.backgrounds)
+    for kind, old, new in zip((Foreground, Background), before, now, strict=True):
+        if old:
+            _refuse_other_sources(out, old, new)
+        else:
+            write_sources(out, kind, new)
+    return found, tuple(Skipped(p.file, p.kind, p.reason) for p in found.problems)
+
+
+def scan_and_split(
+    cluster: Cluster,
+    sources: Sources,
+    settings: Settings,
+    skip_bad: bool,
+    known_foregrounds: Sequence[Foreground] = (),
+    known_backgrounds: Sequence[Background] = (),
+) -> Scan:
+    """The sources, each in its split. Raises BadSourcesError and ValueError as above."""
+    found = scan_sources(cluster, sources, known_foregrounds, known_backgrounds)
+    nothing_left = not found.foregrounds or not found.backgrounds
+    if found.problems and (nothing_left or not skip_bad):
+        raise BadSourcesError(found.problems)
+    found = replace(
+        found,
+        foregrounds=tuple(hold_out(found.foregrounds, settings.holdout_fg, settings.seed)),
+        backgrounds=tuple(hold_out(found.backgrounds, settings.holdout_bg, settings.seed)),
+    )
+    check_splits(found.foregrounds, "foreground")
+    check_splits(found.backgrounds, "background")
+    return found
+
+
+def _recorded(out: Path) -> tuple[list[Foreground], list[Background]]:
+    if not all(sources_path(out, kind).exists() for kind in (Foreground, Background)):
+        return [], []
+    return read_sources(out, Foreground), read_sources(out, Background)
+
+
+def _refuse_other_sources(
+    out: Path, old: Sequence[Foreground | Background], new: Sequence[Foreground | Background]
+) -> None:
+    before, now = {s.id: s for s in old}, {s.id: s for s in new}
+    changes = [
+        *(f"{name} is gone" for name in before if name not in now),
+        *(f"{name} is new" for name in now if name not in before),
+        *(f"{name} has changed" for name in now if name in before and before[name] != now[name]),
+    ]
+    if changes:
+        more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
+        raise RefusedError(
+            f"{out}: was begun with other sources ({'; '.join(changes[:5])}{more}); "
+            "name another --out"
+        )
+
+
+def scan_sources(
+    cluster: Cluster,
+    sources: Sources,
+    known_foregrounds: Sequence[Foreground] = (),
+    known_backgrounds: Sequence[Background] = (),
+) -> Scan:
+    """`scan.scan` on the cluster, with progress."""
+
+    def parallel_map(function: Any, items: Sequence[Any]) -> list[Any]:
+        with progress("scan", len(items), "files") as advance:
+            done = 0
+
+            def on_done() -> None:
+                nonlocal done
+                done += 1
+                advance(done)
+
+            return cluster.map(function, items, on_done)
+
+    return scan(
+        sources.foregrounds,
+        sources.backgrounds,
+        sources.alphas,
+        parallel_map,
+        known_foregrounds={source.id: source for source in known_foregrounds},
+        known_backgrounds={source.id: source for source in known_backgrounds},
+    )
+
+
+def missing_tasks(
+    plans: Sequence[SplitPlan], settings: Settings, found: Scan, out: Path
+) -> Iterator[ShardTask]:
+    """The shards that are not there yet."""
+    for plan in plans:
+        foregrounds = [s for s in found.foregrounds if s.split is plan.split]
+        backgrounds = [s for s in found.backgrounds if s.split is plan.split]
+        for number in range(plan.shards):
+            record = read_shard_record(out, shard_name(plan.split, number), plan.split)
+            path = data_path(out, shard_name(plan.split, number), settings.format)
+            if record is None or not path.exists() or path.stat().st_size != record.bytes:
+                cache = out / WORK
+                yield shard_task(out, cache, settings, plan.shard(number), foregrounds, backgrounds)
+
+
+def _prepare(cluster: Cluster, sources: Sources, tasks: Sequence[ShardTask]) -> None:
+    """Make the working copies that the tasks need and that are not there."""
+    foregrounds = {s.id: s for task in tasks for s in task.foregrounds.values()}
+    backgrounds = {s.id: s for task in tasks for s in task.backgrounds.values()}
+    settings, cache = tasks[0].settings, tasks[0].cache
+    items = [*foregrounds.values(), *backgrounds.values()]
+    with progress("prepare", len(items), "sources") as advance:
+        work = partial(prepare_source, sources, settings, cache)
+        for done, outcome in enumerate(cluster.run(work, items), start=1):
+            if outcome.error:
+                raise RefusedError(f"{outcome.item.id}: {outcome.error}")
+            advance(done)
+
+
+def prepare_source(
+    sources: Sources, settings: Settings, cache: Path, source: Foreground | Background
+) -> None:
+    """The working copy of one source, unless it is there."""
+    if isinstance(source, Foreground):
+        path = cutout_path(cache, source, settings.size)
+        if not path.exists():
+            alpha = None
+            if sources.alphas is not None:
+                alpha = read_source(sources.alphas / source.alpha_id)
+            cutout = decode_cutout(read_source(sources.foregrounds / source.id), alpha)
+            save_cutout(path, prepare_cutout(cutout, source.box, settings.size))
+    else:
+        cover = settings.background_cover
+        path = background_path(cache, source, settings.size, cover)
+        if not path.exists():
+            photo = decode_photo(read_source(sources.backgrounds / source.id))
+            save_background(path, prepare_background(photo, settings.size, cover))
+
+
+def _make(
+    cluster: Cluster, tasks: Sequence[ShardTask]
+) -> tuple[int, tuple[dict[str, str], ...], float]:
+    """Run the tasks; (samples made, failed shards, seconds)."""
+    begin = time.monotonic()
+    failed, made = [], 0
+    if tasks:
+        with progress("compose", sum(len(t.plan.pairs) for t in tasks), "samples") as advance:
+            for outcome in cluster.run(make_shard, tasks, advance):
+                if outcome.error:
+                    failed.append({"shard": outcome.item.plan.name, "reason": outcome.error})
+                else:
+                    made += len(outcome.item.plan.pairs)
+    failed.sort(key=lambda failure: failure["shard"])
+    return made, tuple(failed), max(time.monotonic() - begin, 1e-9)
+
+
+def _finish(
+    out: Path,
+    settings: Settings,
+    plans: Sequence[SplitPlan],
+    skipped: tuple[Skipped, ...],
+    failed: tuple[dict[str, str], ...],
+) -> Result:
+    """Gather what the shards say of themselves; dataset.json only if none is missing."""
+    names = [(shard_name(p.split, number), p.split) for p in plans for number in range(p.shards)]
+    records = [read_shard_record(out, name, split) for name, split in names]
+    shards = tuple(record for record in records if record is not None)
+    if not failed and len(shards) == len(names):
+        libraries = {name: version(name) for name in _LIBRARIES}
+        dataset = Dataset(CONTRACT, settings.to_json(), libraries, shards, skipped)
+        if not dataset_path(out).exists():
+            write_dataset(out, dataset)
+    return Result(
+        samples=sum(shard.samples for shard in shards),
+        shards=len(shards),
+        failed=failed,
+        skipped=skipped,
+        seconds=0.0,
+        samples_per_second=0.0,
+        bytes=sum(shard.bytes for shard in shards),
+    )
+
+
+def free_bytes(path: Path) -> int:
+    """Free space of the disk that will hold `path`, which need not exist."""
+    while not path.exists():
+        path = path.parent
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize

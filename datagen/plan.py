@@ -1,0 +1,146 @@
+"""Which foreground meets which background, and in which shard.
+
+The pairs of F foregrounds and B backgrounds are the numbers f B + b below F B. The plan is a seeded
+permutation of them that needs no memory: sample n belongs to turn n // F, in which every
+foreground comes once, in an order of its own; each foreground walks through the backgrounds, which
+are shuffled once, from a starting point of its own. So every pair comes exactly once in F B
+samples, and any first N samples hold every foreground floor(N / F) or ceil(N / F) times: a small
+set is as balanced as the whole.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.settings import Settings
+from manifests.shards import shard_name
+from manifests.sources import Background, Foreground, Split
+
+# First words of the seed, so that no two uses of a seed share a stream.
+_ORDER, _TURN, _HOLDOUT = 101, 102, 103
+
+Source = TypeVar("Source", Foreground, Background)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A sample before it is drawn: numbers in the split's lists of sources, sorted by id."""
+
+    key: str
+    foreground: int
+    background: int
+    round: int  # 0 for the first F B samples, 1 for the next
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    name: str
+    split: Split
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """The samples of one split: pure arithmetic, no list of pairs."""
+
+    split: Split
+    foregrounds: int
+    backgrounds: int
+    samples: int
+    shard_size: int
+    seed: int
+
+    @property
+    def shards(self) -> int:
+        return -(-self.samples // self.shard_size)
+
+    def shard(self, number: int) -> ShardPlan:
+        """The pairs of one shard, in order."""
+        first = number * self.shard_size
+        last = min(first + self.shard_size, self.samples)
+        order, starts = self._walks()
+        pairs = []
+        turn, foregrounds = -1, np.empty(0, np.int64)
+        for position in range(first, last):
+            if position // self.foregrounds != turn:
+                turn = position // self.foregrounds
+                # val and train may both have turn 0: the number of foregrounds tells them apart
+                rng = np.random.default_rng([_TURN, self.seed, self.foregrounds, turn])
+                foregrounds = rng.permutation(self.foregrounds)
+            foreground = int(foregrounds[position % self.foregrounds])
+            step = (turn + int(starts[foreground])) % self.backgrounds
+            key = f"{self.split}-{position:08d}"
+            pairs.append(Pair(key, foreground, int(order[step]), turn // self.backgrounds))
+        return ShardPlan(shard_name(self.split, number), self.split, tuple(pairs))
+
+    def _walks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The shuffled backgrounds, and where in them each foreground starts.
+
+        The starts are spread evenly, so that after any number of turns the backgrounds, too, have
+        been used equally often, to within one.
+        """
+        rng = np.random.default_rng([_ORDER, self.seed, self.foregrounds, self.backgrounds])
+        order = rng.permutation(self.backgrounds)
+        starts = np.arange(self.foregrounds) * self.backgrounds // self.foregrounds
+        return order, rng.permutation(starts)
+
+
+def plan_splits(
+    settings: Settings, foregrounds: Sequence[Foreground], backgrounds: Sequence[Background]
+) -> list[SplitPlan]:
+    """One plan for each split that has sources; val is every held-out pair, at most `samples`."""
+    plans = []
+    for split in Split:
+        fg = sum(source.split is split for source in foregrounds)
+        bg = sum(source.split is split for source in backgrounds)
+        if not fg or not bg:
+            continue
+        wanted = settings.samples or fg * bg
+        samples = wanted if split is Split.TRAIN else min(wanted, fg * bg)
+        plans.append(SplitPlan(split, fg, bg, samples, settings.shard_size, settings.seed))
+    return plans
+
+
+def hold_out(sources: Sequence[Source], count: int, seed: int) -> list[Source]:
+    """The sources with `count` of them in val, the rest in train.
+
+    Sources that their labels put into val come first; the others are drawn so that the cells of
+    subject x transparency are held out as evenly as they can be. The same pixels under two names
+    go together, so a group may make it more than `count`.
+    Raises ValueError if the labels already hold out more than `count` > 0, or nothing is left.
+    """
+    groups: dict[str, list[Source]] = defaultdict(list)
+    for source in sources:
+        groups[source.pixels_sha256].append(source)
+    labelled = [k for k, g in groups.items() if any(s.split is Split.VAL for s in g)]
+    held = sum(len(groups[key]) for key in labelled)
+    if count and held > count:
+        raise ValueError(f"the labels hold out {held} sources, which is more than {count}")
+
+    cells: dict[str, list[str]] = defaultdict(list)
+    rng = np.random.default_rng([_HOLDOUT, seed, len(sources)])
+    chosen = set(labelled)
+    for key in rng.permutation([key for key in groups if key not in chosen]).tolist():
+        cells[_cell(groups[key][0])].append(key)
+    while held < count and any(cells.values()):
+        fullest = max(cells, key=lambda cell: (len(cells[cell]), cell))
+        key = cells[fullest].pop()
+        chosen.add(key)
+        held += len(groups[key])
+    if sources and held >= len(sources):
+        raise ValueError(f"{held} of {len(sources)} sources held out: none is left for training")
+    return [
+        replace(s, split=Split.VAL if s.pixels_sha256 in chosen else Split.TRAIN) for s in sources
+    ]
+
+
+def _cell(source: Foreground | Background) -> str:
+    if isinstance(source, Foreground):
+        return f"{source.subject}|{source.transparency}"
+    return ""

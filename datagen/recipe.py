@@ -1,0 +1,129 @@
+"""The only place that draws random numbers: one recipe per sample, from a generator of its own.
+
+Only uniform draws are used, whose bits are the same on every machine; what is derived from them is
+rounded before it is stored, so that the recipe in the row is the recipe that was used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from datagen.augment import apply, chain, source_to_canvas, working_to_source
+from datagen.crude import draw_crude
+from datagen.prepare import Cutout, background_shape, fit_factor
+from datagen.settings import Settings
+from manifests.samples import Colour, Crop, Placement, Recipe
+from manifests.sources import Background, Box, Foreground
+
+NO_FOREGROUND = Placement("", False, 1.0, 1.0, 0.0, 0.0, 0.0)
+
+
+def generator(seed: int, foreground: int, background: int, round_: int) -> np.random.Generator:
+    """The generator of one sample: the same for any worker, order, retry or machine."""
+    return np.random.default_rng([seed, foreground, background, round_])
+
+
+def draw_second(rng: np.random.Generator, settings: Settings, count: int, first: int) -> int | None:
+    """The number of the foreground behind the first, if there is to be one.
+
+    Drawn before all else, because its working copy is needed to place it.
+    """
+    merged = rng.random() < settings.merge_probability
+    other = int(rng.integers(max(count - 1, 1)))
+    return other + (other >= first) if merged and count > 1 else None
+
+
+def draw_recipe(
+    rng: np.random.Generator,
+    settings: Settings,
+    foreground: tuple[Foreground, Cutout],
+    background: Background,
+    second: tuple[Foreground, Cutout] | None = None,
+) -> Recipe:
+    """Every random choice for one sample. Sources come with their working copies' geometry."""
+    return Recipe(
+        foreground=_draw_placement(rng, settings, *foreground),
+        second=_draw_placement(rng, settings, *second) if second else NO_FOREGROUND,
+        foreground_colour=_draw_colour(rng, settings),
+        background=_draw_crop(rng, settings, background),
+        background_colour=_draw_colour(rng, settings),
+        crude=draw_crude(rng, settings.crude),
+    )
+
+
+def _draw_placement(
+    rng: np.random.Generator, settings: Settings, source: Foreground, cutout: Cutout
+) -> Placement:
+    middle = settings.size / 2
+    centred = Placement(
+        foreground_id=source.id,
+        flip=bool(rng.random() < settings.flip_probability),
+        fit=fit_factor(source.box, settings.size),
+        scale=_between(rng, settings.scale_min, settings.scale_max),
+        rotation=_between(rng, -settings.rotation, settings.rotation),
+        centre_y=middle,
+        centre_x=middle,
+    )
+    top, bottom, left, right = _extent(centred, source.box)
+    height, width = bottom - top, right - left
+    slack_y = max(0.0, (settings.size - height) / 2 + settings.translation * height)
+    slack_x = max(0.0, (settings.size - width) / 2 + settings.translation * width)
+    move_y, move_x = _between(rng, -slack_y, slack_y), _between(rng, -slack_x, slack_x)
+    # A box may leave a corner of the frame with all that is in it: then move it less.
+    for share in (1.0, 0.75, 0.5, 0.25):
+        moved = replace(
+            centred,
+            centre_y=round(middle + share * move_y, 6),
+            centre_x=round(middle + share * move_x, 6),
+        )
+        if visible_share(moved, source.box, cutout, settings.size) >= settings.visible_share:
+            return moved
+    return centred
+
+
+def visible_share(placement: Placement, box: Box, cutout: Cutout, size: int) -> float:
+    """The share of the subject's opacity that lies inside a canvas of size x size pixels."""
+    height, width = cutout.rgba.shape[:2]
+    cells = cutout.mass.shape[0]
+    y, x = (np.mgrid[:cells, :cells] + 0.5) / cells
+    points = np.column_stack([x.ravel() * width, y.ravel() * height])
+    to_source = working_to_source(box, size, (height, width))
+    on_canvas = apply(chain(to_source, source_to_canvas(placement, box)), points)
+    inside = ((on_canvas >= 0) & (on_canvas < size)).all(axis=1)
+    return float(cutout.mass.ravel()[inside].sum() / cutout.mass.sum())
+
+
+def _extent(placement: Placement, box: Box) -> tuple[float, float, float, float]:
+    """(top, bottom, left, right) on the canvas of the rectangle around the placed box."""
+    bottom, right = box.top + box.height, box.left + box.width
+    corners = [[x, y] for x in (box.left, right) for y in (box.top, bottom)]
+    placed = apply(source_to_canvas(placement, box), np.array(corners, float))
+    (left, top), (right_, bottom_) = placed.min(axis=0), placed.max(axis=0)
+    return float(top), float(bottom_), float(left), float(right_)
+
+
+def _draw_colour(rng: np.random.Generator, settings: Settings) -> Colour:
+    return Colour(
+        brightness=_between(rng, 1 - settings.brightness, 1 + settings.brightness),
+        contrast=_between(rng, 1 - settings.contrast, 1 + settings.contrast),
+        saturation=_between(rng, 1 - settings.saturation, 1 + settings.saturation),
+        hue=_between(rng, -settings.hue, settings.hue),
+    )
+
+
+def _draw_crop(rng: np.random.Generator, settings: Settings, source: Background) -> Crop:
+    height, width, scale = background_shape(
+        source.height, source.width, settings.size, settings.background_cover
+    )
+    return Crop(
+        scale=round(scale, 6),
+        top=int(rng.integers(height - settings.size + 1)),
+        left=int(rng.integers(width - settings.size + 1)),
+        flip=bool(rng.random() < settings.flip_probability),
+    )
+
+
+def _between(rng: np.random.Generator, low: float, high: float) -> float:
+    return round(low + (high - low) * float(rng.random()), 6)

@@ -1,0 +1,201 @@
+"""The scheduler: the only file that knows Ray. Work goes out as tasks, failure comes back as a value.
+
+Without an address an embedded Ray is started for this run alone: on loopback, no dashboard, no
+usage statistics, a token of its own. With one, the tasks run on that cluster, whose machines need
+this package and the same paths.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Generic, TypeVar
+
+import cv2
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Report = Callable[[int, int], None]
+
+# Set before Ray is imported, which reads them then.
+_EMBEDDED = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's own name for "listen on loopback only"
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+_WORKER_RETRIES = 3  # of a task whose worker was killed
+_WRITE_RETRIES = 2  # of a task that a passing fault of the file system stopped
+_FINAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT}
+_REPORT_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Item, Result]):
+    """What became of one item: a value, or the reason why there is none."""
+
+    number: int  # of the item, in the order given
+    item: Item
+    value: Result | None
+    error: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where tasks run: `workers` at a time."""
+
+    workers: int
+
+    def run(
+        self,
+        function: Callable[..., Result],
+        items: Iterable[Item],
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Iterator[Outcome[Item, Result]]:
+        """function(item) for each item, in any order, as they end.
+
+        With `on_progress` the function is called as function(item, report), and what the tasks
+        report is added up: on_progress(samples, bytes), a few times a second.
+        """
+        import ray  # noqa: PLC0415  (after the environment is set)
+
+        board = _board() if on_progress else None
+        # Work waits on the driver, not in Ray: the queue of 880 shards, or of 100,000 files,
+        # would be held in its memory.
+        waiting = iter(enumerate(items))
+        task = ray.remote(num_cpus=1, max_retries=_WORKER_RETRIES)(_attempt)
+        running: dict[Any, tuple[int, Item]] = {}
+        shown = 0.0
+        while True:
+            for number, item in islice(waiting, max(0, 4 * self.workers - len(running))):
+                running[task.remote(function, item, number, board)] = (number, item)
+            if not running:
+                break
+            done, _ = ray.wait(list(running), num_returns=1, timeout=_REPORT_SECONDS)
+            if board is not None and on_progress and time.monotonic() - shown >= _REPORT_SECONDS:
+                on_progress(*ray.get(board.total.remote()))
+                shown = time.monotonic()
+            for reference in done:
+                yield _outcome(*running.pop(reference), reference)
+        if board is not None and on_progress:
+            on_progress(*ray.get(board.total.remote()))
+
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        on_done: Callable[[], None] | None = None,
+    ) -> list[Result]:
+        """The results in the order of the items; RuntimeError if one could not be had."""
+        results: dict[int, Result] = {}
+        for outcome in self.run(function, items):
+            if outcome.value is None:
+                raise RuntimeError(f"{outcome.item}: {outcome.error}")
+            results[outcome.number] = outcome.value
+            if on_done:
+                on_done()
+        return [results[number] for number in range(len(results))]
+
+
+@contextmanager
+def cluster(workers: int | None = None, address: str | None = None) -> Iterator[Cluster]:
+    """Start an embedded Ray with `workers` processes (default: one a core), or join `address`.
+
+    Raises ConnectionError if there is no cluster at the address.
+    """
+    if address is None:
+        os.environ.update(_EMBEDDED)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray  # noqa: PLC0415
+
+    quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
+    if address is None:
+        count = workers or os.cpu_count() or 1
+        ray.init(
+            address="local",
+            num_cpus=count,
+            include_dashboard=False,
+            object_store_memory=128 << 20,  # samples never pass through it
+            **quiet,
+        )
+    else:
+        try:
+            ray.init(address=address, **quiet)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
+        count = workers or int(ray.cluster_resources().get("CPU", 1))
+    try:
+        yield Cluster(count)
+    finally:
+        ray.shutdown()
+
+
+def _attempt(function: Callable[..., Any], item: Any, number: int, board: Any) -> tuple[Any, str]:
+    """Run one item in a worker; (value, "") or (None, reason)."""
+    cv2.setNumThreads(1)  # one core a worker: Ray counts the cores
+    arguments = (item,) if board is None else (item, _Reporter(board, number))
+    for trial in range(_WRITE_RETRIES + 1):
+        try:
+            return function(*arguments), ""
+        except OSError as error:
+            if error.errno in _FINAL or error.errno is None or trial == _WRITE_RETRIES:
+                return None, _reason(error)
+            time.sleep(1 + trial)
+        except Exception as error:  # noqa: BLE001  (failure is a value here)
+            return None, _reason(error)
+    raise AssertionError("unreachable")
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _outcome(number: int, item: Any, reference: Any) -> Outcome[Any, Any]:
+    import ray  # noqa: PLC0415
+
+    try:
+        value, error = ray.get(reference)
+    except ray.exceptions.RayError as failure:
+        lines = str(failure).strip().splitlines() or [""]
+        tries = _WORKER_RETRIES + 1
+        return Outcome(number, item, None, f"the worker died {tries} times: {lines[0]}")
+    return Outcome(number, item, value, error)
+
+
+class _Reporter:
+    """Tells the board what one task has done so far, a few times a second."""
+
+    def __init__(self, board: Any, number: int) -> None:
+        self._board, self._number, self._last = board, number, 0.0
+
+    def __call__(self, samples: int, bytes_: int) -> None:
+        now = time.monotonic()
+        if now - self._last >= _REPORT_SECONDS:
+            self._board.post.remote(self._number, samples, bytes_)
+            self._last = now
+
+
+def _board() -> Any:
+    """An actor that holds what each task has done so far; a task that is retried starts over."""
+    import ray  # noqa: PLC0415
+
+    class Board:
+        def __init__(self) -> None:
+            self._done: dict[int, tuple[int, int]] = {}
+
+        def post(self, number: int, samples: int, bytes_: int) -> None:
+            self._done[number] = (samples, bytes_)
+
+        def total(self) -> tuple[int, int]:
+            samples, bytes_ = zip(*self._done.values(), strict=True) if self._done else ((), ())
+            return sum(samples), sum(bytes_)
+
+    return ray.remote(num_cpus=0)(Board).remote()

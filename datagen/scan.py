@@ -1,0 +1,349 @@
+"""Folders of sources -> records, with a Problem for every file that cannot be used.
+
+Each file is read once and decoded fully, in whatever parallel map the caller gives; what comes
+back is a record or a Problem, never an exception and never a pixel.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.alphas import match_alphas
+from datagen.decode import SourceError, decode_cutout, decode_photo
+from datagen.labels import (
+    BACKGROUND_LABELS,
+    FOREGROUND_LABELS,
+    Label,
+    LabelFileError,
+    find_labels,
+    read_labels,
+)
+from datagen.listing import Listing, Problem, list_folder, shown
+from datagen.survey import survey
+from datagen.transparency import measure_transparency
+from manifests.sources import Background, Box, Foreground, Subject
+
+__all__ = ["ParallelMap", "Problem", "Scan", "list_images", "read_source", "scan"]
+
+MAX_FILE_BYTES = 1 << 30  # a film or an archive that strayed in must not fill a worker's memory
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Source = TypeVar("Source", Foreground, Background)
+
+
+class ParallelMap(Protocol):
+    """Like the builtin map over one sequence: results in the order of the items. `function` can
+    be pickled; items and results are small."""
+
+    def __call__(
+        self, function: Callable[[Item], Result], items: Sequence[Item], /
+    ) -> Iterable[Result]: ...
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What two folders hold. Files are named in `problems` and `warnings` by their paths."""
+
+    foregrounds: tuple[Foreground, ...]
+    backgrounds: tuple[Background, ...]
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+class Job(NamedTuple):
+    """One file to scan. `earlier` is its record of another run, if there is one."""
+
+    name: str
+    alpha_name: str
+    label: Label
+    earlier: Foreground | Background | None
+
+
+class _Labelled(NamedTuple):
+    rows: dict[str, Label]
+    faulty: set[str]  # files whose row is wrong: they are scanned for more problems, then left out
+    problems: list[Problem]
+    warnings: list[Problem]
+
+
+def scan(
+    foreground_folder: Path,
+    background_folder: Path,
+    alpha_folder: Path | None = None,
+    parallel_map: ParallelMap = map,
+    *,
+    known_foregrounds: Mapping[str, Foreground] | None = None,
+    known_backgrounds: Mapping[str, Background] | None = None,
+) -> Scan:
+    """Every source of both folders, as a record or a Problem, and warnings on the records.
+
+    alpha_folder: where the alpha of every foreground lies, under the same name or the same name
+    but for its ending; None if alpha is in the images. known_*: records of an earlier scan by
+    id; a file whose bytes are unchanged is not decoded again.
+    """
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    foregrounds: list[Foreground] = []
+    backgrounds: list[Background] = []
+    names = _names(foreground_folder, alpha_folder, problems, warnings)
+    alphas = _alphas(names, foreground_folder, alpha_folder, problems, warnings)
+    labelled = _labels(foreground_folder, FOREGROUND_LABELS, names)
+    jobs = _jobs(names, alphas, labelled, known_foregrounds or {})
+    function = functools.partial(scan_foreground, foreground_folder, alpha_folder)
+    _sort(parallel_map(function, jobs), labelled, foregrounds, problems, warnings)
+    if names and not labelled.rows:
+        reason = f"there is no usable {FOREGROUND_LABELS}: subjects are 'unlabelled', transparency"
+        reason += " is measured from alpha"
+        warnings.append(Problem(shown(foreground_folder), "no-labels", reason))
+
+    names = _names(background_folder, None, problems, warnings)
+    labelled = _labels(background_folder, BACKGROUND_LABELS, names)
+    jobs = _jobs(names, dict.fromkeys(names, ""), labelled, known_backgrounds or {})
+    photo = functools.partial(scan_background, background_folder)
+    _sort(parallel_map(photo, jobs), labelled, backgrounds, problems, warnings)
+
+    warnings += survey(foregrounds, backgrounds, foreground_folder, background_folder)
+    for folder, records in ((foreground_folder, foregrounds), (background_folder, backgrounds)):
+        if not records and _is_folder(folder):
+            reason = "holds no usable image; give a folder with images in it"
+            problems.append(Problem(shown(folder), "no-sources", reason))
+    return Scan(
+        tuple(foregrounds), tuple(backgrounds), tuple(_ordered(problems)), tuple(_ordered(warnings))
+    )
+
+
+def list_images(folder: Path) -> tuple[list[str], list[Problem]]:
+    """(sorted paths below `folder` of every file that should be an image, what cannot be one)."""
+    listing = _listing(folder)
+    return listing.names, listing.problems
+
+
+def read_source(path: Path) -> bytes:
+    """The bytes of a regular file; SourceError if it is none, is too large or is unreadable."""
+    try:
+        # Without O_NONBLOCK, opening a pipe would wait for a writer for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise SourceError("not-a-file", "is a folder, pipe, socket or device; move it away")
+            if found.st_size > MAX_FILE_BYTES:
+                reason = f"has {found.st_size} bytes, more than {MAX_FILE_BYTES} are refused"
+                raise SourceError("too-large", f"{reason}; make it smaller")
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror}); check that it is there and its permissions"
+        raise SourceError("unreadable", reason) from error
+
+
+def scan_foreground(folder: Path, alpha_folder: Path | None, job: Job) -> Foreground | Problem:
+    """The record of one cut-out, or the reason why there is none."""
+    try:
+        data = read_source(folder / job.name)
+        alpha_data = None if alpha_folder is None else read_source(alpha_folder / job.alpha_name)
+        sha256 = hashlib.sha256(data + (alpha_data or b"")).hexdigest()
+        if isinstance(job.earlier, Foreground) and job.earlier.sha256 == sha256:
+            kept = _relabelled(job.earlier, job.label, job.alpha_name)
+            if kept is not None:
+                return kept
+        rgba = decode_cutout(data, alpha_data)
+    except SourceError as error:
+        return Problem(shown(folder, job.name), error.kind, error.reason)
+    alpha = rgba[..., 3]
+    label = job.label
+    return Foreground(
+        id=job.name,
+        sha256=sha256,
+        pixels_sha256=_pixels_sha256(rgba),
+        height=rgba.shape[0],
+        width=rgba.shape[1],
+        box=_box(alpha),
+        subject=label.subject or Subject.UNLABELLED,
+        transparency=label.transparency or measure_transparency(alpha),
+        transparency_measured=label.transparency is None,
+        soft_share=float(((alpha > 0) & (alpha < 255)).mean()),
+        split=label.split,
+        labels=label.others,
+        alpha_id=job.alpha_name,
+    )
+
+
+def scan_background(folder: Path, job: Job) -> Background | Problem:
+    """The record of one photo, or the reason why there is none."""
+    try:
+        data = read_source(folder / job.name)
+        sha256 = hashlib.sha256(data).hexdigest()
+        label = job.label
+        if isinstance(job.earlier, Background) and job.earlier.sha256 == sha256:
+            return replace(job.earlier, split=label.split, labels=label.others)
+        colour = decode_photo(data)
+    except SourceError as error:
+        return Problem(shown(folder, job.name), error.kind, error.reason)
+    return Background(
+        id=job.name,
+        sha256=sha256,
+        pixels_sha256=_pixels_sha256(colour),
+        height=colour.shape[0],
+        width=colour.shape[1],
+        split=label.split,
+        labels=label.others,
+    )
+
+
+def _relabelled(earlier: Foreground, label: Label, alpha_name: str) -> Foreground | None:
+    """The earlier record under today's label; None if its transparency has to be measured."""
+    if label.transparency is None and not earlier.transparency_measured:
+        return None
+    return replace(
+        earlier,
+        subject=label.subject or Subject.UNLABELLED,
+        transparency=label.transparency or earlier.transparency,
+        transparency_measured=label.transparency is None,
+        split=label.split,
+        labels=label.others,
+        alpha_id=alpha_name,
+    )
+
+
+def _pixels_sha256(array: NDArray[np.uint8]) -> str:
+    """Of the shape and the values, so that the same bytes in another shape are another picture."""
+    digest = hashlib.sha256(repr(array.shape).encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _box(alpha: NDArray[np.uint8]) -> Box:
+    rows = np.flatnonzero(alpha.any(axis=1))
+    columns = np.flatnonzero(alpha.any(axis=0))
+    top, left = int(rows[0]), int(columns[0])
+    return Box(top, left, int(rows[-1]) - top + 1, int(columns[-1]) - left + 1)
+
+
+def _listing(folder: Path) -> Listing:
+    if not _is_folder(folder):
+        reason = "is not a folder that can be read; name another"
+        return Listing([], [Problem(shown(folder), "missing-folder", reason)], [])
+    listing = list_folder(folder)
+    labels = (FOREGROUND_LABELS, BACKGROUND_LABELS)
+    return listing._replace(names=[name for name in listing.names if name not in labels])
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError:  # Path.is_dir raises where a folder above may not be entered
+        return False
+
+
+def _names(
+    folder: Path, inner: Path | None, problems: list[Problem], warnings: list[Problem]
+) -> list[str]:
+    """The files of a folder, but for those below `inner`, if that lies in it."""
+    listing = _listing(folder)
+    problems += listing.problems
+    if listing.hidden:
+        first = ", ".join(listing.hidden[:5]) + (", ..." if len(listing.hidden) > 5 else "")
+        reason = f"{len(listing.hidden)} hidden files or folders are left out: {first}"
+        warnings.append(Problem(shown(folder), "hidden", reason))
+    if inner is not None and inner.resolve().is_relative_to(folder.resolve()):
+        prefix = inner.resolve().relative_to(folder.resolve()).as_posix() + "/"
+        return [name for name in listing.names if not name.startswith(prefix)]
+    return listing.names
+
+
+def _alphas(
+    names: Sequence[str],
+    folder: Path,
+    alpha_folder: Path | None,
+    problems: list[Problem],
+    warnings: list[Problem],
+) -> dict[str, str]:
+    """The alpha file of each name that has exactly one; '' where alpha is in the image."""
+    if alpha_folder is None:
+        return dict.fromkeys(names, "")
+    alpha_names = _names(alpha_folder, None, problems, warnings)
+    if not _is_folder(alpha_folder):
+        return {}
+    alphas, faults = match_alphas(names, alpha_names)
+    problems += [replace(fault, file=shown(folder, fault.file)) for fault in faults]
+    for name in sorted(set(alpha_names) - set(alphas.values())):
+        reason = "is the alpha file of no foreground"
+        warnings.append(Problem(shown(alpha_folder, name), "unused-alpha", reason))
+    return alphas
+
+
+def _labels(folder: Path, file_name: str, names: Sequence[str]) -> _Labelled:
+    """The labels of a folder's files, every wrong row a problem."""
+    labelled = _Labelled({}, set(), [], [])
+    path = find_labels(folder, file_name)
+    if path is None:
+        return labelled
+    is_foreground = file_name == FOREGROUND_LABELS
+    try:
+        required = ("file", "subject", "transparency") if is_foreground else ("file",)
+        rows, faults = read_labels(read_source(path), required)
+    except (LabelFileError, SourceError) as error:
+        labelled.problems.append(Problem(shown(path), "label", str(error)))
+        return labelled
+    for file, fault in faults:
+        where = shown(folder, file) if file else shown(path)
+        labelled.problems.append(Problem(where, "label", f"{shown(path)} {fault}"))
+        labelled.faulty.add(file)
+    labelled.rows.update(rows)
+    present = set(names)
+    for file in sorted(rows.keys() - present):
+        reason = f"is a row of {shown(path)}, but there is no such image"
+        labelled.warnings.append(Problem(shown(folder, file), "label-without-image", reason))
+    for name in sorted(present - rows.keys() - labelled.faulty):
+        reason = f"has no row in {shown(path)}"
+        reason += ": unlabelled, transparency measured" if is_foreground else ""
+        labelled.warnings.append(Problem(shown(folder, name), "image-without-label", reason))
+    return labelled
+
+
+def _jobs(
+    names: Iterable[str],
+    alphas: Mapping[str, str],
+    labelled: _Labelled,
+    known: Mapping[str, Foreground] | Mapping[str, Background],
+) -> list[Job]:
+    return [
+        Job(name, alphas[name], labelled.rows.get(name, Label()), known.get(name))
+        for name in names
+        if name in alphas
+    ]
+
+
+def _sort(
+    results: Iterable[Source | Problem],
+    labelled: _Labelled,
+    records: list[Source],
+    problems: list[Problem],
+    warnings: list[Problem],
+) -> None:
+    """Puts each result where it belongs; a file with a wrong label is a problem already."""
+    problems += labelled.problems
+    warnings += labelled.warnings
+    for result in results:
+        if isinstance(result, Problem):
+            problems.append(result)
+        elif result.id not in labelled.faulty:
+            records.append(result)
+
+
+def _ordered(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: (problem.file, problem.kind, problem.reason))

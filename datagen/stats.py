@@ -1,0 +1,103 @@
+"""Counts and errors of a shard set, from its index alone: no pixel is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.dataset import read_dataset
+from manifests.shards import Cell, Histogram, read_alpha_histograms, read_index_columns
+from manifests.sources import Subject, Transparency
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+CRUDE_ERRORS = ("iou", "missed_share", "false_share", "edge_p95", "wrong_known_share")
+CELLS: tuple[Cell, ...] = tuple(
+    (str(subject), str(transparency))
+    for subject in (Subject.HUMAN, Subject.NON_HUMAN)
+    for transparency in Transparency
+)
+
+
+@dataclass(frozen=True)
+class CellStats:
+    """One cell of subject x transparency."""
+
+    subject: str
+    transparency: str
+    foregrounds: int
+    samples: int
+    share: float  # of all samples; an equal share is 1/8
+    unknown_share: float  # mean over the samples; 0 if there are none
+
+
+@dataclass(frozen=True)
+class Stats:
+    samples: int
+    foregrounds: int
+    backgrounds: int
+    cells: tuple[CellStats, ...]
+    crude: dict[str, list[float]]  # for each error its 5, 25, 50, 75 and 95 % points
+    histograms: dict[Cell, Histogram]  # 256 counts of alpha levels
+
+
+def measure(root: Path, on_shard: Callable[[int], None] | None = None) -> Stats:
+    """The statistics of a finished shard set.
+
+    Raises FileNotFoundError or ValueError, with the file's name, if it cannot be read.
+    """
+    errors = [f"crude_{name}" for name in CRUDE_ERRORS]
+    sources = ["foreground_id", "background_id"]
+    columns = ["subject", "transparency", *sources, "unknown_share", *errors]
+    tables: list[pa.Table] = []
+    histograms: dict[Cell, Histogram] = {}
+    for done, shard in enumerate(read_dataset(root).shards, start=1):
+        tables.append(read_index_columns(root, shard.name, columns))
+        for cell, counts in read_alpha_histograms(root, shard.name).items():
+            histograms[cell] = histograms.get(cell, np.zeros(256, np.int64)) + counts
+        if on_shard:
+            on_shard(done)
+    rows = pa.concat_tables(tables)
+    return Stats(
+        samples=rows.num_rows,
+        foregrounds=pc.count_distinct(rows["foreground_id"]).as_py(),
+        backgrounds=pc.count_distinct(rows["background_id"]).as_py(),
+        cells=_cells(rows),
+        crude={
+            name: np.quantile(rows[f"crude_{name}"].to_numpy(), QUANTILES).round(6).tolist()
+            for name in CRUDE_ERRORS
+        },
+        histograms=histograms,
+    )
+
+
+def _cells(rows: pa.Table) -> tuple[CellStats, ...]:
+    """The eight cells in their order, then those of unlabelled subjects, if there are any."""
+    grouped = rows.group_by(["subject", "transparency"]).aggregate(
+        [("foreground_id", "count_distinct"), ([], "count_all"), ("unknown_share", "mean")]
+    )
+    found = {(row["subject"], row["transparency"]): row for row in grouped.to_pylist()}
+    others = [
+        (str(Subject.UNLABELLED), str(transparency))
+        for transparency in Transparency
+        if (Subject.UNLABELLED, transparency) in found
+    ]
+    cells = []
+    for subject, transparency in (*CELLS, *others):
+        row = found.get((subject, transparency))
+        samples = row["count_all"] if row else 0
+        cells.append(
+            CellStats(
+                subject=subject,
+                transparency=transparency,
+                foregrounds=row["foreground_id_count_distinct"] if row else 0,
+                samples=samples,
+                share=round(samples / rows.num_rows, 6),
+                unknown_share=round(row["unknown_share_mean"], 6) if row else 0.0,
+            )
+        )
+    return tuple(cells)

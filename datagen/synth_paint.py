@@ -1,0 +1,357 @@
+"""A small painter for synthetic cut-outs: premultiplied layers whose alpha is a known coverage.
+
+A canvas is H x W x 4 float32 in [0, 1]: colour multiplied by alpha, then alpha. Points are (x, y)
+in pixels, with pixel (row 0, column 0) covering 0..1 x 0..1. Colours are RGB in [0, 1] and never
+depend on alpha, so that nothing of any former background can show under a soft pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Points = NDArray[np.float64]
+Stencil = NDArray[np.uint8]
+Colour = tuple[float, float, float]
+
+STENCIL_SCALE = 4  # a strand's thinnest line is a quarter of a pixel
+STENCIL_SHIFT = 4  # fractional bits of OpenCV's coordinates
+
+
+def blank(height: int, width: int) -> Array:
+    return np.zeros((height, width, 4), np.float32)
+
+
+# ---- coverage -----------------------------------------------------------------------------------
+
+
+def _split(starts: Points, ends: Points, axis: int) -> tuple[Points, Points]:
+    """Cuts segments (N x 2) at the whole numbers of one axis: every piece lies in one cell."""
+    low = np.floor(np.minimum(starts[:, axis], ends[:, axis]))
+    high = np.ceil(np.maximum(starts[:, axis], ends[:, axis]))
+    counts = np.maximum(high - low, 1).astype(np.int64)
+    which = np.repeat(np.arange(len(starts)), counts)
+    step = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
+    start, end = starts[which], ends[which]
+    span = end[:, axis] - start[:, axis]
+    cuts = low[which] + step
+    with np.errstate(divide="ignore", invalid="ignore"):
+        first = np.where(span == 0, 0.0, (cuts - start[:, axis]) / span)
+        last = np.where(span == 0, 1.0, (cuts + 1 - start[:, axis]) / span)
+    first, last = np.clip(first, 0, 1), np.clip(last, 0, 1)
+    near, far = np.minimum(first, last)[:, None], np.maximum(first, last)[:, None]
+    return start + near * (end - start), start + far * (end - start)
+
+
+def polygon_coverage(polygons: Sequence[Points], height: int, width: int) -> Array:
+    """The exact share (H x W, 0..1) of each pixel's square that closed polygons (N x 2) cover.
+
+    Signed areas: every edge adds, to all pixels on its right, the height by which it crosses
+    their row; a running sum along the row makes that the covered area. Where polygons turn in
+    opposite directions they cut holes; where they overlap in the same direction, they join.
+    """
+    starts = np.concatenate(polygons).astype(np.float64)
+    ends = np.concatenate([np.roll(p, -1, axis=0) for p in polygons]).astype(np.float64)
+    starts, ends = _split(starts, ends, 1)
+    starts, ends = _split(starts, ends, 0)
+    middle = (starts + ends) / 2
+    row = np.floor(middle[:, 1]).astype(np.int64)
+    middle[:, 0] = np.clip(middle[:, 0], 0, width)
+    column = np.minimum(np.floor(middle[:, 0]), width).astype(np.int64)
+    rise = ends[:, 1] - starts[:, 1]
+    keep = (row >= 0) & (row < height) & (rise != 0)
+    row, column, rise, x = row[keep], column[keep], rise[keep], middle[keep, 0]
+    right = rise * (x - column)
+    cells = height * (width + 2)
+    at = row * (width + 2) + column
+    change = np.bincount(at, rise - right, cells) + np.bincount(at + 1, right, cells)
+    winding = np.cumsum(change.reshape(height, width + 2), axis=1)[:, :width]
+    return np.minimum(np.abs(winding), 1.0).astype(np.float32)
+
+
+def open_stencil(height: int, width: int) -> Stencil:
+    """An empty sheet (4H x 4W x 4, RGBA): what is drawn is opaque; its area becomes alpha."""
+    return np.zeros((height * STENCIL_SCALE, width * STENCIL_SCALE, 4), np.uint8)
+
+
+def to_stencil(points: Points) -> NDArray[np.int32]:
+    """Pixel coordinates -> OpenCV's fixed-point ones, whose whole numbers are sample centres."""
+    fixed = (points * STENCIL_SCALE - 0.5) * (1 << STENCIL_SHIFT)
+    return np.rint(fixed).astype(np.int32)
+
+
+def ink(colour: Colour | Array) -> tuple[int, int, int, int]:
+    red, green, blue = (int(np.clip(round(float(c) * 255), 0, 255)) for c in colour)
+    return red, green, blue, 255
+
+
+def stencil_layer(stencil: Stencil, softness: float = 0.45) -> Array:
+    """Area coverage of a stencil as a canvas; `softness` is the lens: a Gaussian's sigma in px."""
+    height, width = stencil.shape[0] // STENCIL_SCALE, stencil.shape[1] // STENCIL_SCALE
+    layer = cv2.resize(stencil, (width, height), interpolation=cv2.INTER_AREA)
+    canvas = layer.astype(np.float32) / np.float32(255)
+    if softness > 0:
+        canvas = cv2.GaussianBlur(canvas, (0, 0), softness)
+    return np.asarray(canvas, np.float32)
+
+
+# ---- laying down --------------------------------------------------------------------------------
+
+
+def lay(canvas: Array, layer: Array, inside: bool = False) -> None:
+    """Puts a premultiplied layer over the canvas, in place; `inside` leaves its alpha as it is."""
+    if inside:
+        layer = layer * canvas[..., 3:]
+    kept = canvas[..., 3].copy() if inside else None
+    canvas *= 1 - layer[..., 3:]
+    canvas += layer
+    if kept is not None:
+        canvas[..., 3] = kept
+
+
+def under(canvas: Array, layer: Array) -> None:
+    """Puts a premultiplied layer behind the canvas, in place."""
+    canvas += layer * (1 - canvas[..., 3:])
+
+
+def tinted(coverage: Array, colour: Colour | Array) -> Array:
+    """Coverage (H x W) and a straight colour (3 or H x W x 3) -> a premultiplied layer."""
+    layer = np.empty((*coverage.shape, 4), np.float32)
+    layer[..., :3] = np.asarray(colour, np.float32)
+    layer[..., :3] *= coverage[..., None]
+    layer[..., 3] = coverage
+    return layer
+
+
+def window(polygons: Sequence[Points], height: int, width: int, margin: int = 2) -> tuple[int, ...]:
+    """(top, bottom, left, right) of the polygons' box within the canvas; may be empty."""
+    points = np.concatenate(polygons)
+    left, top = np.floor(points.min(axis=0)).astype(int) - margin
+    right, bottom = np.ceil(points.max(axis=0)).astype(int) + margin
+    return max(top, 0), min(bottom, height), max(left, 0), min(right, width)
+
+
+Paint = Colour | Callable[[Array, int, int], Array]
+
+
+def fill(
+    canvas: Array,
+    polygons: Points | Sequence[Points],
+    paint: Paint,
+    opacity: float = 1.0,
+    inside: bool = False,
+    blur: float = 0.0,
+) -> None:
+    """Fills polygons, touching only their box.
+
+    `paint` is a colour, or a function (coverage, top, left) -> colours H x W x 3 of the box.
+    """
+    shapes = [polygons] if isinstance(polygons, np.ndarray) else list(polygons)
+    height, width = canvas.shape[:2]
+    top, bottom, left, right = window(shapes, height, width, 2 + int(3 * blur))
+    if top >= bottom or left >= right:
+        return
+    moved = [shape - (left, top) for shape in shapes]
+    coverage = polygon_coverage(moved, bottom - top, right - left)
+    if blur > 0:
+        coverage = np.asarray(cv2.GaussianBlur(coverage, (0, 0), blur), np.float32)
+    colour = paint(coverage, top, left) if callable(paint) else paint
+    lay(canvas[top:bottom, left:right], tinted(coverage * np.float32(opacity), colour), inside)
+
+
+def rounded(
+    colour: Colour, depth: float, light: tuple[float, float] = (-0.5, -0.7), contrast: float = 0.45
+) -> Callable[[Array, int, int], Array]:
+    """A paint that shades a flat shape as if it were a cushion whose rim is `depth` px wide."""
+
+    def paint(coverage: Array, _top: int, _left: int) -> Array:
+        return np.asarray(colour, np.float32) * cushion(coverage, depth, light, contrast)[..., None]
+
+    return paint
+
+
+def cushion(coverage: Array, depth: float, light: tuple[float, float], contrast: float) -> Array:
+    """Brightness (H x W, about 1) of an inflated shape under a light from direction (x, y)."""
+    solid = np.pad((coverage > 0.5).astype(np.uint8), 1)
+    distance = cv2.distanceTransform(solid, cv2.DIST_L2, 3)[1:-1, 1:-1]
+    part = np.clip(distance / depth, 0, 1)
+    bulge = cv2.GaussianBlur(np.sqrt(1 - (1 - part) ** 2), (0, 0), max(depth * 0.22, 0.6)) * depth
+    slope_y, slope_x = np.gradient(bulge)
+    normal = np.sqrt(slope_x**2 + slope_y**2 + 1)
+    facing = (0.75 - slope_x * light[0] - slope_y * light[1]) / normal
+    return np.clip(1 + contrast * (facing - 0.75), 0.25, 1.7).astype(np.float32)
+
+
+# ---- curves -------------------------------------------------------------------------------------
+
+
+def smooth_closed(points: Sequence[tuple[float, float]] | Points, per_side: int = 12) -> Points:
+    """A closed Catmull-Rom curve through control points, as a polygon (N x 2)."""
+    p = np.asarray(points, np.float64)
+    return _spline(np.roll(p, 1, 0), p, np.roll(p, -1, 0), np.roll(p, -2, 0), per_side)
+
+
+def smooth_open(points: Sequence[tuple[float, float]] | Points, per_side: int = 12) -> Points:
+    """An open Catmull-Rom curve through control points (N x 2)."""
+    p = np.asarray(points, np.float64)
+    padded = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
+    curve = _spline(padded[:-3], padded[1:-2], padded[2:-1], padded[3:], per_side)
+    return np.concatenate([curve, p[-1:]])
+
+
+def _spline(a: Points, b: Points, c: Points, d: Points, per_side: int) -> Points:
+    t = np.linspace(0, 1, per_side, endpoint=False)[None, :, None]
+    a, b, c, d = (v[:, None, :] for v in (a, b, c, d))
+    curve = (
+        2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
+    ) / 2
+    return np.asarray(curve.reshape(-1, 2), np.float64)
+
+
+def ellipse(
+    x: float, y: float, radius_x: float, radius_y: float, turn: float = 0.0, count: int = 96
+) -> Points:
+    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    px, py = radius_x * np.cos(angle), radius_y * np.sin(angle)
+    c, s = np.cos(turn), np.sin(turn)
+    return np.stack([x + c * px - s * py, y + s * px + c * py], axis=1)
+
+
+def ribbon(path: Points, widths: NDArray[np.float64] | float, rounded_ends: bool = True) -> Points:
+    """The outline of a path (N x 2) with a width per point: limbs, stems, stripes."""
+    tangent = np.gradient(path, axis=0)
+    tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-9)
+    normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1)
+    half = np.broadcast_to(np.asarray(widths, np.float64) / 2, (len(path),))[:, None]
+    left, right = path + normal * half, path - normal * half
+    if not rounded_ends:
+        return np.concatenate([left, right[::-1]])
+    arc = np.linspace(0, np.pi, 10)[1:-1, None]
+    tip = path[-1] + half[-1] * (np.cos(arc) * normal[-1] + np.sin(arc) * tangent[-1])
+    butt = path[0] + half[0] * (-np.cos(arc) * normal[0] - np.sin(arc) * tangent[0])
+    return np.concatenate([left, tip, right[::-1], butt])
+
+
+# ---- strands ------------------------------------------------------------------------------------
+
+
+def draw_strands(
+    stencil: Stencil, paths: Points, widths: NDArray[np.float64], colours: NDArray[np.float64]
+) -> None:
+    """Tapered curves: paths N x T x 2 in px, root widths N in px, colours N x 3; last on top.
+
+    Three pieces, each thinner than the one before; a strand of less than a quarter of a pixel
+    is drawn a quarter wide, which is as thin as the stencil knows.
+    """
+    steps = paths.shape[1]
+    cuts = (0, int(steps * 0.45), int(steps * 0.75), steps - 1)
+    fixed = to_stencil(paths)
+    for path, width, colour in zip(fixed, widths, colours, strict=True):
+        pen = ink(colour)
+        for first, last, share in zip(cuts, cuts[1:], (1.0, 0.7, 0.4), strict=False):
+            thickness = max(1, round(width * share * STENCIL_SCALE))
+            piece = path[first : last + 1]
+            cv2.polylines(stencil, [piece], False, pen, thickness, cv2.LINE_8, STENCIL_SHIFT)
+
+
+def paint_strands(
+    canvas: Array,
+    paths: Points,
+    widths: NDArray[np.float64],
+    colours: NDArray[np.float64],
+    softness: float = 0.45,
+    behind: bool = False,
+) -> None:
+    """Strands over (or behind) the canvas, touching only their box."""
+    if len(paths) == 0:
+        return
+    height, width = canvas.shape[:2]
+    top, bottom, left, right = window([paths.reshape(-1, 2)], height, width, 4)
+    if top >= bottom or left >= right:
+        return
+    stencil = open_stencil(bottom - top, right - left)
+    draw_strands(stencil, paths - (left, top), widths, colours)
+    layer = stencil_layer(stencil, softness)
+    (under if behind else lay)(canvas[top:bottom, left:right], layer)
+
+
+def vary(rng: np.random.Generator, colour: Colour, count: int, spread: float) -> Points:
+    """`count` colours around one: brightness varies by `spread`, hue a little."""
+    light = 1 + spread * rng.standard_normal((count, 1))
+    hue = 1 + 0.25 * spread * rng.standard_normal((count, 3))
+    return np.clip(np.asarray(colour) * light * hue, 0.01, 0.99)
+
+
+# ---- noise --------------------------------------------------------------------------------------
+
+
+def clouds(
+    rng: np.random.Generator, height: int, width: int, cell: float, gain: float = 0.5
+) -> Array:
+    """Smooth noise (H x W, mean 0, standard deviation 1): octaves from `cell` px downwards."""
+    total = np.zeros((height, width), np.float32)
+    strength = 1.0
+    while cell >= 3:
+        rows, columns = int(height / cell) + 4, int(width / cell) + 4
+        grid = rng.standard_normal((rows, columns)).astype(np.float32)
+        size = (int(columns * cell) + 1, int(rows * cell) + 1)
+        top, left = (int(v * cell) for v in rng.uniform(0.5, 1.5, 2))
+        if size[0] * size[1] > 4 * height * width:  # one cell spans far more than the canvas
+            shift = np.array([[1 / cell, 0, 1.5], [0, 1 / cell, 1.5]])
+            flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+            octave = cv2.warpAffine(grid, shift, (width, height), flags=flags)
+        else:
+            octave = cv2.resize(grid, size, interpolation=cv2.INTER_CUBIC)
+            octave = octave[top : top + height, left : left + width]
+        total += np.float32(strength) * octave
+        strength *= gain
+        cell /= 2
+    total -= total.mean()
+    return np.asarray(total / max(float(total.std()), 1e-6), np.float32)
+
+
+def pixel_grid(height: int, width: int) -> tuple[Array, Array]:
+    """Coordinates (x, y) of the pixel centres, H x W each."""
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    return x.astype(np.float32), y.astype(np.float32)
+
+
+def smoothstep(low: float, high: float, value: Array) -> Array:
+    t = np.clip((value - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+# ---- finishing ----------------------------------------------------------------------------------
+
+
+def straight(canvas: Array) -> NDArray[np.uint8]:
+    """A premultiplied canvas -> straight RGBA (H x W x 4, 0..255).
+
+    Where alpha is 0 the colour is that of the nearest paint, so that a resampler which forgets
+    to premultiply, or a codec that smooths, finds no dark rim.
+    """
+    alpha = np.rint(np.clip(canvas[..., 3], 0, 1) * 255)
+    seen = canvas * (alpha[..., None] > 0)
+    colour = seen[..., :3] / np.maximum(seen[..., 3:], 1e-6)
+    spread = continue_colours(seen)
+    colour = np.where(alpha[..., None] > 0, colour, spread)
+    colour = np.rint(np.clip(colour, 0, 1) * 255)
+    return np.concatenate([colour, alpha[..., None]], axis=2).astype(np.uint8)
+
+
+def continue_colours(canvas: Array) -> Array:
+    """Colours (H x W x 3) that go on smoothly beyond the paint: averages of ever larger squares."""
+    height, width = canvas.shape[:2]
+    if min(height, width) <= 2:
+        weight = canvas[..., 3].sum()
+        mean = canvas[..., :3].sum(axis=(0, 1)) / max(float(weight), 1e-9)
+        return np.broadcast_to(mean, (height, width, 3)).astype(np.float32)
+    half = ((width + 1) // 2, (height + 1) // 2)
+    coarse = continue_colours(cv2.resize(canvas, half, interpolation=cv2.INTER_AREA))
+    wide = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    known = canvas[..., 3:]
+    return np.asarray(canvas[..., :3] + (1 - known) * wide, np.float32)

@@ -1,0 +1,40 @@
+"""How much of a subject lets the background through: alpha -> one of alphamatting.com's classes."""
+
+from __future__ import annotations
+
+import numpy as np
+from manifests.sources import Transparency
+from numpy.typing import NDArray
+
+# Chosen on 63 real cut-outs labelled by hand, in the gaps between the classes (400 to 1,620 px).
+PARTIAL_LOW, PARTIAL_HIGH = 26, 229  # clearly partial: between 10 % and 90 % of 255
+HIGHLY_OPAQUE_SHARE = 0.30
+STRONGLY_PARTIAL_SHARE = 0.10
+MEDIUM_PARTIAL_SHARE = 0.02
+
+
+def measure_transparency(alpha: NDArray[np.uint8]) -> Transparency:
+    """The class of an alpha (H x W, 0..255), from two shares of the subject, the pixels > 0.
+
+    Highly: fewer than 30 % of them are opaque (alpha above 90 %): glass, smoke, fire.
+    Strongly, Medium: else, at least 10 % or 2 % of them are partial (10 % to 90 %).
+    Little: fewer than 2 % are partial, which is a hard edge of about a pixel.
+
+    An antialiased edge is a pixel wide at any size, so that a solid body of less than about
+    300 px can come out as Medium. Raises ValueError if no pixel is above 0.
+    """
+    if alpha.dtype != np.uint8 or alpha.ndim != 2:
+        raise ValueError(f"alpha is {alpha.dtype} {alpha.shape}, expected uint8 H x W")
+    counts = np.bincount(alpha.reshape(-1), minlength=256)
+    subject = int(counts[1:].sum())
+    if subject == 0:
+        raise ValueError("alpha is 0 everywhere, so there is no subject to classify")
+    opaque_share = counts[PARTIAL_HIGH + 1 :].sum() / subject
+    partial_share = counts[PARTIAL_LOW : PARTIAL_HIGH + 1].sum() / subject
+    if opaque_share < HIGHLY_OPAQUE_SHARE:
+        return Transparency.HIGHLY
+    if partial_share >= STRONGLY_PARTIAL_SHARE:
+        return Transparency.STRONGLY
+    if partial_share >= MEDIUM_PARTIAL_SHARE:
+        return Transparency.MEDIUM
+    return Transparency.LITTLE

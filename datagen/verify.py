@@ -1,0 +1,185 @@
+"""Does a shard set keep its promises? Checksums, counts, and every contract of the streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.compose import blend
+from datagen.run import Cluster
+from manifests.dataset import Dataset, read_sources
+from manifests.pixels import (
+    BACKGROUND,
+    FOREGROUND,
+    UNKNOWN,
+    ImageCodec,
+    Pixels,
+    decode_alpha,
+    decode_colour,
+    decode_trimap,
+    trimap_of,
+)
+from manifests.samples import EncodedSample, Sample, stream_names
+from manifests.shards import (
+    Shard,
+    data_path,
+    index_path,
+    read_alpha_histograms,
+    read_index,
+    read_shard,
+    sha256_of,
+)
+from manifests.sources import Background, Foreground
+
+# Mean difference between a JPEG image and the blend of its JPEG layers over the soft pixels;
+# quality 95 stays under 3 levels, a wrong layer does not.
+_JPEG_TOLERANCE = 10.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A promise that is not kept; `sample` is "" if it is the shard's."""
+
+    shard: str
+    sample: str
+    reason: str
+
+
+def verify(cluster: Cluster, root: Path, dataset: Dataset) -> Iterator[tuple[Shard, list[Finding]]]:
+    """Check every shard, in any order; no findings means that it keeps its promises."""
+    work = partial(verify_shard, root, dataset)
+    for outcome in cluster.run(work, dataset.shards):
+        failed = [Finding(outcome.item.name, "", outcome.error)] if outcome.error else []
+        yield outcome.item, failed or (outcome.value or [])
+
+
+@dataclass(frozen=True)
+class _Contract:
+    """What a worker needs to know of the shard set."""
+
+    root: Path
+    dataset: Dataset
+    foregrounds: dict[str, Foreground]
+    backgrounds: dict[str, Background]
+
+
+def verify_shard(root: Path, dataset: Dataset, shard: Shard) -> list[Finding]:
+    """Every broken promise of one shard."""
+    data = data_path(root, shard.name, dataset.format)
+    findings = [Finding(shard.name, "", reason) for reason in _file_faults(root, data, shard)]
+    if not data.exists() or not index_path(root, shard.name).exists():
+        return findings
+    contract = _Contract(
+        root,
+        dataset,
+        {source.id: source for source in read_sources(root, Foreground)},
+        {source.id: source for source in read_sources(root, Background)},
+    )
+    histogram = np.zeros(256, np.int64)
+    count = 0
+    try:
+        rows = read_index(root, shard.name)
+        for count, sample in enumerate(read_shard(data), start=1):
+            row = rows[count - 1] if count <= len(rows) else None
+            reasons, levels = _sample_faults(contract, shard, sample, row)
+            findings += [Finding(shard.name, sample.row.key, reason) for reason in reasons]
+            histogram += levels
+        if count != shard.samples or len(rows) != shard.samples:
+            reason = f"{count} samples, {len(rows)} rows, dataset.json says {shard.samples}"
+            findings.append(Finding(shard.name, "", reason))
+        elif (sum(read_alpha_histograms(root, shard.name).values()) != histogram).any():
+            findings.append(Finding(shard.name, "", "the index's alpha histogram is not its own"))
+    except (ValueError, OSError) as error:
+        findings.append(Finding(shard.name, "", str(error)))
+    return findings
+
+
+def _file_faults(root: Path, data: Path, shard: Shard) -> Iterator[str]:
+    for path, sha256 in ((data, shard.sha256), (index_path(root, shard.name), shard.index_sha256)):
+        if not path.exists():
+            yield f"{path}: missing; make it again with the datagen compose that made the set"
+        elif sha256_of(path) != sha256:
+            yield f"{path}: its sha256 is not the one in dataset.json"
+
+
+def _sample_faults(
+    contract: _Contract, shard: Shard, sample: EncodedSample, indexed: Sample | None
+) -> tuple[list[str], NDArray[np.int64]]:
+    """The broken promises of one sample, and its alpha histogram."""
+    settings, row = contract.dataset.settings, sample.row
+    faults = list(_row_faults(contract, shard, row, indexed))
+    expected = stream_names(settings["layers"])
+    if tuple(sample.streams) != expected:
+        faults.append(f"streams {list(sample.streams)}, expected {list(expected)}")
+        return faults, np.zeros(256, np.int64)
+    decoders = {"alpha": decode_alpha, "trimap": decode_trimap, "crude_trimap": decode_trimap}
+    streams: dict[str, Pixels] = {}
+    for name, data in sample.streams.items():
+        try:
+            streams[name] = decoders.get(name, decode_colour)(data)
+        except ValueError as error:
+            faults.append(f"{name}: {error}")
+            continue
+        if streams[name].shape[:2] != (row.height, row.width):
+            faults.append(f"{name}: {streams[name].shape[:2]}, expected {(row.height, row.width)}")
+    if faults:
+        return faults, np.zeros(256, np.int64)
+    faults += _pixel_faults(row, streams)
+    if settings["layers"]:
+        faults += _layer_faults(streams, ImageCodec(settings["image_codec"]))
+    return faults, np.bincount(streams["alpha"].ravel(), minlength=256)
+
+
+def _row_faults(
+    contract: _Contract, shard: Shard, row: Sample, indexed: Sample | None
+) -> Iterator[str]:
+    if row != indexed:
+        yield "its row is not the one in the index"
+    if (row.shard, row.split) != (shard.name, shard.split):
+        yield f"says it is in {row.shard} ({row.split})"
+    for name, id_, sha256, known in (
+        ("foreground", row.foreground_id, row.foreground_sha256, contract.foregrounds),
+        ("background", row.background_id, row.background_sha256, contract.backgrounds),
+    ):
+        source = known.get(id_)
+        if source is None or source.sha256 != sha256:
+            yield f"{name} {id_} is not in sources/"
+        elif source.split != row.split:
+            yield f"the splits leak: {name} {id_} is a source of {source.split}"
+
+
+def _pixel_faults(row: Sample, streams: dict[str, Pixels]) -> Iterator[str]:
+    alpha, trimap, crude = streams["alpha"], streams["trimap"], streams["crude_trimap"]
+    if not alpha.any():
+        yield "alpha is 0 everywhere: nothing is left of the subject"
+    if (trimap != trimap_of(alpha)).any():
+        yield "trimap is not Eq. (2) of alpha"
+    unknown = np.count_nonzero(trimap == UNKNOWN) / trimap.size
+    if abs(unknown - row.unknown_share) > 1e-6:
+        yield f"unknown_share is {unknown:.6f}, its row says {row.unknown_share:.6f}"
+    is_wrong = ((crude == FOREGROUND) & (alpha < 255)) | ((crude == BACKGROUND) & (alpha > 0))
+    wrong = np.count_nonzero(is_wrong) / alpha.size
+    if abs(wrong - row.crude_wrong_known_share) > 1e-6:
+        stated = row.crude_wrong_known_share
+        yield f"crude_wrong_known_share is {wrong:.6f}, its row says {stated:.6f}"
+
+
+def _layer_faults(streams: dict[str, Pixels], codec: ImageCodec) -> Iterator[str]:
+    """Eq. (1) wherever the layers are kept: exact to a level in PNG, on average in JPEG."""
+    is_soft = streams["trimap"] == UNKNOWN
+    if not is_soft.any():
+        return
+    front, behind, image = (
+        streams[name][is_soft].T.astype(np.float32) for name in ("foreground", "background", "image")
+    )
+    weight = streams["alpha"][is_soft].astype(np.float32) / np.float32(255)
+    difference = np.abs(image - np.rint(blend(front, behind, weight)))
+    if codec is ImageCodec.PNG and difference.max() > 1:
+        yield f"image differs from the blend of its layers by {difference.max():.0f} levels"
+    elif difference.mean() > _JPEG_TOLERANCE:
+        yield f"image differs from the blend of its layers by {difference.mean():.1f} levels (mean)"

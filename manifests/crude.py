@@ -1,0 +1,1 @@
+from datagen.crude import CrudeRecipe  # temporary

@@ -1,0 +1,118 @@
+"""A shard set as a whole: dataset.json, its sources, and the promise that its splits do not leak."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from manifests.shards import Shard, ShardFormat
+from manifests.sources import Background, Foreground
+from manifests.storage import write_bytes, writing
+from manifests.tables import from_dict, from_table, to_dict, to_table
+
+CONTRACT = 1  # raised with every change that an old reader would misread
+
+Source = TypeVar("Source", Foreground, Background)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A source that was left out, and why."""
+
+    file: str
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The content of dataset.json. Its presence means that every shard is there."""
+
+    contract: int
+    settings: dict[str, Any]
+    libraries: dict[str, str]
+    shards: tuple[Shard, ...]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def format(self) -> ShardFormat:
+        return ShardFormat(self.settings["format"])
+
+
+def dataset_path(root: Path) -> Path:
+    return root / "dataset.json"
+
+
+def write_dataset(root: Path, dataset: Dataset) -> None:
+    fields = {
+        **vars(dataset),
+        "shards": [to_dict(shard) for shard in dataset.shards],
+        "skipped": [to_dict(source) for source in dataset.skipped],
+    }
+    write_bytes(dataset_path(root), (json.dumps(fields, indent=1) + "\n").encode())
+
+
+def read_dataset(root: Path) -> Dataset:
+    """Read and check dataset.json.
+
+    Raises FileNotFoundError if there is none, ValueError if it cannot be read, is of another
+    contract, or if a source is in both splits.
+    """
+    path = dataset_path(root)
+    if not path.exists():
+        reason = "the shards are not finished, or not here" if root.is_dir() else "no such folder"
+        raise FileNotFoundError(f"{path}: {reason}; make them with `datagen compose`")
+    try:
+        fields = json.loads(path.read_bytes())
+        if fields["contract"] != CONTRACT:
+            found = fields["contract"]
+            raise ValueError(f"contract {found}, this program reads contract {CONTRACT}")
+        dataset = Dataset(
+            contract=fields["contract"],
+            settings=fields["settings"],
+            libraries=fields["libraries"],
+            shards=tuple(from_dict(Shard, shard) for shard in fields["shards"]),
+            skipped=tuple(from_dict(Skipped, source) for source in fields["skipped"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    check_splits(read_sources(root, Foreground), "foreground")
+    check_splits(read_sources(root, Background), "background")
+    return dataset
+
+
+def sources_path(root: Path, kind: type) -> Path:
+    return root / "sources" / f"{kind.__name__.lower()}s.parquet"
+
+
+def write_sources(root: Path, kind: type[Source], sources: Iterable[Source]) -> None:
+    with writing(sources_path(root, kind)) as part:
+        pq.write_table(to_table(kind, sources), part, compression="zstd")
+
+
+def read_sources(root: Path, kind: type[Source]) -> list[Source]:
+    """What was composited. Raises ValueError that names the file if it cannot be read."""
+    path = sources_path(root, kind)
+    try:
+        return from_table(kind, pq.read_table(path))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def check_splits(sources: Sequence[Foreground] | Sequence[Background], name: str) -> None:
+    """Raise ValueError if one id, or the same pixels under two ids, is in two splits."""
+    homes: dict[str, tuple[str, str]] = {}
+    for source in sources:
+        for mark in (source.id, source.pixels_sha256):
+            other, split = homes.setdefault(mark, (source.id, source.split))
+            if split != source.split:
+                raise ValueError(
+                    f"the splits leak: {name} {source.id} is in {source.split}, "
+                    f"{other} with the same pixels is in {split}"
+                )

@@ -1,0 +1,108 @@
+"""A sample: one composite with its streams, and the row that tells how it came to be.
+
+The row holds the whole recipe: with it and the two sources a sample is rebuilt byte for byte.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from manifests.crude import CrudeRecipe
+from manifests.pixels import ImageCodec
+from manifests.sources import Split, Subject, Transparency
+
+
+@dataclass(frozen=True)
+class Colour:
+    """A linear colour jitter; 1, 1, 1, 0 leaves colours as they are."""
+
+    brightness: float  # factor on every channel
+    contrast: float  # factor on the distance from mid grey
+    saturation: float  # factor on the distance from the pixel's own grey
+    hue: float  # turn of the chrominance plane, degrees
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a foreground lies on the canvas: flipped, then scaled, rotated and moved.
+
+    The centre of the subject's box in the source goes to (`centre_y`, `centre_x`) on the canvas,
+    in pixels from its top left corner. A foreground id of "" means: no foreground.
+    """
+
+    foreground_id: str
+    flip: bool  # mirrored left to right
+    fit: float  # factor <= 1 that makes the subject's box fit the canvas
+    scale: float  # factor <= 1 drawn on top of it
+    rotation: float  # degrees, counter-clockwise as seen
+    centre_y: float
+    centre_x: float
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Which part of the background fills the canvas."""
+
+    scale: float  # factor from the source to the working copy; above 1: it had to be enlarged
+    top: int  # of the crop, in pixels of the working copy
+    left: int
+    flip: bool
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every random choice for one sample, already drawn."""
+
+    foreground: Placement
+    second: Placement  # a foreground behind the first, if its id is not ""
+    foreground_colour: Colour
+    background: Crop
+    background_colour: Colour
+    crude: CrudeRecipe
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One row of the index, and the KEY.json of the sample."""
+
+    key: str
+    split: Split
+    shard: str
+    foreground_id: str
+    background_id: str
+    foreground_sha256: str
+    background_sha256: str
+    subject: Subject
+    transparency: Transparency
+    seed: int
+    height: int
+    width: int
+    unknown_share: float  # share of the exact trimap's pixels that are unknown
+    crude_iou: float  # of the crude mask with alpha > 0.5
+    crude_missed_share: float  # of the pixels with alpha > 0, called background by the mask
+    crude_false_share: float  # of the mask, where alpha < 0.5
+    crude_edge_p95: float  # 95th percentile of the edge's distance from the true one / diagonal
+    crude_wrong_known_share: float  # of all pixels, called known wrongly by the crude trimap
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class EncodedSample:
+    """A sample as it lies in a shard: `streams` maps stream names to encoded bytes."""
+
+    row: Sample
+    streams: dict[str, bytes]
+
+
+LAYERS = ("foreground", "background")
+LABELS = ("alpha", "trimap", "crude_trimap")
+
+
+def stream_names(layers: bool) -> tuple[str, ...]:
+    """The streams of a sample, in the order in which a shard holds them."""
+    return ("image", *LABELS, *(LAYERS if layers else ()))
+
+
+def extension_of(stream: str, codec: ImageCodec) -> str:
+    """`jpg` or `png`: alpha and trimaps are PNG whatever the codec of the colours."""
+    return "png" if stream in LABELS else codec.extension

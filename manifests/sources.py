@@ -1,0 +1,76 @@
+"""What is composited: foregrounds (cut-outs with a soft alpha) and backgrounds (photos)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Subject(StrEnum):
+    HUMAN = "human"
+    NON_HUMAN = "non-human"
+    UNLABELLED = "unlabelled"
+
+
+class Transparency(StrEnum):
+    """How much of the subject lets the background through: alphamatting.com's four classes."""
+
+    HIGHLY = "Highly"
+    STRONGLY = "Strongly"
+    MEDIUM = "Medium"
+    LITTLE = "Little"
+
+
+class Split(StrEnum):
+    """A property of the source, never of the composite: a source is in one split only."""
+
+    TRAIN = "train"
+    VAL = "val"
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """One cut-out as scanned: RGBA in one file, or an RGB file and an alpha file.
+
+    `id` is the file's path below its folder, with '/' between the parts; `sha256` is that of the
+    file's bytes (followed by the alpha file's, if there is one), `pixels_sha256` that of the
+    decoded pixels, so that the same picture under two names is found. Sizes are those of the
+    decoded, upright image; `box` is the smallest one that holds every pixel with alpha > 0.
+    """
+
+    id: str
+    sha256: str
+    pixels_sha256: str
+    height: int
+    width: int
+    box: Box
+    subject: Subject
+    transparency: Transparency
+    transparency_measured: bool  # True: by datagen's rule from alpha; False: from the labels
+    soft_share: float  # share of the pixels with 0 < alpha < 255
+    split: Split
+    labels: str  # the other columns of the label file, as a JSON object
+    alpha_id: str = ""  # the alpha file's path below its folder; "" if alpha is in the file itself
+
+
+@dataclass(frozen=True)
+class Background:
+    """One photo as scanned; the fields mean what they mean in `Foreground`."""
+
+    id: str
+    sha256: str
+    pixels_sha256: str
+    height: int
+    width: int
+    split: Split
+    labels: str

@@ -1,0 +1,93 @@
+"""Records to Arrow and back: one frozen dataclass is one row, its fields are the columns.
+
+The schema follows from the annotations, so that a record and its table cannot drift apart. Nested
+dataclasses become structs, tuples become lists, string enums become strings. There are no nulls:
+a reader of five rows must be able to infer every type.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+Record = TypeVar("Record")
+
+_SCALARS: dict[type, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+}
+
+
+@cache
+def schema_of(record: type) -> pa.Schema:
+    """The Arrow schema of a record class."""
+    return pa.schema([pa.field(n, _arrow_type(t), nullable=False) for n, t in _fields(record)])
+
+
+def to_table(record: type[Record], rows: Iterable[Record]) -> pa.Table:
+    """Rows of one record class as a table."""
+    return pa.Table.from_pylist([to_dict(row) for row in rows], schema=schema_of(record))
+
+
+def from_table(record: type[Record], table: pa.Table) -> list[Record]:
+    """The rows of a table. Raises ValueError if its columns are not the record's."""
+    expected, found = schema_of(record).names, table.schema.names
+    if set(expected) != set(found):
+        raise ValueError(f"columns {found}, expected {expected} ({record.__name__})")
+    return [from_dict(record, row) for row in table.to_pylist()]
+
+
+def to_dict(row: Any) -> dict[str, Any]:
+    """A record as plain values: what JSON and Arrow both take."""
+    return {f.name: _plain(getattr(row, f.name)) for f in dataclasses.fields(row)}
+
+
+def from_dict(record: type[Record], values: Mapping[str, Any]) -> Record:
+    """The inverse of `to_dict`. Raises ValueError if a field is missing or has a wrong value."""
+    try:
+        return record(**{name: _typed(kind, values[name]) for name, kind in _fields(record)})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a {record.__name__}: {error!r}") from error
+
+
+@cache
+def _fields(record: type) -> list[tuple[str, Any]]:
+    hints = typing.get_type_hints(record)
+    return [(field.name, hints[field.name]) for field in dataclasses.fields(record)]
+
+
+def _arrow_type(kind: Any) -> pa.DataType:
+    if kind in _SCALARS:
+        return _SCALARS[kind]
+    if isinstance(kind, types.GenericAlias):
+        return pa.list_(pa.field("item", _arrow_type(typing.get_args(kind)[0]), nullable=False))
+    if dataclasses.is_dataclass(kind):
+        return pa.struct(schema_of(typing.cast(type, kind)))
+    if issubclass(kind, StrEnum):
+        return pa.string()
+    raise TypeError(f"no column type for {kind}")
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_dict(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, StrEnum) else value
+
+
+def _typed(kind: Any, value: Any) -> Any:
+    if isinstance(kind, types.GenericAlias):
+        return tuple(_typed(typing.get_args(kind)[0], item) for item in value)
+    if dataclasses.is_dataclass(kind):
+        return from_dict(typing.cast(type, kind), value)
+    return kind(value)
