@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.prepare import Cutout, source_margin
-from datagen.resize import Premultiplied, distance_threshold
+from datagen.prepare import Cutout, Level
+from datagen.resize import OPAQUE, Premultiplied, distance_threshold
 from manifests.pixels import Pixels
 from manifests.samples import Colour, Placement
 from manifests.sources import Box
@@ -43,19 +43,10 @@ def source_to_canvas(placement: Placement, box: Box) -> Matrix:
     return np.column_stack([turn, shift])
 
 
-def working_to_source(box: Box, size: int, shape: tuple[int, int]) -> Matrix:
-    """2 x 3: from a working copy's coordinates to its source's.
-
-    Its shape (height, width) was rounded to whole pixels, so the two scales differ a little.
-    """
-    margin = source_margin(box, size)
-    height, width = shape
-    return np.array(
-        [
-            [(box.width + 2 * margin) / width, 0, box.left - margin],
-            [0, (box.height + 2 * margin) / height, box.top - margin],
-        ]
-    )
+def copy_to_source(level: Level) -> Matrix:
+    """2 x 3: from a working copy's coordinates to its source's."""
+    rows, columns = level.rows, level.columns
+    return np.array([[columns.step, 0, columns.start], [0, rows.step, rows.start]])
 
 
 def chain(first: Matrix, then: Matrix) -> Matrix:
@@ -66,7 +57,7 @@ def chain(first: Matrix, then: Matrix) -> Matrix:
 
 
 def apply(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """N x 2 points (x, y) through a 2 x 3 map."""
+    """Points (x, y), ... x 2, through a 2 x 3 map."""
     return points @ matrix[:, :2].T + matrix[:, 2]
 
 
@@ -74,42 +65,42 @@ def apply(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
 class Subject:
     """A foreground as it lies on the canvas: the part h x w of it that the subject may touch."""
 
-    colour: Premultiplied  # h x w x 4, premultiplied; its alpha still has the kernels' ghosts
-    alpha: NDArray[np.uint16]  # h x w, 65535 is 1; without them
+    colour: Premultiplied  # h x w x 4; its alpha still has the kernels' overshoots and ghosts
+    alpha: NDArray[np.int16]  # h x w, 0 to OPAQUE, without them
     rows: slice
     columns: slice
 
 
-def place(cutout: Cutout, to_canvas: Matrix, scale: float, size: int) -> Subject:
-    """Resample a working copy onto a canvas of size x size pixels.
+def place(cutout: Cutout, placement: Placement, box: Box, size: int) -> Subject:
+    """Resample a foreground onto a canvas of size x size pixels.
 
-    to_canvas: 2 x 3 from the working copy to the canvas; scale: its down-scale, at most 1.
-    Where the source is 0 (or 255) everywhere within one pixel of the canvas, alpha is exactly 0
-    (or 65535): the kernels' lobes leave no ghosts.
+    box: its subject's, in the source. Where the source is 0 (or 255) everywhere within one pixel
+    of the canvas, alpha is exactly 0 (or OPAQUE): the kernels' lobes leave no ghosts.
     """
-    rows, columns = _region(to_canvas, cutout.rgba.shape[:2], size)
-    inverse = _invert(to_canvas, rows.start, columns.start)
+    copy = cutout.copy_for(placement.scale)
+    to_canvas = chain(copy_to_source(copy.level), source_to_canvas(placement, box))
+    rows, columns = _region(to_canvas, copy.known.shape, size)
     shape = (rows.stop - rows.start, columns.stop - columns.start)
     known = cv2.warpAffine(
-        cutout.known,
-        inverse,
+        copy.known,
+        _invert(to_canvas, rows.start, columns.start),
         shape[::-1],
         flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR,
         borderValue=(255,),
     )
-    threshold = distance_threshold(1 / scale - _DISTANCE_SLACK)
+    threshold = distance_threshold(1 / placement.scale - _DISTANCE_SLACK)
     is_clear = known >= 128 + threshold
-    colour = np.zeros((*shape, 4), np.uint16)
+    colour = np.zeros((*shape, 4), np.int16)
     for strip in _strips(is_clear):
         colour[strip] = cv2.warpAffine(
-            cutout.rgba,
+            copy.rgba,
             _invert(to_canvas, rows.start + strip[0].start, columns.start + strip[1].start),
             (strip[1].stop - strip[1].start, strip[0].stop - strip[0].start),
             flags=cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC,
         )
-    alpha = cv2.extractChannel(colour, 3)
+    alpha = np.clip(cv2.extractChannel(colour, 3), 0, OPAQUE)
     alpha[is_clear] = 0
-    alpha[known <= 128 - threshold] = 65535
+    alpha[known <= 128 - threshold] = OPAQUE
     return Subject(colour, alpha, rows, columns)
 
 
@@ -136,7 +127,7 @@ def _strips(is_clear: NDArray[np.bool_]) -> Iterator[tuple[slice, slice]]:
             yield rows, slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def _region(to_canvas: Matrix, shape: tuple[int, int], size: int) -> tuple[slice, slice]:
+def _region(to_canvas: Matrix, shape: tuple[int, ...], size: int) -> tuple[slice, slice]:
     """Rows and columns of the canvas that a working copy of `shape` (height, width) covers."""
     height, width = shape
     corners = apply(to_canvas, np.array([[0, 0], [width, 0], [0, height], [width, height]], float))
@@ -152,21 +143,24 @@ def over(front: Subject, back: Subject, size: int) -> Subject:
 
     Premultiplied colours add up each with the weight with which it is seen.
     """
-    canvases = []
-    for subject in (front, back):
-        canvas = np.zeros((size, size, 4), np.float64)
-        # F = P / a must survive that alpha lost its ghosts
-        colour = subject.colour[..., :3].astype(np.float64)
-        own_alpha = np.maximum(subject.colour[..., 3:], 1)
-        alpha = subject.alpha[..., None].astype(np.float64)
-        place_ = canvas[subject.rows, subject.columns]
-        place_[..., :3] = colour * (alpha / own_alpha)
-        place_[..., 3:] = alpha
-        canvases.append(canvas)
-    both = np.rint(canvases[0] + (1 - canvases[0][..., 3:] / 65535) * canvases[1])
-    merged = np.minimum(both, 65535).astype(np.uint16)
+    (front_colour, front_alpha), (back_colour, back_alpha) = (
+        _on_canvas(subject, size) for subject in (front, back)
+    )
+    seen = 1 - front_alpha / OPAQUE
+    alpha = np.rint(front_alpha + seen * back_alpha).astype(np.int16)
+    colour = np.rint(front_colour + seen * back_colour).astype(np.int16)
     whole = slice(0, size)
-    return Subject(merged, cv2.extractChannel(merged, 3), whole, whole)
+    return Subject(np.concatenate([colour, alpha], axis=2), alpha[..., 0], whole, whole)
+
+
+def _on_canvas(subject: Subject, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Premultiplied colour (size x size x 3) and alpha (x 1), so that colour / alpha is still F."""
+    colour, alpha = np.zeros((size, size, 3)), np.zeros((size, size, 1))
+    part = (subject.rows, subject.columns)
+    alpha[part] = subject.alpha[..., None]
+    weight = alpha[part] / np.maximum(subject.colour[..., 3:], 1)
+    colour[part] = np.clip(subject.colour[..., :3] * weight, 0, alpha[part])
+    return colour, alpha
 
 
 # The grey of a colour (ITU-R BT.601), and its two chrominance axes (YIQ).

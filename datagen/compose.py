@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.augment import Subject, jitter
-from datagen.resize import Premultiplied
+from datagen.resize import LEVEL, Premultiplied
 from manifests.pixels import Pixels
 
 _JPEG_BLOCK = 8
@@ -49,29 +49,30 @@ def compose(
     colour: the subject's 3 x 4 jitter; background: H x W x 3, jittered already.
     """
     region = (subject.rows, subject.columns)
-    opacity = cv2.convertScaleAbs(subject.alpha, alpha=1 / 257)  # rounds to nearest
+    opacity = cv2.convertScaleAbs(subject.alpha, alpha=1 / LEVEL)  # rounds to nearest
     alpha = np.zeros(background.shape[:2], np.uint8)
     alpha[region] = opacity
     image = background.copy()
 
     # Almost every pixel shows one of the two alone; only the soft ones need floating point.
-    solid = cv2.cvtColor(cv2.convertScaleAbs(subject.colour, alpha=1 / 257), cv2.COLOR_RGBA2RGB)
-    cv2.copyTo(jitter(solid, colour), cv2.compare(opacity, 255, cv2.CMP_EQ), image[region])
+    positive = np.maximum(subject.colour, 0)
+    solid = cv2.cvtColor(cv2.convertScaleAbs(positive, alpha=1 / LEVEL), cv2.COLOR_RGBA2RGB)
+    cv2.copyTo(jitter(solid, colour), (opacity == 255).view(np.uint8), image[region])
 
-    soft = np.flatnonzero(cv2.inRange(opacity, (1,), (254,)))
-    front = straight_colour(subject.colour.reshape(-1, 4)[soft], colour)
+    soft = np.flatnonzero((opacity > 0) & (opacity < 255))
+    front = straight_colour(_gather(subject.colour, soft), colour)
     weight = opacity.reshape(-1)[soft].astype(np.float32) / np.float32(255)
     rows, columns = np.divmod(soft, opacity.shape[1])
     on_canvas = (rows + subject.rows.start) * alpha.shape[1] + columns + subject.columns.start
-    behind = background.reshape(-1, 3)[on_canvas].T.astype(np.float32)
-    image.reshape(-1, 3)[on_canvas] = _rounded(blend(front, behind, weight)).T
+    behind = background.reshape(-1, 3).take(on_canvas, axis=0).T.astype(np.float32)
+    _scatter(image, on_canvas, blend(front, behind, weight))
     if not layers:
         return Composite(image, alpha, None, None)
 
     kept = blocks_with_soft(alpha)
     foreground, background_layer = np.full_like(image, _NOT_KEPT), np.full_like(image, _NOT_KEPT)
     cv2.copyTo(image, kept, foreground)  # where alpha is 255 the image is F; where it is 0, F is free
-    foreground.reshape(-1, 3)[on_canvas] = _rounded(front).T
+    _scatter(foreground, on_canvas, front)
     cv2.copyTo(background, kept, background_layer)
     return Composite(image, alpha, foreground, background_layer)
 
@@ -79,7 +80,7 @@ def compose(
 def straight_colour(
     pixels: Premultiplied, colour: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """N x 4 premultiplied 16-bit pixels with alpha > 0 -> 3 x N jittered F, float32 in 0..255."""
+    """N x 4 premultiplied pixels with alpha > 0 -> 3 x N jittered F, float32 in 0..255."""
     planes = pixels.T.astype(np.float32)
     red, green, blue = planes[:3] * (np.float32(255) / planes[3])
     # Written out: a matrix product may add in another order on another machine.
@@ -90,14 +91,14 @@ def straight_colour(
 def blocks_with_soft(alpha: Pixels) -> Pixels:
     """H x W of 255 in the 8 x 8 blocks in which a pixel has 0 < alpha < 255, 0 elsewhere."""
     height, width = alpha.shape
-    is_soft = cv2.inRange(alpha, (1,), (254,))
+    is_soft = ((alpha > 0) & (alpha < 255)).view(np.uint8) * np.uint8(255)
     tall, wide = -height % _JPEG_BLOCK, -width % _JPEG_BLOCK
     padded = cv2.copyMakeBorder(is_soft, 0, tall, 0, wide, cv2.BORDER_CONSTANT, value=(0,))
     down = (padded.shape[1] // _JPEG_BLOCK, padded.shape[0] // _JPEG_BLOCK)
     # One pixel of 64 with value 255 has a mean of 3.98, so no block is lost by rounding.
     blocks = cv2.resize(padded, down, interpolation=cv2.INTER_AREA)
     full = cv2.resize(blocks, padded.shape[::-1], interpolation=cv2.INTER_NEAREST)
-    return cv2.compare(full[:height, :width], 0, cv2.CMP_GT)
+    return (full[:height, :width] > 0).view(np.uint8) * np.uint8(255)
 
 
 def crop_background(photo: Pixels, top: int, left: int, size: int, flip: bool) -> Pixels:
@@ -106,5 +107,13 @@ def crop_background(photo: Pixels, top: int, left: int, size: int, flip: bool) -
     return cv2.flip(crop, 1) if flip else np.ascontiguousarray(crop)
 
 
-def _rounded(colours: NDArray[np.float32]) -> Pixels:
-    return np.rint(colours).astype(np.uint8)
+def _gather(pixels: Premultiplied, where: NDArray[np.intp]) -> Premultiplied:
+    """N x 4: some pixels of an h x w x 4 array, each moved as the one 64-bit word that it is."""
+    return pixels.reshape(-1).view(np.uint64).take(where).view(np.int16).reshape(-1, 4)
+
+
+def _scatter(image: Pixels, where: NDArray[np.intp], colours: NDArray[np.float32]) -> None:
+    """Put 3 x N colours, rounded to nearest, at pixels `where` of an H x W x 3 image."""
+    samples = image.reshape(-1)
+    for channel, values in enumerate(np.rint(colours).astype(np.uint8)):
+        samples[where * 3 + channel] = values

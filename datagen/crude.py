@@ -34,7 +34,7 @@ __all__ = ["CrudeRecipe", "Preset", "crude_mask", "crude_trimap", "draw_crude"]
 BEND_CELLS = (5, 14)  # grid sizes of the two octaves of noise that bends the edges
 OUTLINE_CELLS = (8, 24)  # ... and of that which frays the outlines of lost and swallowed pieces
 CONTRAST = 3  # how much steeper the network's belief is than alpha where alpha is soft
-FINE_RAMP = 100  # levels between the mask's edge and the wider end of the unknown band
+FINE_RAMP = 100  # levels from where distances are counted to the wider end of the unknown band
 
 
 def crude_mask(alpha: Pixels, recipe: CrudeRecipe) -> Pixels:
@@ -209,12 +209,15 @@ def _moved(
 
     Repeated, because a network draws no gap between the frame and a subject that is cut by it.
     """
-    rows, columns = belief.shape
     warp = round(32 * recipe.warp * size)  # in 1/32 of a cell, the grid of cv2.remap
-    down, right = (round(32 * part * size) for part in recipe.shift)
-    y = 32 * np.arange(rows)[:, None] - down + ((warp * (noise_y.astype(np.int32) - 128)) >> 7)
-    x = 32 * np.arange(columns)[None, :] - right + ((warp * (noise_x.astype(np.int32) - 128)) >> 7)
-    whole = np.dstack((x >> 5, y >> 5)).astype(np.int16)
+    down, right = (np.int16(round(32 * part * size)) for part in recipe.shift)
+    y, x = (
+        ((np.int16(warp) * (noise.astype(np.int16) - 128)) >> 7) - shift
+        for noise, shift in ((noise_y, down), (noise_x, right))
+    )
+    whole = np.empty((*belief.shape, 2), np.int16)
+    whole[..., 0] = (x >> 5) + np.arange(belief.shape[1], dtype=np.int16)
+    whole[..., 1] = (y >> 5) + np.arange(belief.shape[0], dtype=np.int16)[:, None]
     part = ((y & 31) * 32 + (x & 31)).astype(np.uint16)
     moved = cv2.remap(belief, whole, part, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.uint8)
@@ -226,38 +229,44 @@ def crude_trimap(mask: Pixels, recipe: CrudeRecipe) -> Pixels:
     The band reaches `recipe.inner` into the mask and `recipe.outer` out of it, at least 2 pixels
     each. The frame is no edge. Distances are taken at half the resolution and enlarged.
     """
-    area = cv2.countNonZero(mask)
     trimap = mask * np.uint8(FOREGROUND)
     half = _even(mask)[::2, ::2].copy()
-    edge = mask_edge(half)
-    box = cv2.boundingRect(edge)
+    box = cv2.boundingRect(mask_edge(half))
     if box[2] == 0:
         return trimap
-    inner, outer = (max(2.0, width * math.sqrt(area)) for width in (recipe.inner, recipe.outer))
-    margin = math.ceil(outer / 2) + 2
+    side = math.sqrt(cv2.countNonZero(mask)) / 2
+    inner, outer = max(1.0, recipe.inner * side), max(1.0, recipe.outer * side)
+    margin = math.ceil(outer) + 2
     top, bottom = max(0, box[1] - margin), min(half.shape[0], box[1] + box[3] + margin)
     left, right = max(0, box[0] - margin), min(half.shape[1], box[0] + box[2] + margin)
-    crop = (slice(top, bottom), slice(left, right))
-    signed = _signed_distance(half[crop], edge[crop], max(inner, outer) / 2)
-    enlarged = _resized(signed, 2, cv2.INTER_LINEAR)
-    codes = np.full(256, UNKNOWN, np.uint8)
-    codes[128 + round(FINE_RAMP * inner / max(inner, outer)) :] = FOREGROUND
-    codes[: 128 - round(FINE_RAMP * outer / max(inner, outer))] = BACKGROUND
-    banded = cv2.LUT(enlarged, codes)
-    inside = trimap[2 * top : 2 * bottom, 2 * left : 2 * right]
-    inside[:] = banded[: inside.shape[0], : inside.shape[1]]
+    banded = _banded(half[top:bottom, left:right], inner, outer)
+    part = trimap[2 * top : 2 * bottom, 2 * left : 2 * right]
+    inside = part >> 1  # the mask: its pixels are never called background, others never foreground
+    part[:] = np.minimum(np.maximum(banded[: part.shape[0], : part.shape[1]], inside), inside + 1)
     return trimap
 
 
-def _signed_distance(half: Pixels, edge: Pixels, widest: float) -> Pixels:
-    """Distance from the edge, above 128 inside the mask; FINE_RAMP levels are `widest` pixels.
+def _banded(mask: Pixels, inner: float, outer: float) -> Pixels:
+    """H x W uint8 of 0 and 1 -> 2H x 2W codes; the widths in pixels of `mask`, at least 1.
 
-    (4 chessboard + 3 city block) / 7 is within 9 % of the Euclidean distance, in whole numbers.
-    City-block distances end at 255, far outside any band on images of up to 4,000 pixels.
+    A square step and then city-block distance make octagons, 8 % from a circle at most, and need
+    no fraction. Distances end at 127, beyond any band on images of up to 5,000 pixels.
     """
-    away = 1 - edge
-    chessboard = cv2.distanceTransform(away, cv2.DIST_C, cv2.DIST_MASK_3)
-    city = cv2.distanceTransform(away, cv2.DIST_L1, cv2.DIST_MASK_3, dstType=cv2.CV_8U)
-    sevenths = 4 * chessboard.astype(np.int32) + 3 * city.astype(np.int32) + 3
-    levels = np.minimum(sevenths * round(65536 * FINE_RAMP / (7 * widest)) >> 16, 127)
-    return np.where(half.view(bool), 128 + levels, 127 - levels).astype(np.uint8)
+    square_in, square_out = (max(1, int(width * (math.sqrt(2) - 1))) for width in (inner, outer))
+    core = np.asarray(cv2.erode(mask, np.ones((2 * square_in + 1,) * 2, np.uint8)), np.uint8)
+    grown = np.asarray(cv2.dilate(mask, np.ones((2 * square_out + 1,) * 2, np.uint8)), np.uint8)
+    is_outside_band = core | (1 - grown)
+    city = cv2.distanceTransform(
+        is_outside_band, cv2.DIST_L1, cv2.DIST_MASK_3, dstType=cv2.CV_8U
+    ).astype(np.uint8, copy=False)
+    # A pixel's centre lies half a pixel nearer to the edge than its count of steps.
+    last_in, last_out = inner - square_in + 0.5, outer - square_out + 0.5
+    scale = FINE_RAMP / max(last_in, last_out)
+    levels = np.minimum(np.arange(128) * round(256 * scale) >> 8, 127)
+    signed = np.concatenate((128 - levels, 128 + levels)).astype(np.uint8)
+    codes = np.full(256, UNKNOWN, np.uint8)
+    codes[128 + max(1, int(scale * last_in)) :] = FOREGROUND
+    codes[: 129 - max(1, int(scale * last_out))] = BACKGROUND
+    index = np.minimum(city, 127) | (mask << 7)
+    enlarged = _resized(np.asarray(cv2.LUT(index, signed), np.uint8), 2, cv2.INTER_LINEAR)
+    return np.asarray(cv2.LUT(enlarged, codes), np.uint8)

@@ -201,7 +201,7 @@ def _draw_swallowed(rng: np.random.Generator, bad: float, ranges: _Ranges) -> Pi
 
 
 def _draw_shape(rng: np.random.Generator, share: float, away: float) -> PieceNumbers:
-    piece = Piece(
+    return Piece(
         share=share,
         place=_uniform(rng, (0, 1)),
         away=away,
@@ -209,7 +209,6 @@ def _draw_shape(rng: np.random.Generator, share: float, away: float) -> PieceNum
         length=_uniform(rng, (1, 5)),
         ragged=_uniform(rng, (0.2, 1)),
     )
-    return tuple(piece)
 
 
 def _uniform(rng: np.random.Generator, between: tuple[float, float]) -> float:

@@ -229,18 +229,20 @@ def _deep_values(
         is_inverted = image.format == "TIFF" and _tiff_tag(image, _PHOTOMETRIC, (1,)) == (0,)
         return 65535 - values if is_inverted else values, None
     extra = _tiff_tag(image, _EXTRA_SAMPLES, ()) if image.format == "TIFF" else ()
-    # OpenCV keeps all 16 bits; Pillow has decoded the file already, so that it is known to be good.
+    # OpenCV keeps all 16 bits. Pillow has decoded the file by now, so that it is mostly sound.
     channels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if channels is None:
+        raise SourceError("corrupt", "cannot be decoded to its 16 bits; export it again as PNG")
+    is_premultiplied = extra[:1] == (1,)
     if (
         image.mode not in ("RGB", "RGBA", "LA")
-        or extra[:1] == (1,)  # premultiplied
-        or channels is None
+        or is_premultiplied
         or channels.dtype != np.uint16
         or channels.ndim != 3
     ):
+        found = f"{'premultiplied ' if is_premultiplied else ''}{image.mode}, {channels.dtype}"
         raise SourceError(
-            "unsupported",
-            f"{image.format} with deep pixels of the form {image.mode}; save it as RGB or RGBA PNG",
+            "unsupported", f"{image.format} with pixels {found}; save it as RGB or RGBA PNG"
         )
     colour = channels[..., 2::-1].astype(np.uint16)
     return colour, channels[..., 3].astype(np.uint16) if image.mode != "RGB" else None

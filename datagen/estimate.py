@@ -58,7 +58,7 @@ def estimate(
         for source in (*foregrounds, *backgrounds):
             prepare_source(sources, settings, cache, source)
         prepared = time.perf_counter() - begin
-        working = sum(p.stat().st_size for p in cache.rglob("*.npy"))
+        working = sum(p.stat().st_size for p in cache.rglob("*.raw"))
         plan = plan_splits(probe_settings, foregrounds, backgrounds)[0].shard(0)
         task = shard_task(cache, cache, probe_settings, plan, foregrounds, backgrounds)
         make_sample(task, plan.pairs[0])  # the first one pays for what is loaded late

@@ -273,19 +273,18 @@ def prepare_source(
 ) -> None:
     """The working copy of one source, unless it is there."""
     if isinstance(source, Foreground):
-        path = cutout_path(cache, source, settings.size)
+        path = cutout_path(cache, source, settings)
         if not path.exists():
             alpha = None
             if sources.alphas is not None:
                 alpha = read_source(sources.alphas / source.alpha_id)
             cutout = decode_cutout(read_source(sources.foregrounds / source.id), alpha)
-            save_cutout(path, prepare_cutout(cutout, source.box, settings.size))
+            save_cutout(path, prepare_cutout(cutout, source.box, settings))
     else:
-        cover = settings.background_cover
-        path = background_path(cache, source, settings.size, cover)
+        path = background_path(cache, source, settings)
         if not path.exists():
             photo = decode_photo(read_source(sources.backgrounds / source.id))
-            save_background(path, prepare_background(photo, settings.size, cover))
+            save_background(path, prepare_background(photo, settings))
 
 
 def _make(

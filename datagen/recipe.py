@@ -9,13 +9,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from datagen.augment import apply, chain, source_to_canvas, working_to_source
+from datagen.augment import apply, source_to_canvas
 from datagen.crude import draw_crude
 from datagen.prepare import Cutout, background_shape, fit_factor
 from datagen.settings import Settings
 from manifests.samples import Colour, Crop, Placement, Recipe
 from manifests.sources import Background, Box, Foreground
+
+Points = NDArray[np.float64]
 
 NO_FOREGROUND = Placement("", False, 1.0, 1.0, 0.0, 0.0, 0.0)
 
@@ -66,11 +69,8 @@ def _draw_placement(
         centre_y=middle,
         centre_x=middle,
     )
-    top, bottom, left, right = _extent(centred, source.box)
-    height, width = bottom - top, right - left
-    slack_y = max(0.0, (settings.size - height) / 2 + settings.translation * height)
-    slack_x = max(0.0, (settings.size - width) / 2 + settings.translation * width)
-    move_y, move_x = _between(rng, -slack_y, slack_y), _between(rng, -slack_x, slack_x)
+    range_y, range_x = _moves(centred, source.box, cutout, settings)
+    move_y, move_x = _between(rng, *range_y), _between(rng, *range_x)
     # A box may leave a corner of the frame with all that is in it: then move it less.
     for share in (1.0, 0.75, 0.5, 0.25):
         moved = replace(
@@ -85,23 +85,51 @@ def _draw_placement(
 
 def visible_share(placement: Placement, box: Box, cutout: Cutout, size: int) -> float:
     """The share of the subject's opacity that lies inside a canvas of size x size pixels."""
-    height, width = cutout.rgba.shape[:2]
     cells = cutout.mass.shape[0]
     y, x = (np.mgrid[:cells, :cells] + 0.5) / cells
-    points = np.column_stack([x.ravel() * width, y.ravel() * height])
-    to_source = working_to_source(box, size, (height, width))
-    on_canvas = apply(chain(to_source, source_to_canvas(placement, box)), points)
-    inside = ((on_canvas >= 0) & (on_canvas < size)).all(axis=1)
-    return float(cutout.mass.ravel()[inside].sum() / cutout.mass.sum())
+    points = np.stack([box.left + box.width * x, box.top + box.height * y], axis=-1)
+    on_canvas = apply(source_to_canvas(placement, box), points)
+    inside = ((on_canvas >= 0) & (on_canvas < size)).all(axis=-1)
+    return float(cutout.mass[inside].sum() / cutout.mass.sum())
 
 
-def _extent(placement: Placement, box: Box) -> tuple[float, float, float, float]:
-    """(top, bottom, left, right) on the canvas of the rectangle around the placed box."""
+def _moves(
+    centred: Placement, box: Box, cutout: Cutout, settings: Settings
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """From where to where a centred placement may be moved, down and to the right, in pixels.
+
+    At most the share `translation` of the placed box leaves the frame on each axis. A side at
+    which the source's frame cut the subject is moved out of the canvas: nobody photographs half a
+    person in mid air, and a straight edge there is not one that a matte should learn.
+    """
     bottom, right = box.top + box.height, box.left + box.width
-    corners = [[x, y] for x in (box.left, right) for y in (box.top, bottom)]
-    placed = apply(source_to_canvas(placement, box), np.array(corners, float))
-    (left, top), (right_, bottom_) = placed.min(axis=0), placed.max(axis=0)
-    return float(top), float(bottom_), float(left), float(right_)
+    corners = np.array([[[x, y] for x in (box.left, right)] for y in (box.top, bottom)], float)
+    placed = apply(source_to_canvas(centred, box), corners)  # [top or bottom, left or right, xy]
+    is_cut = cutout.cut if abs(centred.rotation) < 45 else np.zeros(4, np.bool_)
+    top_cut, bottom_cut, left_cut, right_cut = is_cut.tolist()
+    if centred.flip:
+        placed, left_cut, right_cut = placed[:, ::-1], right_cut, left_cut
+    x, y = placed[..., 0], placed[..., 1]
+    return (
+        _axis_moves(y, y[0].max(), y[1].min(), top_cut, bottom_cut, settings),
+        _axis_moves(x, x[:, 0].max(), x[:, 1].min(), left_cut, right_cut, settings),
+    )
+
+
+def _axis_moves(
+    corners: Points, near: float, far: float, near_cut: bool, far_cut: bool, settings: Settings
+) -> tuple[float, float]:
+    """The range on one axis; `near` is the innermost point of the side at 0, `far` of the other."""
+    length = float(np.ptp(corners))
+    slack = max(0.0, (settings.size - length) / 2 + settings.translation * length)
+    low, high = -slack, slack
+    if far_cut:
+        low = max(low, settings.size - far)
+        high = max(low, high)
+    elif near_cut:
+        high = min(high, -near)
+        low = min(low, high)
+    return low, high
 
 
 def _draw_colour(rng: np.random.Generator, settings: Settings) -> Colour:
@@ -114,9 +142,7 @@ def _draw_colour(rng: np.random.Generator, settings: Settings) -> Colour:
 
 
 def _draw_crop(rng: np.random.Generator, settings: Settings, source: Background) -> Crop:
-    height, width, scale = background_shape(
-        source.height, source.width, settings.size, settings.background_cover
-    )
+    height, width, scale = background_shape(source.height, source.width, settings)
     return Crop(
         scale=round(scale, 6),
         top=int(rng.integers(height - settings.size + 1)),

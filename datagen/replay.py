@@ -83,13 +83,13 @@ def _cutout(source: Foreground, sources: Sources, settings: Settings) -> Cutout:
     data = read_source(sources.foregrounds / source.id)
     alpha = read_source(sources.alphas / source.alpha_id) if sources.alphas else None
     _check(sources.foregrounds / source.id, source, data + (alpha or b""))
-    return prepare_cutout(decode_cutout(data, alpha), source.box, settings.size)
+    return prepare_cutout(decode_cutout(data, alpha), source.box, settings)
 
 
 def _photo(source: Background, sources: Sources, settings: Settings) -> Pixels:
     data = read_source(sources.backgrounds / source.id)
     _check(sources.backgrounds / source.id, source, data)
-    return prepare_background(decode_photo(data), settings.size, settings.background_cover)
+    return prepare_background(decode_photo(data), settings)
 
 
 def _check(path: Path, source: Foreground | Background, data: bytes) -> None:

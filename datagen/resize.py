@@ -1,12 +1,15 @@
 """The one resampler that shrinks: antialiased Lanczos on premultiplied colour, without its ghosts.
 
-Pillow's LANCZOS stretches the kernel by the down-scale, so thin hair becomes faint instead of
-jagged (OpenCV's INTER_LANCZOS4 does not). Colour is resampled premultiplied: what lies under
-alpha = 0 must not bleed into the edge. The kernel's lobes leave faint rings around a hard edge;
+The kernel is stretched by the down-scale, so thin hair becomes faint instead of jagged (OpenCV's
+INTER_LANCZOS4 is not stretched). Colour is resampled premultiplied: what lies under alpha = 0 must
+not bleed into the edge. Overshoots are kept, since a second resampling follows and clipping in
+between would blur every edge. The lobes of the kernel also leave faint rings around a hard edge;
 `known_distance` tells where they are ghosts.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,67 +18,117 @@ from PIL import Image
 
 from manifests.pixels import Pixels
 
-Premultiplied = NDArray[np.uint16]  # H x W x 4, colour times alpha, and alpha; 65535 is 1
+# H x W x 4: colour times alpha, and alpha, in 1/80 of a level. The kernels overshoot by up to 12 %
+# on either side, for which 16 bits leave room.
+Premultiplied = NDArray[np.int16]
+LEVEL = 80
+OPAQUE = 255 * LEVEL
 
-DISTANCE_UNIT = 32  # steps of `known_distance` in one pixel of the working copy
+DISTANCE_UNIT = 32  # steps of `known_distance` in one pixel of the fitted subject
 _DISTANCE_ZERO = 128
 
-
-def resize_plane(plane: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """One float32 plane by Lanczos-3 with the kernel stretched by the down-scale."""
-    image = Image.fromarray(np.ascontiguousarray(plane))
-    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+_LOBES = 3
+_BLOCK_BYTES = 1 << 18  # of a block of rows that is worked on at a time: it stays in the cache
 
 
-def resize_cutout(cutout: Pixels, height: int, width: int) -> Premultiplied:
-    """H x W x 4 straight RGBA -> height x width x 4 premultiplied, 16 bits."""
-    resized = np.empty((height, width, 4), np.uint16)
-    alpha = cutout[..., 3].astype(np.float32) * np.float32(257)
-    opacity = np.clip(np.rint(resize_plane(alpha, height, width)), 0, 65535)
-    for channel in range(3):
-        plane = cutout[..., channel] * (alpha / np.float32(255))
-        colour = np.rint(resize_plane(plane, height, width))
-        # F = P / alpha must stay a colour: the lobes of the two planes differ
-        resized[..., channel] = np.clip(colour, 0, opacity)
-    resized[..., 3] = opacity
-    return resized
+class Axis(NamedTuple):
+    """One axis of a resampling: output i is centred `start` + (i + 0.5) `step` source pixels in.
+
+    `band` is the scale that the kernel is stretched for, at most 1: it lets pass what an image
+    reduced by that factor can hold, however densely it is sampled.
+    """
+
+    start: float
+    step: float
+    band: float
+    length: int
+
+
+def resize_cutout(cutout: Pixels, rows: Axis, columns: Axis) -> Premultiplied:
+    """H x W x 4 straight RGBA -> rows.length x columns.length x 4; alpha beyond the frame is 0."""
+    premultiplied = cutout.astype(np.float32) * np.float32(LEVEL)
+    premultiplied[..., :3] *= cutout[..., 3:].astype(np.float32) / np.float32(255)
+    half = _resample(premultiplied, rows).swapaxes(0, 1)
+    return _resample(np.ascontiguousarray(half), columns, np.int16).swapaxes(0, 1).copy()
+
+
+def _resample(planes: NDArray[np.float32], axis: Axis, dtype: type = np.float32) -> NDArray:
+    """Resample the first axis of an N x M x 4 array.
+
+    Written as sums over the taps, whose order is the same on every machine; a matrix product's is
+    not.
+    """
+    first, weights = lanczos_taps(axis)
+    last_row = planes.shape[0] - 1
+    rows = planes.reshape(planes.shape[0], -1)
+    result = np.empty((axis.length, rows.shape[1]), dtype)
+    block = max(1, _BLOCK_BYTES // (4 * rows.shape[1]))
+    for top in range(0, axis.length, block):
+        part = slice(top, top + block)
+        total = np.zeros((len(first[part]), rows.shape[1]), np.float32)
+        for tap in range(weights.shape[1]):
+            taken = first[part] + tap
+            weight = np.where((taken >= 0) & (taken <= last_row), weights[part, tap], 0)
+            if weight.any():
+                total += weight[:, None].astype(np.float32) * rows[taken.clip(0, last_row)]
+        result[part] = np.rint(total) if dtype is np.int16 else total
+    return result.reshape(axis.length, *planes.shape[1:])
+
+
+def lanczos_taps(axis: Axis) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The first source pixel of each output, and the weights of it and those after it, sum 1.
+
+    Weights are rounded, so that the last bit of a sine never reaches a pixel.
+    """
+    centre = axis.start + (np.arange(axis.length) + 0.5) * axis.step
+    reach = _LOBES / axis.band
+    first = np.ceil(centre - reach - 0.5).astype(np.int64)
+    taps = first[:, None] + np.arange(int(np.ceil(2 * reach)) + 1)
+    distance = (taps + 0.5 - centre[:, None]) * axis.band
+    near = np.abs(distance) < _LOBES
+    weights = np.where(near, np.sinc(distance) * np.sinc(distance / _LOBES), 0)
+    return first, np.round(weights / weights.sum(axis=1, keepdims=True), 9)
 
 
 def resize_photo(photo: Pixels, height: int, width: int) -> Pixels:
-    """H x W x 3 -> height x width x 3, both ways; antialiased when it shrinks."""
+    """H x W x 3 -> height x width x 3 by Pillow's Lanczos, which stretches its kernel too."""
     if photo.shape[:2] == (height, width):
         return photo
     return np.asarray(Image.fromarray(photo).resize((width, height), Image.Resampling.LANCZOS))
 
 
-def known_distance(alpha: Pixels, height: int, width: int) -> Pixels:
-    """How far each pixel of the working copy is from where the source's alpha changes.
+def known_distance(alpha: Pixels, rows: Axis, columns: Axis, fit: float) -> Pixels:
+    """How far each output pixel is from where the source's alpha changes.
 
-    alpha: H x W of the source. Returns height x width uint8: 128 where the source is soft; above,
-    128 + 32 d where everything within d pixels of the working copy has alpha 0; below, 128 - 32 d
-    where everything within d pixels has alpha 255; at most 3.9 pixels either way. Measured in the
-    source, so that no detail that the working copy loses is forgotten.
+    alpha: H x W of the source; fit: pixels of the fitted subject to a pixel of the source. Returns
+    uint8: 128 where the source is soft; above, 128 + 32 d where everything within d pixels of the
+    fitted subject has alpha 0; below, 128 - 32 d where everything has alpha 255; d is at most 3.9.
+    Measured in the source, so that no detail that resampling loses is forgotten.
     """
-    scale_y, scale_x = height / alpha.shape[0], width / alpha.shape[1]
-    distance = _distance(alpha == 0) - _distance(alpha == 255)
-    to_source = np.array([[1 / scale_x, 0, 0.5 / scale_x - 0.5], [0, 1 / scale_y, 0.5 / scale_y - 0.5]])
+    distance = distance_to_other(alpha == 0) - distance_to_other(alpha == 255)
+    to_source = np.array(
+        [
+            [columns.step, 0, columns.start + columns.step / 2 - 0.5],
+            [0, rows.step, rows.start + rows.step / 2 - 0.5],
+        ]
+    )
     sampled = cv2.warpAffine(
         distance,
         to_source,
-        (width, height),
+        (columns.length, rows.length),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    steps = np.clip(sampled * (min(scale_y, scale_x) * DISTANCE_UNIT), -125, 125)
+    steps = np.clip(sampled * (fit * DISTANCE_UNIT), -125, 125)
     return np.rint(steps + _DISTANCE_ZERO).astype(np.uint8)
 
 
 def distance_threshold(pixels: float) -> int:
-    """A distance in pixels of the working copy as a difference from 128 in `known_distance`."""
+    """A distance in pixels of the fitted subject as a difference from 128 in `known_distance`."""
     return max(1, int(np.floor(pixels * DISTANCE_UNIT)))
 
 
-def _distance(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+def distance_to_other(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Distance of each pixel that is inside to the nearest one that is not; 0 outside."""
     if inside.all():
         return np.full(inside.shape, 1e6, np.float32)

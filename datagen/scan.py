@@ -7,19 +7,14 @@ back is a record or a Problem, never an exception and never a pixel.
 from __future__ import annotations
 
 import functools
-import hashlib
-import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from datagen.alphas import match_alphas
-from datagen.decode import SourceError, decode_cutout, decode_photo
+from datagen.decode import SourceError
 from datagen.labels import (
     BACKGROUND_LABELS,
     FOREGROUND_LABELS,
@@ -29,13 +24,11 @@ from datagen.labels import (
     read_labels,
 )
 from datagen.listing import Listing, Problem, list_folder, shown
+from datagen.source import Job, read_source, scan_background, scan_foreground
 from datagen.survey import survey
-from datagen.transparency import measure_transparency
-from manifests.sources import Background, Box, Foreground, Subject
+from manifests.sources import Background, Foreground
 
 __all__ = ["ParallelMap", "Problem", "Scan", "list_images", "read_source", "scan"]
-
-MAX_FILE_BYTES = 1 << 30  # a film or an archive that strayed in must not fill a worker's memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -59,15 +52,6 @@ class Scan:
     backgrounds: tuple[Background, ...]
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
-
-
-class Job(NamedTuple):
-    """One file to scan. `earlier` is its record of another run, if there is one."""
-
-    name: str
-    alpha_name: str
-    label: Label
-    earlier: Foreground | Background | None
 
 
 class _Labelled(NamedTuple):
@@ -127,110 +111,6 @@ def list_images(folder: Path) -> tuple[list[str], list[Problem]]:
     """(sorted paths below `folder` of every file that should be an image, what cannot be one)."""
     listing = _listing(folder)
     return listing.names, listing.problems
-
-
-def read_source(path: Path) -> bytes:
-    """The bytes of a regular file; SourceError if it is none, is too large or is unreadable."""
-    try:
-        # Without O_NONBLOCK, opening a pipe would wait for a writer for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise SourceError("not-a-file", "is a folder, pipe, socket or device; move it away")
-            if found.st_size > MAX_FILE_BYTES:
-                reason = f"has {found.st_size} bytes, more than {MAX_FILE_BYTES} are refused"
-                raise SourceError("too-large", f"{reason}; make it smaller")
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                return file.read()
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        reason = f"cannot be read ({error.strerror}); check that it is there and its permissions"
-        raise SourceError("unreadable", reason) from error
-
-
-def scan_foreground(folder: Path, alpha_folder: Path | None, job: Job) -> Foreground | Problem:
-    """The record of one cut-out, or the reason why there is none."""
-    try:
-        data = read_source(folder / job.name)
-        alpha_data = None if alpha_folder is None else read_source(alpha_folder / job.alpha_name)
-        sha256 = hashlib.sha256(data + (alpha_data or b"")).hexdigest()
-        if isinstance(job.earlier, Foreground) and job.earlier.sha256 == sha256:
-            kept = _relabelled(job.earlier, job.label, job.alpha_name)
-            if kept is not None:
-                return kept
-        rgba = decode_cutout(data, alpha_data)
-    except SourceError as error:
-        return Problem(shown(folder, job.name), error.kind, error.reason)
-    alpha = rgba[..., 3]
-    label = job.label
-    return Foreground(
-        id=job.name,
-        sha256=sha256,
-        pixels_sha256=_pixels_sha256(rgba),
-        height=rgba.shape[0],
-        width=rgba.shape[1],
-        box=_box(alpha),
-        subject=label.subject or Subject.UNLABELLED,
-        transparency=label.transparency or measure_transparency(alpha),
-        transparency_measured=label.transparency is None,
-        soft_share=float(((alpha > 0) & (alpha < 255)).mean()),
-        split=label.split,
-        labels=label.others,
-        alpha_id=job.alpha_name,
-    )
-
-
-def scan_background(folder: Path, job: Job) -> Background | Problem:
-    """The record of one photo, or the reason why there is none."""
-    try:
-        data = read_source(folder / job.name)
-        sha256 = hashlib.sha256(data).hexdigest()
-        label = job.label
-        if isinstance(job.earlier, Background) and job.earlier.sha256 == sha256:
-            return replace(job.earlier, split=label.split, labels=label.others)
-        colour = decode_photo(data)
-    except SourceError as error:
-        return Problem(shown(folder, job.name), error.kind, error.reason)
-    return Background(
-        id=job.name,
-        sha256=sha256,
-        pixels_sha256=_pixels_sha256(colour),
-        height=colour.shape[0],
-        width=colour.shape[1],
-        split=label.split,
-        labels=label.others,
-    )
-
-
-def _relabelled(earlier: Foreground, label: Label, alpha_name: str) -> Foreground | None:
-    """The earlier record under today's label; None if its transparency has to be measured."""
-    if label.transparency is None and not earlier.transparency_measured:
-        return None
-    return replace(
-        earlier,
-        subject=label.subject or Subject.UNLABELLED,
-        transparency=label.transparency or earlier.transparency,
-        transparency_measured=label.transparency is None,
-        split=label.split,
-        labels=label.others,
-        alpha_id=alpha_name,
-    )
-
-
-def _pixels_sha256(array: NDArray[np.uint8]) -> str:
-    """Of the shape and the values, so that the same bytes in another shape are another picture."""
-    digest = hashlib.sha256(repr(array.shape).encode())
-    digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def _box(alpha: NDArray[np.uint8]) -> Box:
-    rows = np.flatnonzero(alpha.any(axis=1))
-    columns = np.flatnonzero(alpha.any(axis=0))
-    top, left = int(rows[0]), int(columns[0])
-    return Box(top, left, int(rows[-1]) - top + 1, int(columns[-1]) - left + 1)
 
 
 def _listing(folder: Path) -> Listing:

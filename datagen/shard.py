@@ -6,19 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from datagen.augment import (
-    Subject,
-    chain,
-    colour_matrix,
-    jitter,
-    over,
-    place,
-    source_to_canvas,
-    working_to_source,
-)
+from datagen.augment import Subject, colour_matrix, jitter, over, place
 from datagen.compose import Composite, compose, crop_background
 from datagen.crude import crude_mask, crude_trimap
 from datagen.crude_errors import crude_errors
@@ -108,15 +98,15 @@ def make_sample(task: ShardTask, pair: Pair) -> tuple[EncodedSample, Histogram]:
         behind = task.foregrounds[number]
         second = (behind, _load_cutout(task, behind))
     recipe = draw_recipe(rng, settings, (foreground, cutout), background, second)
-    photo = load_background(
-        background_path(task.cache, background, settings.size, settings.background_cover)
-    )
+    path = background_path(task.cache, background, settings)
+    photo = load_background(path, background, settings)
     cutouts = [(foreground, cutout), *([second] if second else [])]
     return build_sample(settings, pair.key, task.plan, recipe, cutouts, (background, photo))
 
 
 def _load_cutout(task: ShardTask, source: Foreground) -> Cutout:
-    return load_cutout(cutout_path(task.cache, source, task.settings.size))
+    path = cutout_path(task.cache, source, task.settings)
+    return load_cutout(path, source.box, task.settings)
 
 
 def build_sample(
@@ -171,19 +161,12 @@ def place_subject(
 ) -> Subject:
     """The foreground on the canvas, or the first of two in front of the second."""
     placed = [
-        _place(placement, source, cutout, size)
+        place(cutout, placement, source.box, size)
         for placement, (source, cutout) in zip(
             (recipe.foreground, recipe.second), cutouts, strict=False
         )
     ]
     return over(placed[0], placed[1], size) if len(placed) == 2 else placed[0]
-
-
-def _place(placement: Placement, source: Foreground, cutout: Cutout, size: int) -> Subject:
-    shape = (cutout.rgba.shape[0], cutout.rgba.shape[1])
-    to_source = working_to_source(source.box, size, shape)
-    to_canvas = chain(to_source, source_to_canvas(placement, source.box))
-    return place(cutout, to_canvas, placement.scale, size)
 
 
 def encode(composite: Composite, crude: Pixels, settings: Settings) -> dict[str, bytes]:
@@ -203,4 +186,8 @@ def encode(composite: Composite, crude: Pixels, settings: Settings) -> dict[str,
 
 def alpha_histogram(alpha: Pixels) -> Histogram:
     """How often each of the 256 levels occurs."""
-    return cv2.calcHist([alpha], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+    soft = alpha[(alpha > 0) & (alpha < 255)]  # few: counting them all would take twice as long
+    histogram = np.bincount(soft, minlength=256).astype(np.int64)
+    histogram[255] = np.count_nonzero(alpha == 255)
+    histogram[0] = alpha.size - histogram.sum()
+    return histogram

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from datagen.synth_paint import (
-    Array,
-    Colour,
-    Points,
-    blank,
-    clouds,
-    fill,
-    pixel_grid,
-    smoothstep,
-    tinted,
-)
+from datagen.synth_curves import Points
+from datagen.synth_paint import Array, Colour, blank, clouds, fill, pixel_grid, smoothstep, tinted
 
 
 def thread(distance: Array, width: float) -> Array:
@@ -31,7 +22,7 @@ def mesh(u: Array, v: Array, cell: float, width: float) -> Array:
 def lace_opacity(rng: np.random.Generator, height: int, width: int, unit: float) -> Array:
     """Folded sheer cloth (H x W, 0..1): a weave too fine to resolve, denser where it folds."""
     x, y = pixel_grid(height, width)
-    bend = clouds(rng, height, width, 3.0 * unit) * 0.35
+    bend = clouds(rng, height, width, 3.0 * unit, 0.4, unit) * 0.35
     folds = np.sin((x / unit * 2.6 + bend * 2.2 + 0.2 * y / unit) * 2.2)
     folds = 0.5 + 0.5 * folds * smoothstep(-0.5 * unit, 2.5 * unit, y)
     return np.asarray(np.clip(0.25 + 0.6 * folds**2 + 0.05 * clouds(rng, height, width, 6), 0, 1))
@@ -55,7 +46,7 @@ def lace(
 ) -> Array:
     """A lace cloth cut to a shape: mesh, flower motifs and a close border; premultiplied."""
     x, y = pixel_grid(height, width)
-    bend = clouds(rng, height, width, 2.5 * unit) * 0.12 * unit
+    bend = clouds(rng, height, width, 2.5 * unit, 0.4, unit) * 0.12 * unit
     u, v = x + y * 0.5 + bend, y - x * 0.5 + bend * 0.6
     cell = max(0.075 * unit, 6.0)
     net = mesh(u, v, cell, max(0.18 * cell, 1.1))

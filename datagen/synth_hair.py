@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from datagen.synth_curves import Points, ellipse, ribbon, smooth_closed, smooth_open
 from datagen.synth_figure import CLOTHES, Figure, dim, pick
-from datagen.synth_paint import (
-    Array,
-    Points,
-    ellipse,
-    fill,
-    paint_strands,
-    ribbon,
-    rounded,
-    smooth_closed,
-    smooth_open,
-    vary,
-)
+from datagen.synth_paint import Array, fill, paint_strands, rounded, vary
 
 HARD_HEADS = ("short", "helmet", "beanie", "bun", "cap")
 FLOWING_HAIR = ("straight", "wavy", "curly", "bob", "wind", "ponytail")
@@ -48,7 +38,15 @@ def drape(rng: np.random.Generator, count: int, reach: float, ripple: float, blo
     root = np.stack([0.2 * across, -1.0 - 0.04 * rng.random(count)], 1)
     over = np.stack([side * (0.25 + puff * 0.9 * width), -1.15 + 0.35 * width - np.abs(stray)], 1)
     flank = np.stack([side * (0.2 + 1.0 * width) + stray, 0.35 * end + zeros], 1)
-    tip = np.stack([side * (0.1 + 1.05 * width) + 2.2 * stray, end], 1)
+    tip = np.stack(
+        [
+            side * (0.1 + 1.05 * width)
+            + 1.4 * stray
+            + 1.6 * np.abs(stray) * rng.standard_normal(count),
+            end,
+        ],
+        1,
+    )
     wind = blow * rng.uniform(0.35, 1.3, count)
     tip[:, 0] += wind
     tip[:, 1] -= np.abs(wind) * rng.uniform(0.35, 1.25, count)
@@ -103,12 +101,23 @@ def scalp_cap(f: Figure, lift: float, hairline: float) -> Points:
     """The mass of hair on the skull, down to the hairline; in px."""
     return f.head(
         smooth_closed(
-            [(-0.80 - lift, 0.0), (-0.76 - lift, -0.55), (-0.45, -0.98 - lift), (0.0, -1.10 - lift),
-             (0.45, -0.98 - lift), (0.76 + lift, -0.55), (0.80 + lift, 0.0), (0.70, -0.16),
-             (0.56, hairline - 0.1), (0.2, hairline - 0.22), (-0.2, hairline - 0.18),
-             (-0.52, hairline - 0.06), (-0.70, -0.16)]
+            [
+                (-0.80 - lift, 0.0),
+                (-0.76 - lift, -0.55),
+                (-0.45, -0.98 - lift),
+                (0.0, -1.10 - lift),
+                (0.45, -0.98 - lift),
+                (0.76 + lift, -0.55),
+                (0.80 + lift, 0.0),
+                (0.70, -0.16),
+                (0.56, hairline - 0.1),
+                (0.2, hairline - 0.22),
+                (-0.2, hairline - 0.18),
+                (-0.52, hairline - 0.06),
+                (-0.70, -0.16),
+            ]
         )
-    )  # fmt: skip
+    )
 
 
 def paint_back_hair(canvas: Array, f: Figure, rng: np.random.Generator, style: str) -> None:
@@ -116,7 +125,7 @@ def paint_back_hair(canvas: Array, f: Figure, rng: np.random.Generator, style: s
     if style in ("curly", "frizz"):
         count = 2600
         angles = np.clip(rng.normal(0, 1.0, count), -2.3, 2.3)
-        reach = 1.1 if style == "frizz" else 0.8
+        reach = 1.45 if style == "frizz" else 0.8
         length = reach * rng.uniform(0.35, 1.0, count) ** 0.6
         path = coil(rng, angles, length, 0.5 if style == "curly" else 0.15)
         width = 0.010 if style == "frizz" else 0.016
@@ -148,7 +157,7 @@ def paint_front_hair(canvas: Array, f: Figure, rng: np.random.Generator, style: 
     count = 1500
     if curls:
         angles = rng.uniform(-1.3, 1.3, count)
-        paths = coil(rng, angles, rng.uniform(0.25, 0.6, count), 0.0, 18, 0.8)
+        paths = coil(rng, angles, rng.uniform(0.25, 0.6, count), 0.0, 18, 0.68)
         colours = hair_colours(rng, f, angles)
         paths = paths[np.argsort(-np.abs(angles))]
     else:
@@ -200,10 +209,21 @@ def paint_flyaways(canvas: Array, f: Figure, rng: np.random.Generator, count: in
     way = np.where(rng.random(count) < 0.5, -1.0, 1.0)[:, None]
     along = way * np.stack([np.cos(angles), np.sin(angles)], 1)
     reach = rng.uniform(0.15, 0.5, count)[:, None]
-    path = bezier([root, root * 1.1 + 0.3 * reach * along, root * 1.17 + 0.7 * reach * along,
-                   root * (1 + 0.4 * rng.random((count, 1))) + reach * along], 14)  # fmt: skip
-    paint_strands(canvas, f.head(path), f.unit * 0.008 * rng.uniform(0.6, 1.5, count),
-                  hair_colours(rng, f, angles))  # fmt: skip
+    path = bezier(
+        [
+            root,
+            root * 1.1 + 0.3 * reach * along,
+            root * 1.17 + 0.7 * reach * along,
+            root * (1 + 0.4 * rng.random((count, 1))) + reach * along,
+        ],
+        14,
+    )
+    paint_strands(
+        canvas,
+        f.head(path),
+        f.unit * 0.008 * rng.uniform(0.6, 1.5, count),
+        hair_colours(rng, f, angles),
+    )
 
 
 def paint_hard_head(canvas: Array, f: Figure, rng: np.random.Generator, style: str) -> None:
@@ -224,18 +244,39 @@ def paint_hard_head(canvas: Array, f: Figure, rng: np.random.Generator, style: s
     gear = dim(pick(rng, CLOTHES), 1.1)
     dome = f.head(
         smooth_closed(
-            [(-0.88, -0.3), (-0.84, -0.72), (-0.5, -1.12), (0, -1.24), (0.5, -1.12), (0.84, -0.72),
-             (0.88, -0.3), (0.4, -0.38), (-0.4, -0.38)]
+            [
+                (-0.88, -0.3),
+                (-0.84, -0.72),
+                (-0.5, -1.12),
+                (0, -1.24),
+                (0.5, -1.12),
+                (0.84, -0.72),
+                (0.88, -0.3),
+                (0.4, -0.38),
+                (-0.4, -0.38),
+            ]
         )
-    )  # fmt: skip
+    )
     if style == "helmet":
         dome = f.head(
             smooth_closed(
-                [(-0.98, 0.1), (-1.0, -0.6), (-0.6, -1.22), (0, -1.38), (0.6, -1.22), (1.0, -0.6),
-                 (0.98, 0.1), (0.82, 0.12), (0.72, -0.34), (0.3, -0.5), (-0.3, -0.5), (-0.72, -0.34),
-                 (-0.82, 0.12)]
+                [
+                    (-0.98, 0.1),
+                    (-1.0, -0.6),
+                    (-0.6, -1.22),
+                    (0, -1.38),
+                    (0.6, -1.22),
+                    (1.0, -0.6),
+                    (0.98, 0.1),
+                    (0.82, 0.12),
+                    (0.72, -0.34),
+                    (0.3, -0.5),
+                    (-0.3, -0.5),
+                    (-0.72, -0.34),
+                    (-0.82, 0.12),
+                ]
             )
-        )  # fmt: skip
+        )
         fill(canvas, dome, rounded(gear, 0.55 * u, contrast=0.8))
         stripe = smooth_open([(-0.1, -1.36), (-0.06, -0.9), (-0.05, -0.52)])
         fill(canvas, f.head(ribbon(stripe, 0.2)), dim(gear, 1.5), 0.8, inside=True)
@@ -254,7 +295,13 @@ def paint_hard_head(canvas: Array, f: Figure, rng: np.random.Generator, style: s
             fill(canvas, f.head(ribbon(rib, 0.018)), dim(gear, 0.6), 0.7, inside=True)
         fill(canvas, f.head(ellipse(0, -1.3, 0.22, 0.2)), rounded(dim(gear, 1.15), 0.15 * u))
     else:
-        brim = [(-0.75, -0.48), (0, -0.6), (0.75, -0.48), (0.8 + 0.3 * f.yaw, -0.3),
-                (0.3 * f.yaw, -0.2), (-0.8 + 0.3 * f.yaw, -0.3)]  # fmt: skip
+        brim = [
+            (-0.75, -0.48),
+            (0, -0.6),
+            (0.75, -0.48),
+            (0.8 + 0.3 * f.yaw, -0.3),
+            (0.3 * f.yaw, -0.2),
+            (-0.8 + 0.3 * f.yaw, -0.3),
+        ]
         fill(canvas, f.head(smooth_closed(brim)), rounded(dim(gear, 0.75), 0.12 * u))
         fill(canvas, f.head(ellipse(0.12 * f.yaw, -0.85, 0.2, 0.2)), dim(gear, 1.7), 0.9, True)

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.synth_curves import Points
+
 Array = NDArray[np.float32]
-Points = NDArray[np.float64]
 Stencil = NDArray[np.uint8]
 Colour = tuple[float, float, float]
 
@@ -54,9 +55,9 @@ def polygon_coverage(polygons: Sequence[Points], height: int, width: int) -> Arr
     their row; a running sum along the row makes that the covered area. Where polygons turn in
     opposite directions they cut holes; where they overlap in the same direction, they join.
     """
-    starts = np.concatenate(polygons).astype(np.float64)
-    ends = np.concatenate([np.roll(p, -1, axis=0) for p in polygons]).astype(np.float64)
-    starts, ends = _split(starts, ends, 1)
+    first = np.concatenate(polygons)
+    last = np.concatenate([np.roll(p, -1, axis=0) for p in polygons])
+    starts, ends = _split(first, last, 1)
     starts, ends = _split(starts, ends, 0)
     middle = (starts + ends) / 2
     row = np.floor(middle[:, 1]).astype(np.int64)
@@ -70,7 +71,7 @@ def polygon_coverage(polygons: Sequence[Points], height: int, width: int) -> Arr
     at = row * (width + 2) + column
     change = np.bincount(at, rise - right, cells) + np.bincount(at + 1, right, cells)
     winding = np.cumsum(change.reshape(height, width + 2), axis=1)[:, :width]
-    return np.minimum(np.abs(winding), 1.0).astype(np.float32)
+    return np.asarray(np.minimum(np.abs(winding), 1.0), np.float32)
 
 
 def open_stencil(height: int, width: int) -> Stencil:
@@ -81,10 +82,10 @@ def open_stencil(height: int, width: int) -> Stencil:
 def to_stencil(points: Points) -> NDArray[np.int32]:
     """Pixel coordinates -> OpenCV's fixed-point ones, whose whole numbers are sample centres."""
     fixed = (points * STENCIL_SCALE - 0.5) * (1 << STENCIL_SHIFT)
-    return np.rint(fixed).astype(np.int32)
+    return np.asarray(np.rint(fixed), np.int32)
 
 
-def ink(colour: Colour | Array) -> tuple[int, int, int, int]:
+def ink(colour: Colour | Points) -> tuple[int, int, int, int]:
     red, green, blue = (int(np.clip(round(float(c) * 255), 0, 255)) for c in colour)
     return red, green, blue, 255
 
@@ -93,10 +94,10 @@ def stencil_layer(stencil: Stencil, softness: float = 0.45) -> Array:
     """Area coverage of a stencil as a canvas; `softness` is the lens: a Gaussian's sigma in px."""
     height, width = stencil.shape[0] // STENCIL_SCALE, stencil.shape[1] // STENCIL_SCALE
     layer = cv2.resize(stencil, (width, height), interpolation=cv2.INTER_AREA)
-    canvas = layer.astype(np.float32) / np.float32(255)
+    canvas = np.asarray(layer / np.float32(255), np.float32)
     if softness > 0:
-        canvas = cv2.GaussianBlur(canvas, (0, 0), softness)
-    return np.asarray(canvas, np.float32)
+        return np.asarray(cv2.GaussianBlur(canvas, (0, 0), softness), np.float32)
+    return canvas
 
 
 # ---- laying down --------------------------------------------------------------------------------
@@ -104,13 +105,13 @@ def stencil_layer(stencil: Stencil, softness: float = 0.45) -> Array:
 
 def lay(canvas: Array, layer: Array, inside: bool = False) -> None:
     """Puts a premultiplied layer over the canvas, in place; `inside` leaves its alpha as it is."""
+    kept = 1 - layer[..., 3:]
     if inside:
-        layer = layer * canvas[..., 3:]
-    kept = canvas[..., 3].copy() if inside else None
-    canvas *= 1 - layer[..., 3:]
-    canvas += layer
-    if kept is not None:
-        canvas[..., 3] = kept
+        canvas[..., :3] *= kept
+        canvas[..., :3] += layer[..., :3] * canvas[..., 3:]
+    else:
+        canvas *= kept
+        canvas += layer
 
 
 def under(canvas: Array, layer: Array) -> None:
@@ -176,72 +177,26 @@ def rounded(
 
 def cushion(coverage: Array, depth: float, light: tuple[float, float], contrast: float) -> Array:
     """Brightness (H x W, about 1) of an inflated shape under a light from direction (x, y)."""
-    solid = np.pad((coverage > 0.5).astype(np.uint8), 1)
+    if min(coverage.shape) < 2:  # a sliver at the border has no slope
+        return np.ones_like(coverage)
+    # a shape that the frame cuts off goes on beyond it, so that it does not round off there
+    solid = np.pad((coverage > 0.5).astype(np.uint8), 1, mode="edge")
     distance = cv2.distanceTransform(solid, cv2.DIST_L2, 3)[1:-1, 1:-1]
     part = np.clip(distance / depth, 0, 1)
     bulge = cv2.GaussianBlur(np.sqrt(1 - (1 - part) ** 2), (0, 0), max(depth * 0.22, 0.6)) * depth
     slope_y, slope_x = np.gradient(bulge)
     normal = np.sqrt(slope_x**2 + slope_y**2 + 1)
     facing = (0.75 - slope_x * light[0] - slope_y * light[1]) / normal
-    return np.clip(1 + contrast * (facing - 0.75), 0.25, 1.7).astype(np.float32)
+    return np.asarray(np.clip(1 + contrast * (facing - 0.75), 0.25, 1.7), np.float32)
 
 
 # ---- curves -------------------------------------------------------------------------------------
 
 
-def smooth_closed(points: Sequence[tuple[float, float]] | Points, per_side: int = 12) -> Points:
-    """A closed Catmull-Rom curve through control points, as a polygon (N x 2)."""
-    p = np.asarray(points, np.float64)
-    return _spline(np.roll(p, 1, 0), p, np.roll(p, -1, 0), np.roll(p, -2, 0), per_side)
-
-
-def smooth_open(points: Sequence[tuple[float, float]] | Points, per_side: int = 12) -> Points:
-    """An open Catmull-Rom curve through control points (N x 2)."""
-    p = np.asarray(points, np.float64)
-    padded = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
-    curve = _spline(padded[:-3], padded[1:-2], padded[2:-1], padded[3:], per_side)
-    return np.concatenate([curve, p[-1:]])
-
-
-def _spline(a: Points, b: Points, c: Points, d: Points, per_side: int) -> Points:
-    t = np.linspace(0, 1, per_side, endpoint=False)[None, :, None]
-    a, b, c, d = (v[:, None, :] for v in (a, b, c, d))
-    curve = (
-        2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
-    ) / 2
-    return np.asarray(curve.reshape(-1, 2), np.float64)
-
-
-def ellipse(
-    x: float, y: float, radius_x: float, radius_y: float, turn: float = 0.0, count: int = 96
-) -> Points:
-    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
-    px, py = radius_x * np.cos(angle), radius_y * np.sin(angle)
-    c, s = np.cos(turn), np.sin(turn)
-    return np.stack([x + c * px - s * py, y + s * px + c * py], axis=1)
-
-
-def ribbon(path: Points, widths: NDArray[np.float64] | float, rounded_ends: bool = True) -> Points:
-    """The outline of a path (N x 2) with a width per point: limbs, stems, stripes."""
-    tangent = np.gradient(path, axis=0)
-    tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-9)
-    normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1)
-    half = np.broadcast_to(np.asarray(widths, np.float64) / 2, (len(path),))[:, None]
-    left, right = path + normal * half, path - normal * half
-    if not rounded_ends:
-        return np.concatenate([left, right[::-1]])
-    arc = np.linspace(0, np.pi, 10)[1:-1, None]
-    tip = path[-1] + half[-1] * (np.cos(arc) * normal[-1] + np.sin(arc) * tangent[-1])
-    butt = path[0] + half[0] * (-np.cos(arc) * normal[0] - np.sin(arc) * tangent[0])
-    return np.concatenate([left, tip, right[::-1], butt])
-
-
 # ---- strands ------------------------------------------------------------------------------------
 
 
-def draw_strands(
-    stencil: Stencil, paths: Points, widths: NDArray[np.float64], colours: NDArray[np.float64]
-) -> None:
+def draw_strands(stencil: Stencil, paths: Points, widths: Points, colours: Points) -> None:
     """Tapered curves: paths N x T x 2 in px, root widths N in px, colours N x 3; last on top.
 
     Three pieces, each thinner than the one before; a strand of less than a quarter of a pixel
@@ -261,8 +216,8 @@ def draw_strands(
 def paint_strands(
     canvas: Array,
     paths: Points,
-    widths: NDArray[np.float64],
-    colours: NDArray[np.float64],
+    widths: Points,
+    colours: Points,
     softness: float = 0.45,
     behind: bool = False,
 ) -> None:
@@ -290,12 +245,18 @@ def vary(rng: np.random.Generator, colour: Colour, count: int, spread: float) ->
 
 
 def clouds(
-    rng: np.random.Generator, height: int, width: int, cell: float, gain: float = 0.5
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    cell: float,
+    gain: float = 0.5,
+    finest: float = 3.0,
 ) -> Array:
-    """Smooth noise (H x W, mean 0, standard deviation 1): octaves from `cell` px downwards."""
+    """Smooth noise (H x W, mean 0, standard deviation 1): octaves from `cell` to `finest` px."""
     total = np.zeros((height, width), np.float32)
     strength = 1.0
-    while cell >= 3:
+    cell, finest = max(cell, 3.0), min(finest, max(cell, 3.0))
+    while cell >= finest:
         rows, columns = int(height / cell) + 4, int(width / cell) + 4
         grid = rng.standard_normal((rows, columns)).astype(np.float32)
         size = (int(columns * cell) + 1, int(rows * cell) + 1)
@@ -320,7 +281,7 @@ def pixel_grid(height: int, width: int) -> tuple[Array, Array]:
     return x.astype(np.float32), y.astype(np.float32)
 
 
-def smoothstep(low: float, high: float, value: Array) -> Array:
+def smoothstep(low: float, high: float, value: Points) -> Array:
     t = np.clip((value - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
@@ -337,10 +298,11 @@ def straight(canvas: Array) -> NDArray[np.uint8]:
     alpha = np.rint(np.clip(canvas[..., 3], 0, 1) * 255)
     seen = canvas * (alpha[..., None] > 0)
     colour = seen[..., :3] / np.maximum(seen[..., 3:], 1e-6)
-    spread = continue_colours(seen)
+    trust = np.minimum(seen[..., 3:] * 32, 1)  # faint paint counts too: it is what lies nearest
+    spread = continue_colours(np.concatenate([colour * trust, trust], axis=2))
     colour = np.where(alpha[..., None] > 0, colour, spread)
     colour = np.rint(np.clip(colour, 0, 1) * 255)
-    return np.concatenate([colour, alpha[..., None]], axis=2).astype(np.uint8)
+    return np.asarray(np.concatenate([colour, alpha[..., None]], axis=2), np.uint8)
 
 
 def continue_colours(canvas: Array) -> Array:
@@ -351,7 +313,8 @@ def continue_colours(canvas: Array) -> Array:
         mean = canvas[..., :3].sum(axis=(0, 1)) / max(float(weight), 1e-9)
         return np.broadcast_to(mean, (height, width, 3)).astype(np.float32)
     half = ((width + 1) // 2, (height + 1) // 2)
-    coarse = continue_colours(cv2.resize(canvas, half, interpolation=cv2.INTER_AREA))
+    smaller = cv2.resize(canvas, half, interpolation=cv2.INTER_AREA)
+    coarse = continue_colours(np.asarray(smaller, np.float32))
     wide = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     known = canvas[..., 3:]
     return np.asarray(canvas[..., :3] + (1 - known) * wide, np.float32)

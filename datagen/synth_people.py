@@ -1,18 +1,18 @@
-"""Stylised people with exact alpha: with hair, under lace, or seen as gauze, smoke, light, glass."""
+"""Stylised people with exact alpha: with hair, under lace, or as gauze, smoke, light, glass."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-from manifests.sources import Transparency
 
+from datagen.synth_curves import Points, ellipse, smooth_closed, smooth_open
 from datagen.synth_fabric import lace, lace_opacity
+from datagen.synth_face import paint_head
 from datagen.synth_figure import (
     Figure,
     dim,
     draw_figure,
     paint_arm,
-    paint_head,
     paint_torso,
     pick,
 )
@@ -27,19 +27,16 @@ from datagen.synth_hair import (
 )
 from datagen.synth_paint import (
     Array,
-    Points,
     blank,
     clouds,
-    ellipse,
     fill,
     lay,
     pixel_grid,
-    smooth_closed,
-    smooth_open,
     smoothstep,
     tinted,
     under,
 )
+from manifests.sources import Transparency
 
 
 def paint_person(f: Figure, rng: np.random.Generator, style: str) -> Array:
@@ -78,7 +75,8 @@ def veil_shape(f: Figure, rng: np.random.Generator, flare: float) -> Points:
     hem = np.stack(
         [scallops * spread, (low - y) + 0.10 * u * np.abs(np.sin(9 * np.pi * scallops))], axis=1
     )
-    return np.concatenate([body, hem]) + (x, y)
+    outline = np.concatenate([body, hem])
+    return np.asarray(outline + np.array([x, y]))
 
 
 def veiled(canvas: Array, f: Figure, rng: np.random.Generator) -> Array:
@@ -152,8 +150,8 @@ def hologram(canvas: Array, f: Figure, rng: np.random.Generator) -> Array:
     grey = (canvas[..., :3] @ np.array((0.3, 0.55, 0.15), np.float32)) / np.maximum(alpha, 1e-4)
     period = max(5.0, 0.05 * f.unit)
     lines = 0.72 + 0.28 * np.sin(2 * np.pi * y / period)
-    opacity = alpha * np.clip((0.30 + 0.45 * grey) * lines + 0.5 * rim, 0, 0.88)
-    light = tone * (0.45 + 0.6 * grey + 0.5 * rim)[..., None]
+    opacity = alpha * np.clip((0.24 + 0.62 * grey) * lines + 0.5 * rim, 0, 0.88)
+    light = tone * (0.22 + 1.1 * grey + 0.5 * rim)[..., None]
     return tinted(opacity.astype(np.float32), np.clip(light, 0, 1).astype(np.float32))
 
 
@@ -200,7 +198,7 @@ def make_person(
         return paint_person(draw_figure(rng, height, width, 1.1), rng, style), f"{style} hair"
     if transparency == Transparency.STRONGLY:
         f = draw_figure(rng, height, width, 1.3)
-        if rng.random() < 0.3:
+        if rng.random() < 0.35:
             return paint_person(f, rng, "frizz"), "frizzy hair"
         style = str(rng.choice(["straight", "wavy", "bob", "curly"]))
         return veiled(paint_person(f, rng, style), f, rng), "lace veil"
