@@ -53,7 +53,7 @@ def chain(first: Matrix, then: Matrix) -> Matrix:
     """The 2 x 3 map that applies `first`, then `then`."""
     linear = then[:, :2] @ first[:, :2]
     shift = then[:, :2] @ first[:, 2] + then[:, 2]
-    return np.round(np.column_stack([linear, shift]), 9)
+    return np.asarray(np.round(np.column_stack([linear, shift]), 9), np.float64)
 
 
 def apply(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -98,7 +98,7 @@ def place(cutout: Cutout, placement: Placement, box: Box, size: int) -> Subject:
             (strip[1].stop - strip[1].start, strip[0].stop - strip[0].start),
             flags=cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC,
         )
-    alpha = np.clip(cv2.extractChannel(colour, 3), 0, OPAQUE)
+    alpha = np.asarray(np.clip(cv2.extractChannel(colour, 3), 0, OPAQUE), np.int16)
     alpha[is_clear] = 0
     alpha[known <= 128 - threshold] = OPAQUE
     return Subject(colour, alpha, rows, columns)
@@ -109,9 +109,9 @@ def _invert(to_canvas: Matrix, top: int, left: int) -> Matrix:
 
     OpenCV puts 0 at the centre of the first pixel, we put it at its corner.
     """
-    inverse = cv2.invertAffineTransform(to_canvas)
-    inverse[:, 2] += inverse[:, :2] @ (np.array([left, top]) + 0.5) - 0.5
-    return np.round(inverse, 9)
+    inverse = np.asarray(cv2.invertAffineTransform(to_canvas), np.float64)
+    shift = inverse[:, 2] + inverse[:, :2] @ (np.array([left, top]) + 0.5) - 0.5
+    return np.asarray(np.round(np.column_stack([inverse[:, :2], shift]), 9), np.float64)
 
 
 def _strips(is_clear: NDArray[np.bool_]) -> Iterator[tuple[slice, slice]]:
@@ -177,8 +177,7 @@ def colour_matrix(colour: Colour) -> NDArray[np.float32]:
     saturation = colour.saturation * np.eye(3) + (1 - colour.saturation) * _GREY
     linear = colour.contrast * colour.brightness * saturation @ hue
     offset = np.full((3, 1), (1 - colour.contrast) * 127.5)
-    matrix: NDArray[np.float32] = np.round(np.hstack([linear, offset]) * 1024) / np.float32(1024)
-    return matrix.astype(np.float32)
+    return np.asarray(np.round(np.hstack([linear, offset]) * 1024) / 1024, np.float32)
 
 
 def jitter(pixels: Pixels, matrix: NDArray[np.float32]) -> Pixels:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from datagen.crude import Preset
+from datagen.crude_recipe import Preset
 from datagen.progress import notes, progress
 from datagen.report import (
     fail,
@@ -70,7 +70,7 @@ def synth(
     workers: WorkersOption = None,
 ) -> None:
     """Make procedural sources with exact alpha, equal numbers in every cell."""
-    from datagen.synth import write_sources  # noqa: PLC0415  (heavy, used here alone)
+    from datagen.synth import write_sources
 
     with progress("synth", fg + bg, "images") as advance:
         done = 0
@@ -93,8 +93,8 @@ def lint(
     json_: JsonOption = False,
 ) -> None:
     """Name every problem in the sources, before an hour is spent."""
-    from datagen.job import Sources, scan_sources  # noqa: PLC0415
-    from datagen.run import cluster  # noqa: PLC0415
+    from datagen.job import Sources, scan_sources
+    from datagen.run import cluster
 
     with cluster(workers) as ray:
         found = scan_sources(ray, Sources(fg, bg, alpha))
@@ -186,12 +186,12 @@ def compose(
     ] = _DEFAULT.merge_probability,
 ) -> None:
     """Composite every foreground over every background: the main job."""
-    from datagen.job import (  # noqa: PLC0415
+    from datagen.job import (
         Sources,
         compose_dataset,
         refuse_other_settings,
     )
-    from datagen.run import cluster  # noqa: PLC0415
+    from datagen.run import cluster
 
     settings = Settings(
         samples=samples,
@@ -232,8 +232,8 @@ def compose(
 def _plan(
     ray: Any, sources: Any, settings: Settings, out: Path, skip_bad: bool, json_: bool
 ) -> int:
-    from datagen.estimate import estimate  # noqa: PLC0415
-    from datagen.job import scan_and_split  # noqa: PLC0415
+    from datagen.estimate import estimate
+    from datagen.job import scan_and_split
 
     found = scan_and_split(ray, sources, settings, skip_bad)
     expected = estimate(sources, settings, found, out, ray.workers)
@@ -256,11 +256,11 @@ def stats(
     json_: JsonOption = False,
 ) -> None:
     """Count a shard set by subject and transparency, from its index alone."""
-    from datagen.stats import measure  # noqa: PLC0415
+    from datagen.stats import measure
 
     found = measure(shards)
     if plot is not None:
-        from datagen.plot import plot_stats  # noqa: PLC0415  (matplotlib takes a second)
+        from datagen.plot import plot_stats
 
         plot_stats(found, plot)
         notes.print(f"{plot}: written")
@@ -280,9 +280,9 @@ def verify(
     json_: JsonOption = False,
 ) -> None:
     """Check every checksum, count and contract; name the shard and sample that fail."""
-    from datagen.run import cluster  # noqa: PLC0415
-    from datagen.verify import verify as run_verify  # noqa: PLC0415
-    from manifests.dataset import read_dataset  # noqa: PLC0415
+    from datagen.run import cluster
+    from datagen.verify import verify as run_verify
+    from manifests.dataset import read_dataset
 
     dataset = read_dataset(shards)
     findings, samples = [], 0
@@ -310,8 +310,8 @@ def replay(
     alpha: AlphaOption = None,
 ) -> None:
     """Rebuild one sample from its row, byte for byte."""
-    from datagen.job import Sources  # noqa: PLC0415
-    from datagen.replay import replay as run_replay  # noqa: PLC0415
+    from datagen.job import Sources
+    from datagen.replay import replay as run_replay
 
     found = run_replay(key, shards, Sources(fg, bg, alpha), out)
     for path in found.files:
@@ -332,7 +332,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _guarded(command: Callable[[], Any]) -> int:
-    import click  # noqa: PLC0415
+    import click
 
     try:
         return command() or DONE
@@ -347,12 +347,12 @@ def _guarded(command: Callable[[], Any]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         return _explain(error)
 
 
 def _explain(error: Exception) -> int:
-    from datagen.job import BadSourcesError, RefusedError  # noqa: PLC0415
+    from datagen.job import BadSourcesError, RefusedError
 
     if isinstance(error, BadSourcesError):
         for problem in error.problems:

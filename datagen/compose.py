@@ -56,8 +56,9 @@ def compose(
 
     # Almost every pixel shows one of the two alone; only the soft ones need floating point.
     positive = np.maximum(subject.colour, 0)
-    solid = cv2.cvtColor(cv2.convertScaleAbs(positive, alpha=1 / LEVEL), cv2.COLOR_RGBA2RGB)
-    cv2.copyTo(jitter(solid, colour), (opacity == 255).view(np.uint8), image[region])
+    part = cv2.cvtColor(cv2.convertScaleAbs(positive, alpha=1 / LEVEL), cv2.COLOR_RGBA2RGB)
+    solid = jitter(np.asarray(part, np.uint8), colour)
+    cv2.copyTo(solid, (opacity == 255).view(np.uint8), image[region])
 
     soft = np.flatnonzero((opacity > 0) & (opacity < 255))
     front = straight_colour(_gather(subject.colour, soft), colour)
@@ -71,15 +72,15 @@ def compose(
 
     kept = blocks_with_soft(alpha)
     foreground, background_layer = np.full_like(image, _NOT_KEPT), np.full_like(image, _NOT_KEPT)
-    cv2.copyTo(image, kept, foreground)  # where alpha is 255 the image is F; where it is 0, F is free
+    cv2.copyTo(
+        image, kept, foreground
+    )  # where alpha is 255 the image is F; where it is 0, F is free
     _scatter(foreground, on_canvas, front)
     cv2.copyTo(background, kept, background_layer)
     return Composite(image, alpha, foreground, background_layer)
 
 
-def straight_colour(
-    pixels: Premultiplied, colour: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def straight_colour(pixels: Premultiplied, colour: NDArray[np.float32]) -> NDArray[np.float32]:
     """N x 4 premultiplied pixels with alpha > 0 -> 3 x N jittered F, float32 in 0..255."""
     planes = pixels.T.astype(np.float32)
     red, green, blue = planes[:3] * (np.float32(255) / planes[3])
@@ -104,7 +105,7 @@ def blocks_with_soft(alpha: Pixels) -> Pixels:
 def crop_background(photo: Pixels, top: int, left: int, size: int, flip: bool) -> Pixels:
     """The crop of size x size pixels that fills the canvas, mirrored if `flip`."""
     crop = photo[top : top + size, left : left + size]
-    return cv2.flip(crop, 1) if flip else np.ascontiguousarray(crop)
+    return np.asarray(cv2.flip(crop, 1) if flip else np.ascontiguousarray(crop), np.uint8)
 
 
 def _gather(pixels: Premultiplied, where: NDArray[np.intp]) -> Premultiplied:

@@ -18,18 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.crude_errors import NEIGHBOURS, Pixels, mask_edge
-from datagen.crude_recipe import (
-    FARTHEST,
-    SUBJECT_SIZE,
-    CrudeRecipe,
-    Piece,
-    Preset,
-    draw_crude,
-)
-from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN
-
-__all__ = ["CrudeRecipe", "Preset", "crude_mask", "crude_trimap", "draw_crude"]
+from datagen.crude_errors import NEIGHBOURS, mask_edge
+from datagen.crude_recipe import FARTHEST, SUBJECT_SIZE
+from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN, Pixels
+from manifests.samples import CrudeRecipe, Piece
 
 BEND_CELLS = (5, 14)  # grid sizes of the two octaves of noise that bends the edges
 OUTLINE_CELLS = (8, 24)  # ... and of that which frays the outlines of lost and swallowed pieces

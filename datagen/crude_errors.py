@@ -7,11 +7,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from manifests.pixels import BACKGROUND, FOREGROUND
-
-Pixels = NDArray[np.uint8]
+from manifests.pixels import BACKGROUND, FOREGROUND, Pixels
 
 NEIGHBOURS = np.ones((3, 3), np.uint8)
 

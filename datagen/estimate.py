@@ -1,4 +1,4 @@
-"""`datagen compose --plan`: samples, shards, bytes and hours, from a short probe; writes nothing."""
+"""`datagen compose --plan`: samples, shards, bytes and hours, from a short probe."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def estimate(
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
         cache, begin = Path(folder), time.perf_counter()
-        for source in (*foregrounds, *backgrounds):
+        probed: list[Foreground | Background] = [*foregrounds, *backgrounds]
+        for source in probed:
             prepare_source(sources, settings, cache, source)
         prepared = time.perf_counter() - begin
         working = sum(p.stat().st_size for p in cache.rglob("*.raw"))
@@ -69,14 +70,14 @@ def estimate(
             if settings.format is ShardFormat.WEBDATASET:
                 size += (len(streams) + 1) * _TAR_MEMBER_BYTES
         seconds = (time.perf_counter() - begin) / len(plan.pairs)
-    count, probed = len(found.foregrounds) + len(found.backgrounds), len(foregrounds + backgrounds)
+    share = (len(found.foregrounds) + len(found.backgrounds)) / len(probed)
     samples = sum(plan.samples for plan in plans)
-    total = samples * seconds + count * prepared / probed
+    total = samples * seconds + share * prepared
     return Estimate(
         samples=samples,
         shards=sum(plan.shards for plan in plans),
         bytes=samples * size // len(plan.pairs),
-        working_bytes=count * working // probed,
+        working_bytes=round(share * working),
         free_bytes=free_bytes(out),
         samples_per_second=round(workers / seconds, 1),
         hours=round(total / workers / 3600, 3),
@@ -88,4 +89,3 @@ def _spread(sources: Sequence[Source]) -> list[Source]:
     """A few sources, from all over the list."""
     count = min(len(sources), _PROBE_SOURCES)
     return [sources[number * len(sources) // count] for number in range(count)]
-

@@ -155,12 +155,12 @@ def _sources(
     """Scan the folders, split the sources and record them; what an earlier run saw is reused."""
     before = _recorded(out)
     found = scan_and_split(cluster, sources, settings, skip_bad, *before)
-    now: tuple[Sequence[Foreground], Sequence[Background]] = (found.foregrounds, found.backgrounds)
-    for kind, old, new in zip((Foreground, Background), before, now, strict=True):
-        if old:
-            _refuse_other_sources(out, old, new)
-        else:
-            write_sources(out, kind, new)
+    if before[0]:
+        _refuse_other_sources(out, before[0], found.foregrounds)
+        _refuse_other_sources(out, before[1], found.backgrounds)
+    else:
+        write_sources(out, Foreground, found.foregrounds)
+        write_sources(out, Background, found.backgrounds)
     return found, tuple(Skipped(p.file, p.kind, p.reason) for p in found.problems)
 
 
@@ -259,7 +259,7 @@ def _prepare(cluster: Cluster, sources: Sources, tasks: Sequence[ShardTask]) -> 
     foregrounds = {s.id: s for task in tasks for s in task.foregrounds.values()}
     backgrounds = {s.id: s for task in tasks for s in task.backgrounds.values()}
     settings, cache = tasks[0].settings, tasks[0].cache
-    items = [*foregrounds.values(), *backgrounds.values()]
+    items: list[Foreground | Background] = [*foregrounds.values(), *backgrounds.values()]
     with progress("prepare", len(items), "sources") as advance:
         work = partial(prepare_source, sources, settings, cache)
         for done, outcome in enumerate(cluster.run(work, items), start=1):

@@ -66,7 +66,8 @@ class SplitPlan:
         last = min(first + self.shard_size, self.samples)
         order, starts = self._walks()
         pairs = []
-        turn, foregrounds = -1, np.empty(0, np.int64)
+        turn = -1
+        foregrounds: NDArray[np.int64] = np.empty(0, np.int64)
         for position in range(first, last):
             if position // self.foregrounds != turn:
                 turn = position // self.foregrounds

@@ -33,7 +33,9 @@ def _plot_cells(axes: Axes, found: Stats) -> None:
     subjects = list(dict.fromkeys(cell.subject for cell in found.cells))
     width = 0.8 / len(subjects)
     for number, subject in enumerate(subjects):
-        samples = {cell.transparency: cell.samples for cell in found.cells if cell.subject == subject}
+        samples = {
+            cell.transparency: cell.samples for cell in found.cells if cell.subject == subject
+        }
         heights = [samples.get(str(transparency), 0) for transparency in Transparency]
         places = np.arange(len(heights)) + (number - (len(subjects) - 1) / 2) * width
         bars = axes.bar(places, heights, width * 0.94, label=subject, color=_COLOURS[subject])
@@ -51,8 +53,12 @@ def _plot_alpha(axes: Axes, found: Stats) -> None:
         counts = [h for (_, name), h in found.histograms.items() if name == transparency]
         if counts:
             soft = np.sum(counts, axis=0)[1:255]
-            axes.plot(np.arange(1, 255), soft / max(1, soft.sum()), label=transparency, color=colour)
-    axes.set(title="Soft alpha by transparency", xlabel="alpha (1 to 254)", ylabel="share of pixels")
+            axes.plot(
+                np.arange(1, 255), soft / max(1, soft.sum()), label=transparency, color=colour
+            )
+    axes.set(
+        title="Soft alpha by transparency", xlabel="alpha (1 to 254)", ylabel="share of pixels"
+    )
     axes.set_yscale("log")
     axes.legend(frameon=False, fontsize=9)
 
@@ -62,7 +68,9 @@ def _plot_crude(axes: Axes, found: Stats) -> None:
     for name in CRUDE_ERRORS:
         p5, p25, p50, p75, p95 = found.crude[name]
         label = "1 - IoU" if name == "iou" else name.replace("_", " ")
-        points = [1 - p95, 1 - p75, 1 - p50, 1 - p25, 1 - p5] if name == "iou" else found.crude[name]
+        points = (
+            [1 - p95, 1 - p75, 1 - p50, 1 - p25, 1 - p5] if name == "iou" else found.crude[name]
+        )
         keys = ("whislo", "q1", "med", "q3", "whishi")
         boxes.append({"label": label, **dict(zip(keys, points, strict=True))})
     axes.bxp(

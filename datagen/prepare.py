@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -85,7 +86,7 @@ def levels(box: Box, settings: Settings) -> tuple[Level, ...]:
     edges = [low * (high / low) ** (number / count) for number in range(count + 1)]
     fit = fit_factor(box, settings.size)
     found = []
-    for lower, upper in zip(edges, edges[1:], strict=False):
+    for lower, upper in pairwise(edges):
         band = round(min(1.0, _BAND_MARGIN * fit * math.sqrt(lower * upper)), 9)
         step = round(1 / (band * _OVERSAMPLING), 9)
         margin = math.ceil(_KERNEL_REACH / band)
@@ -124,7 +125,8 @@ def _crop(cutout: Pixels, box: Box, margin: int) -> Pixels:
     bottom, right = box.top + box.height + margin, box.left + box.width + margin
     inside = cutout[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
     sides = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
-    return cv2.copyMakeBorder(inside, *sides, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
+    padded = cv2.copyMakeBorder(inside, *sides, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
+    return np.asarray(padded, np.uint8)
 
 
 def _mass(alpha: Pixels, box: Box) -> NDArray[np.int64]:
@@ -160,7 +162,7 @@ def background_shape(height: int, width: int, settings: Settings) -> tuple[int, 
 
 def prepare_background(photo: Pixels, settings: Settings) -> Pixels:
     """The working copy of an H x W x 3 photo."""
-    height, width, _ = background_shape(*photo.shape[:2], settings)
+    height, width, _ = background_shape(photo.shape[0], photo.shape[1], settings)
     return resize_photo(photo, height, width)
 
 

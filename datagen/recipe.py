@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.augment import apply, source_to_canvas
-from datagen.crude import draw_crude
+from datagen.crude_recipe import draw_crude
 from datagen.prepare import Cutout, background_shape, fit_factor
 from datagen.settings import Settings
 from manifests.samples import Colour, Crop, Placement, Recipe

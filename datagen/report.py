@@ -23,6 +23,7 @@ tables = Console(highlight=False, soft_wrap=True)
 _BARS = " ▁▂▃▄▅▆▇█"
 _SPARK_BINS = 16
 
+
 def fail(message: str) -> None:
     """One clear sentence on standard error."""
     notes.print(f"[bold red]error:[/] {_plain(message)}")

@@ -48,11 +48,12 @@ def resize_cutout(cutout: Pixels, rows: Axis, columns: Axis) -> Premultiplied:
     """H x W x 4 straight RGBA -> rows.length x columns.length x 4; alpha beyond the frame is 0."""
     premultiplied = cutout.astype(np.float32) * np.float32(LEVEL)
     premultiplied[..., :3] *= cutout[..., 3:].astype(np.float32) / np.float32(255)
-    half = _resample(premultiplied, rows).swapaxes(0, 1)
-    return _resample(np.ascontiguousarray(half), columns, np.int16).swapaxes(0, 1).copy()
+    half = np.ascontiguousarray(_resample(premultiplied, rows).swapaxes(0, 1))
+    whole = np.rint(_resample(half, columns)).astype(np.int16)
+    return np.ascontiguousarray(whole.swapaxes(0, 1))
 
 
-def _resample(planes: NDArray[np.float32], axis: Axis, dtype: type = np.float32) -> NDArray:
+def _resample(planes: NDArray[np.float32], axis: Axis) -> NDArray[np.float32]:
     """Resample the first axis of an N x M x 4 array.
 
     Written as sums over the taps, whose order is the same on every machine; a matrix product's is
@@ -61,17 +62,15 @@ def _resample(planes: NDArray[np.float32], axis: Axis, dtype: type = np.float32)
     first, weights = lanczos_taps(axis)
     last_row = planes.shape[0] - 1
     rows = planes.reshape(planes.shape[0], -1)
-    result = np.empty((axis.length, rows.shape[1]), dtype)
+    result = np.zeros((axis.length, rows.shape[1]), np.float32)
     block = max(1, _BLOCK_BYTES // (4 * rows.shape[1]))
     for top in range(0, axis.length, block):
         part = slice(top, top + block)
-        total = np.zeros((len(first[part]), rows.shape[1]), np.float32)
         for tap in range(weights.shape[1]):
             taken = first[part] + tap
             weight = np.where((taken >= 0) & (taken <= last_row), weights[part, tap], 0)
             if weight.any():
-                total += weight[:, None].astype(np.float32) * rows[taken.clip(0, last_row)]
-        result[part] = np.rint(total) if dtype is np.int16 else total
+                result[part] += weight[:, None].astype(np.float32) * rows[taken.clip(0, last_row)]
     return result.reshape(axis.length, *planes.shape[1:])
 
 
@@ -120,7 +119,7 @@ def known_distance(alpha: Pixels, rows: Axis, columns: Axis, fit: float) -> Pixe
         borderMode=cv2.BORDER_REPLICATE,
     )
     steps = np.clip(sampled * (fit * DISTANCE_UNIT), -125, 125)
-    return np.rint(steps + _DISTANCE_ZERO).astype(np.uint8)
+    return np.asarray(np.rint(steps + _DISTANCE_ZERO), np.uint8)
 
 
 def distance_threshold(pixels: float) -> int:
@@ -132,4 +131,6 @@ def distance_to_other(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Distance of each pixel that is inside to the nearest one that is not; 0 outside."""
     if inside.all():
         return np.full(inside.shape, 1e6, np.float32)
-    return cv2.distanceTransform(inside.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    marked = inside.view(np.uint8)
+    precise = cv2.distanceTransform(marked, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(precise, np.float32)

@@ -1,4 +1,4 @@
-"""The scheduler: the only file that knows Ray. Work goes out as tasks, failure comes back as a value.
+"""The scheduler, the only file that knows Ray. Tasks go out, failure comes back as a value.
 
 Without an address an embedded Ray is started for this run alone: on loopback, no dashboard, no
 usage statistics, a token of its own. With one, the tasks run on that cluster, whose machines need
@@ -69,7 +69,7 @@ class Cluster:
         With `on_progress` the function is called as function(item, report), and what the tasks
         report is added up: on_progress(samples, bytes), a few times a second.
         """
-        import ray  # noqa: PLC0415  (after the environment is set)
+        import ray
 
         board = _board() if on_progress else None
         # Work waits on the driver, not in Ray: the queue of 880 shards, or of 100,000 files,
@@ -118,7 +118,7 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
     if address is None:
         os.environ.update(_EMBEDDED)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray  # noqa: PLC0415
+    import ray
 
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
     if address is None:
@@ -145,18 +145,18 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
 def _attempt(function: Callable[..., Any], item: Any, number: int, board: Any) -> tuple[Any, str]:
     """Run one item in a worker; (value, "") or (None, reason)."""
     cv2.setNumThreads(1)  # one core a worker: Ray counts the cores
-    arguments = (item,) if board is None else (item, _Reporter(board, number))
+    report = None if board is None else _Reporter(board, number)
     for trial in range(_WRITE_RETRIES + 1):
         try:
-            value = function(*arguments)
-            if board is not None:
-                arguments[1].flush()
+            value = function(item) if report is None else function(item, report)
+            if report is not None:
+                report.flush()
             return value, ""
         except OSError as error:
             if error.errno in _FINAL or error.errno is None or trial == _WRITE_RETRIES:
                 return None, _reason(error)
             time.sleep(1 + trial)
-        except Exception as error:  # noqa: BLE001  (failure is a value here)
+        except Exception as error:
             return None, _reason(error)
     raise AssertionError("unreachable")
 
@@ -166,7 +166,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _outcome(number: int, item: Any, reference: Any) -> Outcome[Any, Any]:
-    import ray  # noqa: PLC0415
+    import ray
 
     try:
         value, error = ray.get(reference)
@@ -192,14 +192,14 @@ class _Reporter:
 
     def flush(self) -> None:
         """Before the task ends, so that the last count is the right one."""
-        import ray  # noqa: PLC0415
+        import ray
 
         ray.get(self._board.post.remote(self._number, *self._done))
 
 
 def _board() -> Any:
     """An actor that holds what each task has done so far; a task that is retried starts over."""
-    import ray  # noqa: PLC0415
+    import ray
 
     class Board:
         def __init__(self) -> None:

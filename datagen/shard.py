@@ -30,7 +30,7 @@ from manifests.pixels import (
     encode_trimap,
     trimap_of,
 )
-from manifests.samples import EncodedSample, Placement, Recipe, Sample
+from manifests.samples import EncodedSample, Recipe, Sample
 from manifests.shards import Histogram, ShardWriter
 from manifests.sources import Background, Foreground
 

@@ -92,7 +92,7 @@ def verify_shard(root: Path, dataset: Dataset, shard: Shard) -> list[Finding]:
         if count != shard.samples or len(rows) != shard.samples:
             reason = f"{count} samples, {len(rows)} rows, dataset.json says {shard.samples}"
             findings.append(Finding(shard.name, "", reason))
-        elif (sum(read_alpha_histograms(root, shard.name).values()) != histogram).any():
+        elif any(np.sum(list(read_alpha_histograms(root, shard.name).values()), 0) != histogram):
             findings.append(Finding(shard.name, "", "the index's alpha histogram is not its own"))
     except (ValueError, OSError) as error:
         findings.append(Finding(shard.name, "", str(error)))
@@ -175,7 +175,8 @@ def _layer_faults(streams: dict[str, Pixels], codec: ImageCodec) -> Iterator[str
     if not is_soft.any():
         return
     front, behind, image = (
-        streams[name][is_soft].T.astype(np.float32) for name in ("foreground", "background", "image")
+        streams[name][is_soft].T.astype(np.float32)
+        for name in ("foreground", "background", "image")
     )
     weight = streams["alpha"][is_soft].astype(np.float32) / np.float32(255)
     difference = np.abs(image - np.rint(blend(front, behind, weight)))

@@ -1,4 +1,4 @@
-"""A shard set as a whole: dataset.json, its sources, and the promise that its splits do not leak."""
+"""A shard set as a whole: dataset.json, its sources, and splits that do not leak."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ The row holds the whole recipe: with it and the two sources a sample is rebuilt 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from manifests.crude import CrudeRecipe
 from manifests.pixels import ImageCodec
 from manifests.sources import Split, Subject, Transparency
 
@@ -47,6 +47,62 @@ class Crop:
     top: int  # of the crop, in pixels of the working copy
     left: int
     flip: bool
+
+
+class Piece(NamedTuple):
+    """A piece of the picture that the network gets wrong as a whole.
+
+    share: its area over the subject's; 0 for none.
+    place: where on the subject's edge it grows from, 0..1 of the edge's cells in reading order.
+    away: how far from there its centre lies, over the subject's size.
+    angle: of its long axis, radians; the centre moves away along it.
+    length: its long axis over its short one.
+    ragged: how much noise disturbs its outline; at 1 the reach of a direction varies by half.
+    """
+
+    share: float
+    place: float
+    away: float
+    angle: float
+    length: float
+    ragged: float
+
+
+PieceNumbers = tuple[float, float, float, float, float, float]  # a Piece, as it is stored
+
+
+@dataclass(frozen=True)
+class CrudeRecipe:
+    """Every random choice for one crude trimap, already drawn. Lengths over the subject's size.
+
+    stride: side of a cell in pixels for a subject of size 640.
+    soft: which part of the subject's own peak alpha is called subject where alpha is soft.
+    blur: standard deviation of the smoothing, in cells.
+    shift: (down, right).
+    warp: largest local displacement.
+    level: what is added to the opinion (0..255, threshold 128): above 0 the mask swells.
+    noise: largest local change of the opinion, in the same levels.
+    noise_seed: seed of the fields behind `warp`, `noise` and the outlines of the pieces.
+    hole_share: holes up to this share of the subject's area are filled.
+    lost, swallowed: a piece of subject called background, and of background called foreground:
+        the numbers of a Piece.
+    inner, outer: width of the unknown band inside and outside the mask's edge, over the square
+        root of the mask's area.
+    """
+
+    stride: float
+    soft: float
+    blur: float
+    shift: tuple[float, float]
+    warp: float
+    level: float
+    noise: float
+    noise_seed: int
+    hole_share: float
+    lost: PieceNumbers
+    swallowed: PieceNumbers
+    inner: float
+    outer: float
 
 
 @dataclass(frozen=True)

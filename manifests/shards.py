@@ -2,7 +2,7 @@
 
     data/train-00042.tar        WebDataset: KEY.image.jpg, KEY.alpha.png, ..., KEY.json
     data/train-00042.parquet    or the same streams as columns `image`, `alpha`, ... of a table
-    index/train-00042.parquet   the rows without pixels; written last: a shard with an index is whole
+    index/train-00042.parquet   the rows without pixels; written last: its shard is whole
 
 Nothing in a file depends on when, where or by whom it was written.
 """

@@ -12,7 +12,6 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from functools import cache
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -27,7 +26,6 @@ _SCALARS: dict[type, pa.DataType] = {
 }
 
 
-@cache
 def schema_of(record: type) -> pa.Schema:
     """The Arrow schema of a record class."""
     return pa.schema([pa.field(n, _arrow_type(t), nullable=False) for n, t in _fields(record)])
@@ -59,10 +57,14 @@ def from_dict(record: type[Record], values: Mapping[str, Any]) -> Record:
         raise ValueError(f"not a {record.__name__}: {error!r}") from error
 
 
-@cache
+_known_fields: dict[type, list[tuple[str, Any]]] = {}  # resolving annotations is slow
+
+
 def _fields(record: type) -> list[tuple[str, Any]]:
-    hints = typing.get_type_hints(record)
-    return [(field.name, hints[field.name]) for field in dataclasses.fields(record)]
+    if record not in _known_fields:
+        hints = typing.get_type_hints(record)
+        _known_fields[record] = [(f.name, hints[f.name]) for f in dataclasses.fields(record)]
+    return _known_fields[record]
 
 
 def _arrow_type(kind: Any) -> pa.DataType:

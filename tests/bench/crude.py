@@ -19,8 +19,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.crude import Preset, crude_mask, crude_trimap, draw_crude
-from datagen.crude_errors import CrudeErrors, Pixels, crude_errors
+from datagen.crude import crude_mask, crude_trimap
+from datagen.crude_errors import CrudeErrors, crude_errors
+from datagen.crude_recipe import Preset, draw_crude
+from manifests.pixels import Pixels
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

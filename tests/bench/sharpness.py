@@ -76,7 +76,12 @@ def compare(file: str, found: Plane, ideal: Plane) -> Sharpness:
     is_soft = (ideal > 0.5 / 255) & (ideal < 254.5 / 255)
     rms = 255 * np.sqrt(((found - ideal)[is_soft] ** 2).mean())
     energies = [sum((np.diff(a, axis=axis) ** 2).sum() for axis in (0, 1)) for a in (found, ideal)]
-    return Sharpness(file, round(float(rms), 2), round(energies[0] / energies[1], 4), _offset(found, ideal))
+    return Sharpness(
+        file,
+        round(float(rms), 2),
+        round(float(energies[0] / energies[1]), 4),
+        _offset(found, ideal),
+    )
 
 
 def _offset(found: Plane, ideal: Plane) -> float:
@@ -115,14 +120,15 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=1000, help="at most this many foregrounds")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = []
+    found: list[Sharpness] = []
     for path in sorted((SHARED / "foregrounds").glob("*.png")):
         cutout = decode_cutout(path.read_bytes())
         if fit_factor(_whole(cutout), options.canvas) == 1 or len(found) >= options.most:
             continue
         found.append(measure(path.name, cutout, options.canvas, options.scale, options.rotation))
         if not options.json:
-            print(f"{found[-1].rms:6.2f} {found[-1].gradient:7.4f} {found[-1].geometry:7.4f}  {path.name}")
+            one = found[-1]
+            print(f"{one.rms:6.2f} {one.gradient:7.4f} {one.geometry:7.4f}  {one.file}")
     worst = {
         "rms": max(s.rms for s in found),
         "gradient_low": min(s.gradient for s in found),

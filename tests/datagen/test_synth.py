@@ -16,9 +16,9 @@ from datagen.synth import (
     make_foreground,
     write_sources,
 )
-from datagen.synth_backgrounds import SCENES, spectrum_slope
-from datagen.synth_curves import ellipse, ribbon
-from datagen.synth_paint import (
+from datagen.synth.backgrounds import SCENES, spectrum_slope
+from datagen.synth.curves import ellipse, ribbon
+from datagen.synth.paint import (
     blank,
     fill,
     lay,

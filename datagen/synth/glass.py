@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from datagen.synth_curves import Points, ellipse, smooth_open
-from datagen.synth_figure import pick
-from datagen.synth_paint import (
+from datagen.synth.curves import Points, ellipse, smooth_open
+from datagen.synth.figure import pick
+from datagen.synth.paint import (
     Array,
     Colour,
     blank,

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.synth_curves import ellipse
-from datagen.synth_paint import (
+from datagen.synth.curves import ellipse
+from datagen.synth.paint import (
     Array,
     Colour,
     clouds,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from datagen.synth_curves import Points, ellipse, ribbon, smooth_closed, smooth_open
-from datagen.synth_figure import CLOTHES, dim, pick
-from datagen.synth_paint import (
+from datagen.synth.curves import Points, ellipse, ribbon, smooth_closed, smooth_open
+from datagen.synth.figure import CLOTHES, dim, pick
+from datagen.synth.paint import (
     Array,
     Colour,
     Paint,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from datagen.synth_curves import Points, ribbon, smooth_open
-from datagen.synth_figure import CLOTHES, pick
-from datagen.synth_paint import (
+from datagen.synth.curves import Points, ribbon, smooth_open
+from datagen.synth.figure import CLOTHES, pick
+from datagen.synth.paint import (
     STENCIL_SCALE,
     STENCIL_SHIFT,
     Array,
@@ -24,7 +24,7 @@ from datagen.synth_paint import (
     to_stencil,
     vary,
 )
-from datagen.synth_threads import paint_curtain, paint_doily, paint_fence, paint_net, paint_web
+from datagen.synth.threads import paint_curtain, paint_doily, paint_fence, paint_net, paint_web
 
 GREENS: tuple[Colour, ...] = (
     (0.28, 0.46, 0.16),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from datagen.synth_curves import Points
-from datagen.synth_paint import Array, Colour, blank, clouds, fill, pixel_grid, smoothstep, tinted
+from datagen.synth.curves import Points
+from datagen.synth.paint import Array, Colour, blank, clouds, fill, pixel_grid, smoothstep, tinted
 
 
 def thread(distance: Array, width: float) -> Array:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.synth_curves import Points
+from datagen.synth.curves import Points
 
 Array = NDArray[np.float32]
 Stencil = NDArray[np.uint8]

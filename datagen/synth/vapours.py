@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from datagen.synth_figure import pick
-from datagen.synth_glass import paint_bubbles, paint_glass
-from datagen.synth_paint import (
+from datagen.synth.figure import pick
+from datagen.synth.glass import paint_bubbles, paint_glass
+from datagen.synth.paint import (
     Array,
     clouds,
     pixel_grid,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from datagen.synth_curves import Points, ellipse, ribbon, smooth_closed, smooth_open
-from datagen.synth_figure import CLOTHES, Figure, dim, pick
-from datagen.synth_paint import Array, fill, paint_strands, rounded, vary
+from datagen.synth.curves import Points, ellipse, ribbon, smooth_closed, smooth_open
+from datagen.synth.figure import CLOTHES, Figure, dim, pick
+from datagen.synth.paint import Array, fill, paint_strands, rounded, vary
 
 HARD_HEADS = ("short", "helmet", "beanie", "bun", "cap")
 FLOWING_HAIR = ("straight", "wavy", "curly", "bob", "wind", "ponytail")

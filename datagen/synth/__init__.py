@@ -20,13 +20,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.synth_backgrounds import SCENES, paint_background
-from datagen.synth_fur import paint_animal
-from datagen.synth_paint import Array, straight
-from datagen.synth_people import make_person
-from datagen.synth_plants import OPEN_THINGS
-from datagen.synth_solids import SOLIDS
-from datagen.synth_vapours import SHEER_THINGS
+from datagen.synth.backgrounds import SCENES, paint_background
+from datagen.synth.fur import paint_animal
+from datagen.synth.paint import Array, straight
+from datagen.synth.people import make_person
+from datagen.synth.plants import OPEN_THINGS
+from datagen.synth.solids import SOLIDS
+from datagen.synth.vapours import SHEER_THINGS
 from datagen.transparency import measure_transparency
 from manifests.sources import Subject, Transparency
 

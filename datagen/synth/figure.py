@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datagen.synth_curves import Points, ellipse, ribbon, smooth_closed, smooth_open
-from datagen.synth_paint import Array, Colour, fill, rounded
+from datagen.synth.curves import Points, ellipse, ribbon, smooth_closed, smooth_open
+from datagen.synth.paint import Array, Colour, fill, rounded
 
 SKINS: tuple[Colour, ...] = (
     (0.96, 0.80, 0.70),

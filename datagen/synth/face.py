@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from datagen.synth_curves import Points, ellipse, ribbon, smooth_closed, smooth_open
-from datagen.synth_figure import Figure, dim, pick
-from datagen.synth_paint import Array, Colour, fill, rounded
+from datagen.synth.curves import Points, ellipse, ribbon, smooth_closed, smooth_open
+from datagen.synth.figure import Figure, dim, pick
+from datagen.synth.paint import Array, Colour, fill, rounded
 
 
 def head_outline(f: Figure, jaw: float) -> Points:

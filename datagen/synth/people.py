@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from datagen.synth_curves import Points, ellipse, smooth_closed, smooth_open
-from datagen.synth_fabric import lace, lace_opacity
-from datagen.synth_face import paint_head
-from datagen.synth_figure import (
+from datagen.synth.curves import Points, ellipse, smooth_closed, smooth_open
+from datagen.synth.fabric import lace, lace_opacity
+from datagen.synth.face import paint_head
+from datagen.synth.figure import (
     Figure,
     dim,
     draw_figure,
@@ -16,7 +16,7 @@ from datagen.synth_figure import (
     paint_torso,
     pick,
 )
-from datagen.synth_hair import (
+from datagen.synth.hair import (
     FLOWING_HAIR,
     HARD_HEADS,
     paint_back_hair,
@@ -25,7 +25,7 @@ from datagen.synth_hair import (
     paint_hard_head,
     paint_ponytail,
 )
-from datagen.synth_paint import (
+from datagen.synth.paint import (
     Array,
     blank,
     clouds,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from datagen.synth_curves import Points, ellipse, ribbon, smooth_open
-from datagen.synth_fabric import flowers, mesh, thread
-from datagen.synth_figure import pick
-from datagen.synth_paint import (
+from datagen.synth.curves import Points, ellipse, ribbon, smooth_open
+from datagen.synth.fabric import flowers, mesh, thread
+from datagen.synth.figure import pick
+from datagen.synth.paint import (
     STENCIL_SCALE,
     STENCIL_SHIFT,
     Array,

@@ -1,1 +1,0 @@
-from datagen.crude import CrudeRecipe  # temporary
