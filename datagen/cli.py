@@ -273,6 +273,21 @@ def stats(
 
 
 @app.command()
+def preview(
+    shards: ShardsOption = Path("shards"),
+    out: Annotated[Path, typer.Option(help="The picture to draw.", metavar="FILE.png")] = Path(
+        "preview.png"
+    ),
+    rows: Annotated[int, typer.Option(help="How many samples.", min=1, max=64)] = 8,
+) -> None:
+    """Draw a few samples side by side: image, alpha, trimap, crude trimap."""
+    from datagen.preview import preview as run_preview
+
+    keys = run_preview(shards, out, rows)
+    notes.print(f"{out}: {', '.join(keys)}")
+
+
+@app.command()
 def verify(
     shards: ShardsOption = Path("shards"),
     workers: WorkersOption = None,

@@ -13,7 +13,7 @@ from manifests.sources import Transparency
 from manifests.storage import writing
 
 _COLOURS = {"human": "#d1495b", "non-human": "#30638e", "unlabelled": "#8d99ae"}
-_SHADES = ("#003d5b", "#30638e", "#00798c", "#edae49")
+_SHADES = ("#7b2d8b", "#d1495b", "#00798c", "#edae49")  # from Highly to Little
 
 
 def plot_stats(found: Stats, path: Path) -> None:
@@ -45,7 +45,7 @@ def _plot_cells(axes: Axes, found: Stats) -> None:
     axes.set_xticks(range(len(Transparency)), [str(transparency) for transparency in Transparency])
     axes.set(title="Samples by subject and transparency", ylabel="samples")
     axes.margins(y=0.12)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=9, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.08))
 
 
 def _plot_alpha(axes: Axes, found: Stats) -> None:

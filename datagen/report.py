@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -18,7 +19,9 @@ from datagen.stats import CELLS, CellStats, Stats
 from datagen.verify import Finding
 from manifests.shards import Histogram
 
-tables = Console(highlight=False, soft_wrap=True)
+# Off a terminal nothing has a width: files and pipes get the whole table.
+_WIDTH = None if sys.stdout.isatty() else 120
+tables = Console(highlight=False, width=_WIDTH)
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _SPARK_BINS = 16
@@ -115,8 +118,12 @@ def print_stats(found: Stats, by_transparency: bool) -> None:
     tables.print(_crude_table(found))
 
 
+def _table(title: str) -> Table:
+    return Table(title=f"\n{title}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+
+
 def _cells_table(found: Stats) -> Table:
-    table = Table(title="By subject and transparency", title_justify="left", title_style="bold")
+    table = _table("By subject and transparency")
     table.add_column("subject")
     table.add_column("transparency")
     for name in ("foregrounds", "samples", "share", "of equal share", "unknown"):
@@ -150,7 +157,7 @@ def sparkline(histogram: Histogram) -> str:
 
 
 def _crude_table(found: Stats) -> Table:
-    table = Table(title="Errors of the crude trimaps", title_justify="left", title_style="bold")
+    table = _table("Errors of the crude trimaps")
     table.add_column("quantile")
     for name in ("5 %", "25 %", "50 %", "75 %", "95 %"):
         table.add_column(name, justify="right")

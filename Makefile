@@ -1,0 +1,45 @@
+# Two commands: `make demo` and `make test`. Both make what they need.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := demo
+
+.PHONY: setup demo test lint bench clean
+
+setup: .venv/all
+
+# The lean core: what a machine that composites needs.
+.venv/core: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+# All extras, for the tests.
+.venv/all: .venv/core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[training,annotation,dev]'
+	@touch $@
+
+demo: .venv/core
+	rm -rf $(DEMO)
+	$(BIN)/datagen synth --out $(DEMO)/sources --fg 40 --bg 60 --size 640
+	$(BIN)/datagen compose --fg $(DEMO)/sources/fgs --bg $(DEMO)/sources/bgs --out $(DEMO)/shards \
+		--samples 400 --size 512 --shard-size 100 --holdout-fg 8 --holdout-bg 10
+	$(BIN)/datagen stats --shards $(DEMO)/shards --by-transparency --plot $(DEMO)/stats.png
+	$(BIN)/datagen preview --shards $(DEMO)/shards --out $(DEMO)/preview.png
+	$(BIN)/datagen verify --shards $(DEMO)/shards
+
+test: .venv/all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+# An idle machine and the real sources in ../shared/data.
+bench: .venv/all
+	$(BIN)/python -m tests.bench.compose
+	$(BIN)/python -m tests.bench.sharpness
+	$(BIN)/python -m tests.bench.crude
+
+clean:
+	rm -rf .venv $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

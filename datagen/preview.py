@@ -1,0 +1,81 @@
+"""A few samples of a shard set side by side: what one wants to see before training on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from manifests.dataset import read_dataset
+from manifests.pixels import Pixels, decode_alpha, decode_colour, decode_trimap
+from manifests.samples import EncodedSample, Sample
+from manifests.shards import data_path, read_index, read_shard
+from manifests.storage import writing
+
+_CELL = 240  # pixels
+_GAP = 6
+_CAPTION = 22
+_COLUMNS = ("image", "alpha", "trimap", "crude trimap")
+_INK, _PAPER = (235, 235, 235), (24, 24, 26)
+
+
+def preview(root: Path, path: Path, rows: int) -> list[str]:
+    """Draw samples of as many cells as there are into a PNG; returns their keys.
+
+    They come from the first shard, so that a set of any size is looked at in a moment.
+    """
+    dataset = read_dataset(root)
+    chosen = _varied(read_index(root, dataset.shards[0].name), rows)
+    keys = {row.key for row in chosen}
+    data = data_path(root, dataset.shards[0].name, dataset.format)
+    samples = [sample for sample in read_shard(data) if sample.row.key in keys]
+    order = {row.key: number for number, row in enumerate(chosen)}
+    samples.sort(key=lambda sample: order[sample.row.key])
+    with writing(path) as part:
+        _sheet(samples).save(part, "PNG")
+    return [sample.row.key for sample in samples]
+
+
+def _varied(rows: list[Sample], count: int) -> list[Sample]:
+    """Rows of different cells first, each cell's in their order."""
+    seen: dict[tuple[str, str], int] = {}
+    ranked = []
+    for number, row in enumerate(rows):
+        cell = (row.subject, row.transparency)
+        seen[cell] = seen.get(cell, 0) + 1
+        ranked.append((seen[cell], number, row))
+    return [row for _, _, row in sorted(ranked, key=lambda entry: entry[:2])[:count]]
+
+
+def _sheet(samples: list[EncodedSample]) -> Image.Image:
+    width = len(_COLUMNS) * (_CELL + _GAP) + _GAP
+    row_height = _CELL + _CAPTION + _GAP
+    sheet = Image.new("RGB", (width, len(samples) * row_height + _CAPTION + _GAP), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(13)
+    for column, name in enumerate(_COLUMNS):
+        draw.text((_GAP + column * (_CELL + _GAP), 6), name, _INK, font)
+    for number, sample in enumerate(samples):
+        top = _CAPTION + _GAP + number * row_height
+        for column, pixels in enumerate(_pictures(sample)):
+            cell = Image.fromarray(pixels).resize((_CELL, _CELL), Image.Resampling.LANCZOS)
+            sheet.paste(cell, (_GAP + column * (_CELL + _GAP), top))
+        row = sample.row
+        caption = (
+            f"{row.key}   {row.subject}, {row.transparency} transparent   {row.foreground_id} over "
+            f"{row.background_id}   crude IoU {row.crude_iou:.3f}"
+        )
+        draw.text((_GAP, top + _CELL + 3), caption, _INK, font)
+    return sheet
+
+
+def _pictures(sample: EncodedSample) -> list[Pixels]:
+    streams = sample.streams
+    grey = np.array([0, 128, 255], np.uint8)
+    return [
+        decode_colour(streams["image"]),
+        decode_alpha(streams["alpha"]),
+        grey[decode_trimap(streams["trimap"])],
+        grey[decode_trimap(streams["crude_trimap"])],
+    ]

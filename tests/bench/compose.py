@@ -1,0 +1,153 @@
+"""Speed and memory of `datagen compose` on the real sources, as JSON.
+
+    python -m tests.bench.compose [--quick]
+
+800 x 800, JPEG quality 95 4:4:4, the default crude preset; without layers unless said otherwise.
+The codec floor is what one core does if it only encodes the same four streams, measured in the
+same worker and run. Rates are those of whole shards, written to disk. Run it on an idle machine:
+it takes about eight minutes (--quick: three, without the 10,000 samples).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from datagen import shard as shard_module
+from datagen.job import Sources, prepare_source, scan_sources
+from datagen.plan import plan_splits
+from datagen.run import Cluster, cluster
+from datagen.scan import Scan
+from datagen.settings import Settings
+from datagen.shard import ShardTask, make_sample, make_shard, shard_task
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+SOURCES = Sources(DATA / "foregrounds", DATA / "backgrounds")
+PER_SHARD = 125
+
+
+class Preparation:
+    """A picklable task: the working copy of one source."""
+
+    def __init__(self, settings: Settings, cache: Path) -> None:
+        self._settings, self._cache = settings, cache
+
+    def __call__(self, source: object) -> bool:
+        prepare_source(SOURCES, self._settings, self._cache, source)  # type: ignore[arg-type]
+        return True
+
+
+def tasks_of(settings: Settings, found: Scan, folder: Path, samples: int) -> list[ShardTask]:
+    """The shards of one run, in a folder of their own."""
+    wanted = replace(settings, samples=samples, shard_size=PER_SHARD)
+    plan = plan_splits(wanted, found.foregrounds, found.backgrounds)[0]
+    root = Path(tempfile.mkdtemp(dir=folder))
+    return [
+        shard_task(
+            root, folder / "cache", wanted, plan.shard(n), found.foregrounds, found.backgrounds
+        )
+        for n in range(plan.shards)
+    ]
+
+
+def timed_shard(task: ShardTask) -> tuple[int, float, int, int]:
+    """Make a shard: (samples, processor seconds, bytes, peak memory of the process in KiB)."""
+    begin = time.process_time()
+    make_shard(task, lambda *_: None)
+    seconds = time.process_time() - begin
+    path = next((task.root / "data").glob(f"{task.plan.name}.*"))
+    size = path.stat().st_size
+    path.unlink()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return len(task.plan.pairs), seconds, size, peak
+
+
+def encoding_seconds(task: ShardTask) -> float:
+    """Processor seconds a sample that go into encoding its streams, and into nothing else."""
+    spent = 0.0
+    encode = shard_module.encode
+
+    def timed(*arguments: object) -> dict[str, bytes]:
+        nonlocal spent
+        begin = time.process_time()
+        streams = encode(*arguments)  # type: ignore[arg-type]
+        spent += time.process_time() - begin
+        return streams
+
+    shard_module.encode = timed  # type: ignore[assignment]
+    try:
+        for pair in task.plan.pairs:
+            make_sample(task, pair)
+    finally:
+        shard_module.encode = encode
+    return spent / len(task.plan.pairs)
+
+
+class Run:
+    """The figures of some shards, made together."""
+
+    def __init__(self, ray: Cluster, tasks: Sequence[ShardTask]) -> None:
+        begin = time.perf_counter()
+        results = [outcome.value for outcome in ray.run(timed_shard, tasks)]
+        self.wall = time.perf_counter() - begin
+        values = [value for value in results if value is not None]
+        self.samples = sum(value[0] for value in values)
+        self.seconds = sum(value[1] for value in values) / self.samples
+        self.bytes = sum(value[2] for value in values) / self.samples
+        self.peak = max(value[3] for value in values)
+
+
+def measure(folder: Path, quick: bool) -> dict[str, float]:
+    settings = Settings(layers=False)
+    with cluster(1) as ray:
+        found = scan_sources(ray, SOURCES)
+        ray.map(Preparation(settings, folder / "cache"), [*found.foregrounds, *found.backgrounds])
+        Run(ray, tasks_of(settings, found, folder, PER_SHARD))  # warm: page cache, allocator
+        # The samples are the same in each; turns, so that a slow minute of the machine hits all.
+        plain, layered, floors = [], [], []
+        for _ in range(2 if quick else 3):
+            plain.append(Run(ray, tasks_of(settings, found, folder, 4 * PER_SHARD)))
+            floors += ray.map(encoding_seconds, tasks_of(settings, found, folder, PER_SHARD))
+            with_layers = replace(settings, layers=True)
+            layered.append(Run(ray, tasks_of(with_layers, found, folder, 4 * PER_SHARD)))
+    one = min(plain, key=lambda run: run.seconds)
+    both = min(layered, key=lambda run: run.seconds)
+    with cluster(2) as ray:
+        Run(ray, tasks_of(settings, found, folder, 4 * PER_SHARD))
+        two = Run(ray, tasks_of(settings, found, folder, 8 * PER_SHARD))
+        figures = {
+            "samples_per_second_per_core": round(one.samples / one.wall, 2),
+            "codec_floor_ratio": round(min(floors) / (one.wall / one.samples), 3),
+            "codec_floor_samples_per_second": round(1 / min(floors), 1),
+            "scaling_two_workers": round((two.samples / two.wall) / (one.samples / one.wall), 3),
+            "layers_time_ratio": round(both.seconds / one.seconds, 3),
+            "layers_bytes_ratio": round(both.bytes / one.bytes, 3),
+            "bytes_per_sample": round(one.bytes),
+        }
+        if not quick:
+            short = Run(ray, tasks_of(settings, found, folder, 1000))
+            long = Run(ray, tasks_of(settings, found, folder, 10_000))
+            ratio = (long.wall / long.samples) / (short.wall / short.samples)
+            figures["cost_at_10000_over_1000"] = round(ratio, 3)
+            two.peak = max(two.peak, long.peak)
+    figures["driver_rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    figures["worker_rss_mb"] = round(max(one.peak, both.peak, two.peak) / 1024)
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Speed and memory of datagen compose, as JSON.")
+    parser.add_argument("--quick", action="store_true", help="leave out the 10,000 samples")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(measure(Path(folder), options.quick), indent=1))
+
+
+if __name__ == "__main__":
+    main()
