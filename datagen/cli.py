@@ -37,15 +37,15 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-FgOption = Annotated[
-    Path, typer.Option("--fg", help="Folder of foregrounds: RGBA cut-outs.", metavar="DIR")
-]
-BgOption = Annotated[
-    Path, typer.Option("--bg", help="Folder of backgrounds: photos.", metavar="DIR")
-]
+
+def _folder(name: str, help_: str) -> Any:
+    return typer.Option(name, help=help_, metavar="DIR", exists=True, file_okay=False)
+
+
+FgOption = Annotated[Path, _folder("--fg", "Folder of foregrounds: RGBA cut-outs.")]
+BgOption = Annotated[Path, _folder("--bg", "Folder of backgrounds: photos.")]
 AlphaOption = Annotated[
-    Path | None,
-    typer.Option("--alpha", help="Folder of alphas, where --fg holds RGB images.", metavar="DIR"),
+    Path | None, _folder("--alpha", "Folder of alphas, where --fg holds RGB images.")
 ]
 ShardsOption = Annotated[Path, typer.Option(help="The shard set.", metavar="DIR")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
@@ -57,6 +57,9 @@ AddressOption = Annotated[
 ]
 
 _DEFAULT = Settings()
+
+# Typer carries its own copy of click and gives this class no public name.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 _RANGES = "Ranges of the recipe"
 
 
@@ -121,8 +124,8 @@ def compose(
         "shards"
     ),
     samples: Annotated[
-        int, typer.Option(help="How many for training.", min=1, show_default="every pair")
-    ] = _DEFAULT.samples,
+        int | None, typer.Option(help="How many for training.", min=1, show_default="every pair")
+    ] = None,
     size: Annotated[int, typer.Option(help="Side of the canvas, pixels.")] = _DEFAULT.size,
     seed: Annotated[int, typer.Option(help="Decides every random choice.")] = _DEFAULT.seed,
     format_: Annotated[ShardFormat, typer.Option("--format")] = _DEFAULT.format,
@@ -193,8 +196,8 @@ def compose(
     )
     from datagen.run import cluster
 
-    settings = Settings(
-        samples=samples,
+    settings = _settings(
+        samples=samples or 0,
         size=size,
         seed=seed,
         format=format_,
@@ -227,6 +230,13 @@ def compose(
     else:
         print_result(result, out)
     raise typer.Exit(FAILED if result.failed else DONE)
+
+
+def _settings(**values: Any) -> Settings:
+    try:
+        return Settings(**values)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _plan(
@@ -347,16 +357,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _guarded(command: Callable[[], Any]) -> int:
-    import click
-
     try:
         return command() or DONE
-    except click.exceptions.Exit as stop:
+    except typer.Exit as stop:
         return stop.exit_code
-    except click.ClickException as error:
-        error.show()
+    except _UsageError as error:
+        error.show()  # type: ignore[attr-defined]
         return WRONG_USAGE
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         fail("interrupted; what is finished is kept, and the same command goes on from there")
         return INTERRUPTED
     except BrokenPipeError:

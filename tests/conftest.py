@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import ray
 from PIL import Image
 
 from datagen.cli import main
@@ -49,7 +48,8 @@ def photo(number: int) -> Image.Image:
     """Smooth colours with some texture; RGB."""
     rng = np.random.default_rng([2, number])
     coarse = Image.fromarray(rng.integers(0, 256, (5, 6, 3)).astype(np.uint8))
-    smooth = np.asarray(coarse.resize((118 - 4 * number, 80 + 8 * number), Image.Resampling.BICUBIC))
+    size = (118 - 4 * number, 80 + 8 * number)
+    smooth = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC))
     texture = rng.integers(-9, 10, smooth.shape)
     return Image.fromarray(np.clip(smooth + texture, 0, 255).astype(np.uint8))
 
@@ -185,6 +185,8 @@ def two_workers() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def address(two_workers: Cluster) -> str:
     """Where other processes join the embedded Ray."""
+    import ray  # not before `cluster` has set what it reads as it is imported
+
     return str(ray.get_runtime_context().gcs_address)
 
 

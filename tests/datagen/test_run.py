@@ -61,7 +61,7 @@ def give_nothing(number: int) -> None:
 
 
 def give_a_file(number: int) -> object:
-    return Path(os.devnull).open("rb")  # noqa: SIM115 (what cannot be sent back)
+    return Path(os.devnull).open("rb")  # what cannot be sent back
 
 
 def count_up(task: Task, report: Callable[[int, int], None]) -> int:
@@ -171,8 +171,8 @@ def test_items_are_taken_as_they_are_needed(two_workers: Cluster) -> None:
     taken = itertools.count()
     found = two_workers.run(fail_on_three, (next(taken) % 2 for _ in itertools.count()))
     assert {next(found).value for _ in range(20)} == {0, 1}
-    found.close()  # type: ignore[attr-defined] (it is a generator)
     assert 20 <= next(taken) <= 20 + 4 * two_workers.workers
+    del found
 
 
 def test_progress_ends_at_the_exact_sums(two_workers: Cluster, tmp_path: Path) -> None:
@@ -187,8 +187,9 @@ def test_progress_ends_at_the_exact_sums(two_workers: Cluster, tmp_path: Path) -
 
 
 def test_no_cluster_at_the_address() -> None:
-    with pytest.raises(ConnectionError, match=r"no Ray cluster at nonsense:1"), cluster(
-        None, "nonsense:1"
+    with (
+        pytest.raises(ConnectionError, match=r"no Ray cluster at nonsense:1"),
+        cluster(None, "nonsense:1"),
     ):
         pass
 

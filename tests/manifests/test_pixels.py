@@ -1,0 +1,206 @@
+"""The codecs: what goes in comes out, in the form that the contract names, and nothing else."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from manifests.pixels import (
+    BACKGROUND,
+    FOREGROUND,
+    ImageCodec,
+    Pixels,
+    check_trimap,
+    decode_alpha,
+    decode_colour,
+    decode_trimap,
+    encode_alpha,
+    encode_colour,
+    encode_trimap,
+    trimap_of,
+)
+from tests.datagen.pictures import png, save
+from tests.strategies import few, many, rgb_images, smooth_images, soft_alphas, trimaps
+
+Decoder = Callable[[bytes], Pixels]
+
+GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
+RGB = np.dstack([GREY, GREY.T, GREY[::-1]])
+CODES = (GREY % 3).astype(np.uint8)
+ENCODED: dict[Decoder, bytes] = {
+    decode_alpha: encode_alpha(GREY),
+    decode_trimap: encode_trimap(CODES),
+    decode_colour: encode_colour(RGB, ImageCodec.PNG),
+}
+decoders = pytest.mark.parametrize("decode", ENCODED, ids=lambda decode: str(decode.__name__))
+
+
+@many
+@given(soft_alphas())
+def test_alpha_comes_back(alpha: Pixels) -> None:
+    data = encode_alpha(alpha)
+    assert np.array_equal(decode_alpha(data), alpha)
+    assert data == encode_alpha(alpha.copy())
+    assert Image.open(io.BytesIO(data)).mode == "L"
+
+
+@many
+@given(trimaps())
+def test_trimap_comes_back(trimap: Pixels) -> None:
+    data = encode_trimap(trimap)
+    assert np.array_equal(decode_trimap(data), trimap)
+    assert data == encode_trimap(trimap.copy())
+
+
+@many
+@given(rgb_images())
+def test_png_colour_comes_back(image: Pixels) -> None:
+    data = encode_colour(image, ImageCodec.PNG)
+    assert np.array_equal(decode_colour(data), image)
+    assert data == encode_colour(image.copy(), ImageCodec.PNG)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), image), "not RGB to others"
+
+
+@many
+@given(smooth_images())
+def test_jpeg_colour_comes_back_nearly(image: Pixels) -> None:
+    data = encode_colour(image, ImageCodec.JPEG)
+    decoded = decode_colour(data).astype(int)
+    assert decoded.shape == image.shape
+    assert np.abs(decoded - image).mean() < 2
+    assert data == encode_colour(image.copy(), ImageCodec.JPEG)
+
+
+def test_jpeg_shares_no_colour_between_pixels() -> None:
+    red_and_blue = np.zeros((32, 32, 3), np.uint8)
+    red_and_blue[:, ::2, 0] = red_and_blue[:, 1::2, 2] = 200
+    data = encode_colour(red_and_blue, ImageCodec.JPEG)
+    frame = data.index(b"\xff\xc0")  # SOF0; no marker comes before it in a segment of tables
+    components = data[frame + 9]
+    sampling = [data[frame + 11 + 3 * number] for number in range(components)]
+    assert sampling == [0x11, 0x11, 0x11]
+    error = np.abs(decode_colour(data).astype(int) - red_and_blue).mean()
+    assert error < 10, "4:2:0 would make it all purple"
+
+
+def test_jpeg_quality_is_obeyed() -> None:
+    sizes = [len(encode_colour(RGB, ImageCodec.JPEG, quality)) for quality in (50, 80, 95)]
+    assert sizes == sorted(set(sizes))
+    assert encode_colour(RGB, ImageCodec.JPEG) == encode_colour(RGB, ImageCodec.JPEG, 95)
+
+
+@few
+@given(trimaps())
+def test_trimap_is_readable_by_others(trimap: Pixels) -> None:
+    image = Image.open(io.BytesIO(encode_trimap(trimap)))
+    assert image.mode == "P"
+    assert np.array_equal(np.asarray(image), trimap), "palette indices"
+    shown = np.asarray(image.convert("RGB"))
+    levels = np.array([0, 128, 255], np.uint8)[trimap]
+    assert np.array_equal(shown, levels[..., None].repeat(3, axis=2)), "black, grey, white"
+
+
+@many
+@given(soft_alphas())
+def test_trimap_of_is_equation_2(alpha: Pixels) -> None:
+    trimap = trimap_of(alpha)
+    assert trimap.dtype == np.uint8
+    assert np.array_equal(trimap == FOREGROUND, alpha == 255)
+    assert np.array_equal(trimap == BACKGROUND, alpha == 0)
+    check_trimap(trimap, "its own")
+
+
+@few
+@given(trimaps(), st.integers(3, 255))
+def test_other_codes_are_refused_by_name(trimap: Pixels, code: int) -> None:
+    trimap[-1, -1] = code
+    codes = np.unique(trimap).tolist()
+    with pytest.raises(ValueError, match=f"{codes}".replace("[", r"\[")):
+        encode_trimap(trimap)
+    with pytest.raises(ValueError, match=f"photo 7: trimap codes.*{code}"):
+        check_trimap(trimap, "photo 7")
+
+
+def test_other_codes_are_refused_when_read() -> None:
+    image = Image.fromarray(GREY).convert("P")
+    with pytest.raises(ValueError, match=r"trimap codes \[0, 1, 2, 3"):
+        decode_trimap(save(image))
+
+
+@decoders
+@given(data=st.binary(max_size=80))
+@many
+def test_garbage_is_refused(decode: Decoder, data: bytes) -> None:
+    with pytest.raises(ValueError, match="not a"):
+        decode(data)
+
+
+@decoders
+@given(share=st.floats(0, 0.9))
+@many
+def test_a_truncated_stream_is_refused(decode: Decoder, share: float) -> None:
+    data = ENCODED[decode]
+    with pytest.raises(ValueError, match="not a"):
+        decode(data[: int(share * len(data))])
+
+
+@given(share=st.floats(0, 0.9))
+@few
+def test_a_truncated_jpeg_is_refused(share: float) -> None:
+    data = encode_colour(RGB, ImageCodec.JPEG)
+    with pytest.raises(ValueError, match="not a JPEG or PNG"):
+        decode_colour(data[: int(share * len(data))])
+
+
+@decoders
+@given(place=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
+@many
+def test_a_flipped_byte_raises_nothing_but_valueerror(
+    decode: Decoder, place: float, flip: int
+) -> None:
+    data = bytearray(ENCODED[decode])
+    data[int(place * len(data))] ^= flip
+    try:
+        pixels = decode(bytes(data))
+    except ValueError:
+        return
+    assert np.array_equal(pixels, decode(ENCODED[decode])), "damaged, yet read as something else"
+
+
+@pytest.mark.parametrize(
+    ("decode", "data"),
+    [
+        (decode_alpha, ENCODED[decode_trimap]),
+        (decode_alpha, ENCODED[decode_colour]),
+        (decode_alpha, save(Image.fromarray(GREY.astype(np.uint16) * 257))),
+        (decode_alpha, save(GREY, "JPEG")),
+        (decode_alpha, save(GREY, "BMP")),
+        (decode_trimap, ENCODED[decode_alpha]),
+        (decode_trimap, ENCODED[decode_colour]),
+        (decode_trimap, save(Image.fromarray(CODES).convert("P"), "GIF")),
+        (decode_colour, save(RGB, "BMP")),
+        (decode_colour, save(RGB, "TIFF")),
+    ],
+    ids=[
+        *("palette as alpha", "colour as alpha", "16 bits as alpha", "JPEG as alpha"),
+        *("BMP as alpha", "grey as trimap", "colour as trimap", "GIF as trimap"),
+        *("BMP as colour", "TIFF as colour"),
+    ],
+)
+def test_another_kind_of_image_is_refused(decode: Decoder, data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"not an? |a trimap is"):
+        decode(data)
+
+
+@pytest.mark.parametrize(
+    ("decode", "colour"), [(decode_alpha, 0), (decode_colour, 2), (decode_trimap, 3)]
+)
+def test_a_bomb_is_refused(decode: Decoder, colour: int) -> None:
+    with pytest.raises(ValueError, match="not a"):
+        decode(png((40_000, 40_000), 8, colour, b"nothing"))
