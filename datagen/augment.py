@@ -81,9 +81,10 @@ def place(cutout: Cutout, placement: Placement, box: Box, size: int) -> Subject:
     to_canvas = chain(copy_to_source(copy.level), source_to_canvas(placement, box))
     rows, columns = _region(to_canvas, copy.known.shape, size)
     shape = (rows.stop - rows.start, columns.stop - columns.start)
+    inverse = _invert(to_canvas)
     known = cv2.warpAffine(
         copy.known,
-        _invert(to_canvas, rows.start, columns.start),
+        _from(inverse, rows.start, columns.start),
         shape[::-1],
         flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR,
         borderValue=(255,),
@@ -94,7 +95,7 @@ def place(cutout: Cutout, placement: Placement, box: Box, size: int) -> Subject:
     for strip in _strips(is_clear):
         colour[strip] = cv2.warpAffine(
             copy.rgba,
-            _invert(to_canvas, rows.start + strip[0].start, columns.start + strip[1].start),
+            _from(inverse, rows.start + strip[0].start, columns.start + strip[1].start),
             (strip[1].stop - strip[1].start, strip[0].stop - strip[0].start),
             flags=cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC,
         )
@@ -104,14 +105,18 @@ def place(cutout: Cutout, placement: Placement, box: Box, size: int) -> Subject:
     return Subject(colour, alpha, rows, columns)
 
 
-def _invert(to_canvas: Matrix, top: int, left: int) -> Matrix:
-    """OpenCV's inverse map for the part of the canvas that starts at (top, left).
-
-    OpenCV puts 0 at the centre of the first pixel, we put it at its corner.
-    """
+def _invert(to_canvas: Matrix) -> Matrix:
+    """OpenCV's inverse map. It puts 0 at the centre of the first pixel, we put it at its corner."""
     inverse = np.asarray(cv2.invertAffineTransform(to_canvas), np.float64)
-    shift = inverse[:, 2] + inverse[:, :2] @ (np.array([left, top]) + 0.5) - 0.5
-    return np.asarray(np.round(np.column_stack([inverse[:, :2], shift]), 9), np.float64)
+    inverse[:, 2] += inverse[:, :2].sum(axis=1) / 2 - 0.5
+    return inverse
+
+
+def _from(inverse: Matrix, top: int, left: int) -> Matrix:
+    """The inverse map for the part of the canvas that starts at (top, left), rounded."""
+    (a, b, c), (d, e, f) = inverse.tolist()
+    x, y = round(a * left + b * top + c, 9), round(d * left + e * top + f, 9)
+    return np.array([[round(a, 9), round(b, 9), x], [round(d, 9), round(e, 9), y]])
 
 
 def _strips(is_clear: NDArray[np.bool_]) -> Iterator[tuple[slice, slice]]:

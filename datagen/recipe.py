@@ -7,6 +7,7 @@ rounded before it is stored, so that the recipe in the row is the recipe that wa
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,12 +86,17 @@ def _draw_placement(
 
 def visible_share(placement: Placement, box: Box, cutout: Cutout, size: int) -> float:
     """The share of the subject's opacity that lies inside a canvas of size x size pixels."""
-    cells = cutout.mass.shape[0]
-    y, x = (np.mgrid[:cells, :cells] + 0.5) / cells
-    points = np.stack([box.left + box.width * x, box.top + box.height * y], axis=-1)
+    points = [box.left, box.top] + _cell_centres(cutout.mass.shape[0]) * [box.width, box.height]
     on_canvas = apply(source_to_canvas(placement, box), points)
     inside = ((on_canvas >= 0) & (on_canvas < size)).all(axis=-1)
     return float(cutout.mass[inside].sum() / cutout.mass.sum())
+
+
+@cache
+def _cell_centres(cells: int) -> Points:
+    """cells x cells x 2: the centres (x, y) of the cells of a unit square."""
+    centres = (np.arange(cells) + 0.5) / cells
+    return np.stack(np.meshgrid(centres, centres), axis=-1)
 
 
 def _moves(

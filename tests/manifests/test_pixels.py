@@ -73,7 +73,7 @@ def test_jpeg_colour_comes_back_nearly(image: Pixels) -> None:
     data = encode_colour(image, ImageCodec.JPEG)
     decoded = decode_colour(data).astype(int)
     assert decoded.shape == image.shape
-    assert np.abs(decoded - image).mean() < 2
+    assert np.abs(decoded - image).mean() < 4
     assert data == encode_colour(image.copy(), ImageCodec.JPEG)
 
 
@@ -142,12 +142,13 @@ def test_garbage_is_refused(decode: Decoder, data: bytes) -> None:
 
 
 @decoders
-@given(share=st.floats(0, 0.9))
+@given(share=st.floats(0, 1))
 @many
 def test_a_truncated_stream_is_refused(decode: Decoder, share: float) -> None:
     data = ENCODED[decode]
+    end = len(data) - 17  # one byte of the pixels, then their checksum and the end chunk
     with pytest.raises(ValueError, match="not a"):
-        decode(data[: int(share * len(data))])
+        decode(data[: int(share * end)])
 
 
 @given(share=st.floats(0, 0.9))

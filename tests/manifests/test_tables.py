@@ -96,7 +96,12 @@ def test_what_is_no_record_is_refused(kind: type[Any], values: Any) -> None:
         from_dict(kind, values)
 
 
-WRONG = {str: [None, 3, ["a"]], int: [None, 1.5, "x"], float: [None, "x"], bool: [None, "false", 3]}
+WRONG: dict[type, list[Any]] = {
+    str: [None, 3],
+    int: [None, 1.5, "x"],
+    float: [None, "x"],
+    bool: [None, "false"],
+}
 
 
 @pytest.mark.parametrize(
@@ -114,5 +119,5 @@ def test_a_wrong_value_is_refused(name: str, value: Any) -> None:
         **{"soft_share": 0.5, "split": "train"},
     }
     assert to_dict(from_dict(Foreground, values)) == values
-    with pytest.raises(ValueError, match=r".+"):
+    with pytest.raises(ValueError, match=name if value != {} else "Box"):
         from_dict(Foreground, {**values, name: value})
