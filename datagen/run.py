@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -132,14 +133,22 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
         )
     else:
         try:
+            _knock(address)
             ray.init(address=address, **quiet)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
         count = workers or int(ray.cluster_resources().get("CPU", 1))
     try:
         yield Cluster(count)
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError if nobody listens at HOST:PORT; Ray itself would try for half an hour."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _attempt(function: Callable[..., Any], item: Any, number: int, board: Any) -> tuple[Any, str]:

@@ -10,7 +10,6 @@ import dataclasses
 import types
 import typing
 from enum import StrEnum
-from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -40,7 +39,6 @@ _SCALARS: dict[Any, SearchStrategy[Any]] = {
 }
 
 
-@cache
 def records(kind: type[Record]) -> SearchStrategy[Record]:
     """Any record of a dataclass: any value of its type in every field, nested ones too."""
     hints = typing.get_type_hints(kind)
@@ -71,17 +69,19 @@ def rgb_images(draw: st.DrawFn) -> Pixels:
     height, width, rng = draw(_SIDES), draw(_SIDES), np.random.default_rng(draw(_SEEDS))
     block = draw(st.sampled_from([1, 4, 48]))
     small = rng.integers(0, 256, (height // block + 1, width // block + 1, 3), np.uint8)
-    return small.repeat(block, axis=0).repeat(block, axis=1)[:height, :width].copy()
+    image: Pixels = small.repeat(block, axis=0).repeat(block, axis=1)[:height, :width].copy()
+    return image
 
 
 @st.composite
 def smooth_images(draw: st.DrawFn) -> Pixels:
     """H x W x 3 that changes slowly, as photos do, and each channel in a way of its own."""
     height, width, rng = draw(_SIDES), draw(_SIDES), np.random.default_rng(draw(_SEEDS))
-    y, x = np.mgrid[:height, :width, None][:2] / 48
+    y, x = np.mgrid[:height, :width][..., None] / 48
     rate, phase = rng.uniform(-4, 4, (2, 3)), rng.uniform(0, 6, 3)
     waves = np.sin(rate[0] * y + rate[1] * x + phase)
-    return np.rint(127.5 + 120 * waves).astype(np.uint8)
+    image: Pixels = np.rint(127.5 + 120 * waves).astype(np.uint8)
+    return image
 
 
 @st.composite
@@ -102,12 +102,12 @@ def trimaps(draw: st.DrawFn) -> Pixels:
 
 
 @st.composite
-def encoded_samples(draw: st.DrawFn, most: int = 4) -> list[EncodedSample]:
+def encoded_samples(draw: st.DrawFn, least: int = 1, most: int = 4) -> list[EncodedSample]:
     """The samples of one shard: any rows, any bytes as streams, of lengths around a tar block."""
     layers = draw(st.booleans())
-    numbers = draw(st.lists(st.integers(0, 10**8 - 1), min_size=1, max_size=most, unique=True))
+    numbers = draw(st.lists(st.integers(0, 10**8 - 1), min_size=least, max_size=most, unique=True))
     split = draw(st.sampled_from(Split))
-    lengths = st.sampled_from([0, 1, 511, 512, 513, 1500])
+    lengths = st.sampled_from([513, 512, 511, 1500, 1, 0])
     samples = []
     for number in numbers:
         row = dataclasses.replace(draw(rows), key=f"{split}-{number:08d}")

@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 import pytest
@@ -194,7 +194,7 @@ def test_no_cluster_at_the_address() -> None:
         pass
 
 
-def listening(processes: set[int]) -> set[str]:
+def listening(processes: set[int]) -> set[IPv4Address | IPv6Address]:
     """The addresses on which these processes listen."""
     sockets = set()
     for process in processes:
@@ -203,14 +203,14 @@ def listening(processes: set[int]) -> set[str]:
         except OSError:
             continue  # it ended meanwhile
         sockets |= {str(link)[8:-1] for link in links if str(link).startswith("socket:")}
-    found = set()
+    found = set[IPv4Address | IPv6Address]()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
             fields = line.split()
             if fields[3] == "0A" and fields[9] in sockets:
                 words = bytes.fromhex(fields[1].partition(":")[0])
                 parts = [words[n : n + 4][::-1] for n in range(0, len(words), 4)]
-                found.add(str(ip_address(b"".join(parts))))
+                found.add(ip_address(b"".join(parts)))
     return found
 
 
@@ -218,5 +218,6 @@ def test_only_this_machine_can_connect(two_workers: Cluster) -> None:
     assert two_workers.map(fail_on_three, [0, 1, 2]) == [0, 1, 2]  # workers have sockets, too
     found = listening(descendants(os.getpid()) | {os.getpid()})
     assert found, "nothing listens at all: these are not the processes"
-    addresses = [ip_address(text.removeprefix("::ffff:")) for text in found]
-    assert all(address.is_loopback for address in addresses), found
+    for address in found:
+        inner = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        assert (inner or address).is_loopback, found
