@@ -72,6 +72,8 @@ def verify_shard(root: Path, dataset: Dataset, shard: Shard) -> list[Finding]:
     """Every broken promise of one shard."""
     data = data_path(root, shard.name, dataset.format)
     findings = [Finding(shard.name, "", reason) for reason in _file_faults(root, data, shard)]
+    about_samples: list[Finding] = []
+    keys: set[str] = set()
     if not data.exists() or not index_path(root, shard.name).exists():
         return findings
     contract = _Contract(
@@ -87,16 +89,21 @@ def verify_shard(root: Path, dataset: Dataset, shard: Shard) -> list[Finding]:
         for count, sample in enumerate(read_shard(data), start=1):
             row = rows[count - 1] if count <= len(rows) else None
             reasons, levels = _sample_faults(contract, shard, sample, row)
-            findings += [Finding(shard.name, sample.row.key, reason) for reason in reasons]
+            if sample.row.key in keys:
+                reasons.append("another sample has its key")
+            keys.add(sample.row.key)
+            about_samples += [Finding(shard.name, sample.row.key, reason) for reason in reasons]
             histogram += levels
         if count != shard.samples or len(rows) != shard.samples:
             reason = f"{count} samples, {len(rows)} rows, dataset.json says {shard.samples}"
             findings.append(Finding(shard.name, "", reason))
-        elif any(np.sum(list(read_alpha_histograms(root, shard.name).values()), 0) != histogram):
+        elif not about_samples and any(
+            np.sum(list(read_alpha_histograms(root, shard.name).values()), 0) != histogram
+        ):
             findings.append(Finding(shard.name, "", "the index's alpha histogram is not its own"))
     except (ValueError, OSError) as error:
         findings.append(Finding(shard.name, "", str(error)))
-    return findings
+    return findings + about_samples
 
 
 def _file_faults(root: Path, data: Path, shard: Shard) -> Iterator[str]:
@@ -142,15 +149,29 @@ def _row_faults(
         yield "its row is not the one in the index"
     if (row.shard, row.split) != (shard.name, shard.split):
         yield f"says it is in {row.shard} ({row.split})"
-    for name, id_, sha256, known in (
-        ("foreground", row.foreground_id, row.foreground_sha256, contract.foregrounds),
-        ("background", row.background_id, row.background_sha256, contract.backgrounds),
+    size = contract.dataset.settings["size"]
+    if (row.height, row.width) != (size, size):
+        yield f"{row.height} x {row.width}, the settings say {size} x {size}"
+    foreground = contract.foregrounds.get(row.foreground_id)
+    background = contract.backgrounds.get(row.background_id)
+    second = contract.foregrounds.get(row.recipe.second.foreground_id)
+    if foreground is None or foreground.sha256 != row.foreground_sha256:
+        yield f"foreground {row.foreground_id} is not in sources/"
+    elif (row.subject, row.transparency) != (foreground.subject, foreground.transparency):
+        yield f"{row.subject}, {row.transparency} are not the labels of {foreground.id}"
+    if background is None or background.sha256 != row.background_sha256:
+        yield f"background {row.background_id} is not in sources/"
+    if row.recipe.foreground.foreground_id != row.foreground_id:
+        yield f"its recipe is of {row.recipe.foreground.foreground_id}"
+    if row.recipe.second.foreground_id and second is None:
+        yield f"foreground {row.recipe.second.foreground_id} is not in sources/"
+    for name, source in (
+        ("foreground", foreground),
+        ("foreground", second),
+        ("background", background),
     ):
-        source = known.get(id_)
-        if source is None or source.sha256 != sha256:
-            yield f"{name} {id_} is not in sources/"
-        elif source.split != row.split:
-            yield f"the splits leak: {name} {id_} is a source of {source.split}"
+        if source is not None and source.split != row.split:
+            yield f"the splits leak: {name} {source.id} is a source of {source.split}"
 
 
 def _pixel_faults(row: Sample, streams: dict[str, Pixels]) -> Iterator[str]:

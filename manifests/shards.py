@@ -207,19 +207,25 @@ def read_shard(path: Path) -> Iterator[EncodedSample]:
 def _read_tar(path: Path) -> Iterator[EncodedSample]:
     key, streams = "", dict[str, bytes]()
     try:
-        with tarfile.open(path, "r|") as tar:
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
                 name, _, rest = member.name.partition(".")
                 if streams and name != key:
                     raise ValueError(f"{path}: sample {key} has no row ({key}.json)")
-                key, file = name, tar.extractfile(member)
-                data = file.read() if file is not None else b""
+                key, content = name, tar.extractfile(member)
+                data = content.read() if content is not None else b""
+                tar.members.clear()  # type: ignore[attr-defined]  # it would remember them all
                 if rest == "json":
                     yield EncodedSample(_row_of(path, key, data), streams)
                     streams = {}
                 else:
                     streams[rest.partition(".")[0]] = data
-    except (tarfile.TarError, EOFError) as error:
+            # tarfile takes a damaged header for the end, and would lose the rest without a word
+            file.seek(tar.offset)
+            end = file.read()
+            if len(end) < 2 * tarfile.BLOCKSIZE or end.strip(b"\0"):
+                raise tarfile.ReadError("no end of archive")
+    except (tarfile.TarError, EOFError, OSError) as error:
         raise ValueError(f"{path}: not a whole tar file, after sample {key!r}: {error}") from error
     if streams:
         raise ValueError(f"{path}: sample {key} has no row ({key}.json)")
@@ -241,8 +247,8 @@ def _read_table(path: Path) -> Iterator[EncodedSample]:
                     row = from_dict(Sample, {k: v for k, v in values.items() if k in columns})
                     streams = {k: v["bytes"] for k, v in values.items() if k not in columns}
                     yield EncodedSample(row, streams)
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: not a whole Parquet file: {error}") from error
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not a whole shard: {error!r}") from error
 
 
 def read_index(root: Path, name: str) -> list[Sample]:
@@ -250,7 +256,7 @@ def read_index(root: Path, name: str) -> list[Sample]:
     path = index_path(root, name)
     try:
         return from_table(Sample, pq.read_table(path))
-    except (pa.ArrowException, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
@@ -259,7 +265,7 @@ def read_index_columns(root: Path, name: str, columns: list[str]) -> pa.Table:
     path = index_path(root, name)
     try:
         return pq.read_table(path, columns=columns)
-    except (pa.ArrowException, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
@@ -284,6 +290,6 @@ def read_alpha_histograms(root: Path, name: str) -> dict[Cell, Histogram]:
 def _read_notes(path: Path) -> Mapping[str, Any]:
     try:
         notes: Mapping[str, Any] = json.loads(pq.read_schema(path).metadata[_NOTES])
-    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not the index of a shard: {error}") from error
     return notes

@@ -88,6 +88,11 @@ def _plain(value: Any) -> Any:
 
 
 def _typed(kind: Any, value: Any) -> Any:
+    if kind in _SCALARS:
+        # No coercion: int(1.5) and str(None) would hide what is wrong
+        if not isinstance(value, int | float if kind is float else kind):
+            raise TypeError(f"{value!r} is not {kind.__name__}")
+        return kind(value)
     if isinstance(kind, types.GenericAlias):
         return tuple(_typed(typing.get_args(kind)[0], item) for item in value)
     if dataclasses.is_dataclass(kind):

@@ -1,0 +1,191 @@
+"""dataset.json: what it says comes back, and a reader refuses what it cannot trust."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from manifests.dataset import (
+    CONTRACT,
+    Dataset,
+    Skipped,
+    check_splits,
+    dataset_path,
+    read_dataset,
+    read_sources,
+    sources_path,
+    write_dataset,
+    write_sources,
+)
+from manifests.shards import Shard, ShardFormat
+from manifests.sources import Background, Box, Foreground, Split, Subject, Transparency
+from tests.strategies import backgrounds, few, foregrounds, records
+
+DATASET = Dataset(
+    contract=CONTRACT,
+    settings={"format": "parquet", "size": 800, "layers": True, "rotation": 10.0},
+    libraries={"numpy": "2.2.6"},
+    shards=(Shard("train-00000", Split.TRAIN, 2, 1234, "ab" * 32, "cd" * 32),),
+    skipped=(Skipped("fgs/bröken.png", "truncated", "ends early"),),
+)
+
+
+def foreground(id_: str, split: Split, pixels: str = "") -> Foreground:
+    return Foreground(
+        id=id_,
+        sha256=f"file of {id_}",
+        pixels_sha256=pixels or f"pixels of {id_}",
+        height=9,
+        width=8,
+        box=Box(1, 2, 3, 4),
+        subject=Subject.HUMAN,
+        transparency=Transparency.LITTLE,
+        transparency_measured=True,
+        soft_share=0.25,
+        split=split,
+        labels="{}",
+    )
+
+
+def background(id_: str, split: Split, pixels: str = "") -> Background:
+    return Background(id_, f"file of {id_}", pixels or f"pixels of {id_}", 9, 8, split, "{}")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A shard set without its shards, which read_dataset does not open."""
+    write_sources(tmp_path, Foreground, [foreground("a.png", Split.TRAIN)])
+    write_sources(tmp_path, Background, [background("b.jpg", Split.TRAIN)])
+    write_dataset(tmp_path, DATASET)
+    return tmp_path
+
+
+def test_a_dataset_comes_back(root: Path) -> None:
+    assert read_dataset(root) == DATASET
+    assert read_dataset(root).format is ShardFormat.PARQUET
+    before = dataset_path(root).read_bytes()
+    write_dataset(root, read_dataset(root))
+    assert dataset_path(root).read_bytes() == before
+
+
+@given(shards=st.lists(records(Shard), max_size=3), skipped=st.lists(records(Skipped), max_size=3))
+@few
+def test_any_shards_come_back(
+    tmp_path_factory: pytest.TempPathFactory, shards: list[Shard], skipped: list[Skipped]
+) -> None:
+    folder = tmp_path_factory.mktemp("set")
+    write_sources(folder, Foreground, [])
+    write_sources(folder, Background, [])
+    dataset = replace(DATASET, shards=tuple(shards), skipped=tuple(skipped))
+    write_dataset(folder, dataset)
+    assert read_dataset(folder) == dataset
+
+
+@given(fgs=st.lists(foregrounds, max_size=3), bgs=st.lists(backgrounds, max_size=3))
+@few
+def test_sources_come_back(
+    tmp_path_factory: pytest.TempPathFactory, fgs: list[Foreground], bgs: list[Background]
+) -> None:
+    folder = tmp_path_factory.mktemp("set")
+    write_sources(folder, Foreground, fgs)
+    write_sources(folder, Background, bgs)
+    assert read_sources(folder, Foreground) == fgs
+    assert read_sources(folder, Background) == bgs
+
+
+def test_a_set_that_is_not_there(tmp_path: Path, root: Path) -> None:
+    dataset_path(root).unlink()
+    with pytest.raises(FileNotFoundError, match=r"dataset\.json: the shards are not finished"):
+        read_dataset(root)
+    with pytest.raises(FileNotFoundError, match=r"none.dataset\.json: no such folder"):
+        read_dataset(tmp_path / "none")
+
+
+@given(share=st.floats(0, 0.99))
+@few
+def test_half_of_a_dataset_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, share: float
+) -> None:
+    folder = tmp_path_factory.mktemp("set")
+    write_dataset(folder, DATASET)
+    text = dataset_path(folder).read_text()
+    dataset_path(folder).write_text(text[: int(share * len(text.rstrip()))])
+    with pytest.raises(ValueError, match=str(dataset_path(folder))):
+        read_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"contract": CONTRACT + 1}, rf"contract {CONTRACT + 1}, .* reads contract {CONTRACT}"),
+        ({"contract": None}, "contract None"),
+        ({"shards": [{"name": "train-00000"}]}, "not a Shard: .*split"),
+        ({"shards": 3}, "int"),
+        ({"skipped": None}, "NoneType"),
+    ],
+)
+def test_another_content_is_refused(root: Path, change: dict[str, Any], reason: str) -> None:
+    path = dataset_path(root)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ValueError, match=rf"dataset\.json: .*{reason}"):
+        read_dataset(root)
+
+
+@pytest.mark.parametrize("name", ["contract", "settings", "libraries", "shards", "skipped"])
+def test_a_missing_field_is_refused(root: Path, name: str) -> None:
+    path = dataset_path(root)
+    fields = json.loads(path.read_text())
+    del fields[name]
+    path.write_text(json.dumps(fields))
+    with pytest.raises(ValueError, match=rf"dataset\.json: .*{name}"):
+        read_dataset(root)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"null", b"\xff\xfe", b"3"])
+def test_no_object_is_refused(root: Path, content: bytes) -> None:
+    dataset_path(root).write_bytes(content)
+    with pytest.raises(ValueError, match=r"dataset\.json: "):
+        read_dataset(root)
+
+
+@pytest.mark.parametrize("kind", [Foreground, Background])
+@pytest.mark.parametrize("damage", [b"", b"PAR1 nothing", None])
+def test_damaged_sources_are_refused(root: Path, kind: type[Any], damage: bytes | None) -> None:
+    path = sources_path(root, kind)
+    path.unlink() if damage is None else path.write_bytes(damage)
+    with pytest.raises(ValueError, match=str(path)):
+        read_dataset(root)
+
+
+# Both by the same id and by the same pixels under another.
+LEAKS = [("x", "pixels 1", "pixels 2"), ("y", "same", "same"), ("x", "same", "same")]
+
+
+@pytest.mark.parametrize(("other", "first_pixels", "second_pixels"), LEAKS)
+@pytest.mark.parametrize("splits", [(Split.TRAIN, Split.VAL), (Split.VAL, Split.TRAIN)])
+def test_a_source_in_both_splits_is_refused(
+    root: Path, splits: tuple[Split, Split], other: str, first_pixels: str, second_pixels: str
+) -> None:
+    fgs = [foreground("x", splits[0], first_pixels), foreground(other, splits[1], second_pixels)]
+    bgs = [background("x", splits[0], first_pixels), background(other, splits[1], second_pixels)]
+    write_sources(root, Foreground, fgs)
+    with pytest.raises(ValueError, match=f"the splits leak: foreground {other} is in {splits[1]}"):
+        read_dataset(root)
+    write_sources(root, Foreground, [])
+    write_sources(root, Background, bgs)
+    with pytest.raises(ValueError, match=f"the splits leak: background {other} is in {splits[1]}"):
+        read_dataset(root)
+
+
+def test_sources_apart_are_accepted(root: Path) -> None:
+    twins = [foreground("x", Split.VAL, "same"), foreground("y", Split.VAL, "same")]
+    check_splits([foreground("z", Split.TRAIN), *twins], "foreground")
+    write_sources(root, Foreground, [foreground("z", Split.TRAIN), *twins])
+    write_sources(root, Background, [background("x", Split.TRAIN, "same")])
+    assert read_dataset(root) == DATASET, "a foreground may look like a background"

@@ -1,0 +1,97 @@
+"""Who may import whom: the products share files, never code, and heavy libraries stay home."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PRODUCTS = ("datagen", "annotation", "training")
+GROUND_FLOOR = {"manifests", "numpy", "pyarrow", "PIL", "cv2"}
+
+# library -> the only files of a product that may import it
+HOMES = {
+    "ray": {"datagen/run.py"},
+    "matplotlib": {"datagen/plot.py"},
+    "typer": {f"{product}/cli.py" for product in PRODUCTS},
+    "click": {f"{product}/cli.py" for product in PRODUCTS},
+}
+HOME_PACKAGES = {"torch": "training", "label_studio_sdk": "annotation", "pymatting": "annotation"}
+
+CORE = ("augment", "compose", "crude", "crude_errors", "crude_recipe", "resize", "recipe", "plan")
+SHELL = {f"datagen.{name}" for name in ("cli", "run", "job", "progress")}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(source: str) -> Iterator[str]:
+    """Full names of all that a source imports, wherever in it; `from a import b` is a and a.b."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports go by full name"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def roots(path: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imported(path.read_text(encoding="utf-8"))}
+
+
+def test_every_form_of_import_is_seen() -> None:
+    source = "import a.b as c, d\nfrom e.f import g\ndef h():\n    if 1:\n        import i\n"
+    assert list(imported(source)) == ["a.b", "d", "e.f", "e.f.g", "i"]
+    with pytest.raises(AssertionError, match="line 1"):
+        list(imported("from . import a"))
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert {path.stem for path in modules("datagen")} >= {*CORE, "cli", "run", "job", "progress"}
+    assert len(modules("manifests")) > 5
+    assert "manifests" in roots(ROOT / "datagen/cli.py")
+
+
+@pytest.mark.parametrize("path", modules("manifests"), ids=lambda path: str(path.stem))
+def test_the_ground_floor_stands_on_little(path: Path) -> None:
+    assert roots(path) - set(sys.stdlib_module_names) <= GROUND_FLOOR
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_products_do_not_import_each_other(product: str) -> None:
+    others = {*PRODUCTS, "tests"} - {product}
+    assert {str(p): roots(p) & others for p in modules(product) if roots(p) & others} == {}
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_heavy_library_has_one_home(library: str) -> None:
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("manifests", *PRODUCTS)
+        for path in modules(package)
+        if library in roots(path)
+    }
+    assert found <= HOMES[library]
+
+
+@pytest.mark.parametrize("library", HOME_PACKAGES)
+def test_an_extra_stays_in_its_package(library: str) -> None:
+    packages = {"manifests", *PRODUCTS} - {HOME_PACKAGES[library]}
+    assert [str(p) for package in packages for p in modules(package) if library in roots(p)] == []
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_core_knows_no_shell(name: str) -> None:
+    names = set(imported((ROOT / "datagen" / f"{name}.py").read_text(encoding="utf-8")))
+    assert names & SHELL == set()
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_core_reads_no_clock_and_draws_nothing_by_itself(name: str) -> None:
+    assert not roots(ROOT / "datagen" / f"{name}.py") & {"random", "time", "datetime", "secrets"}

@@ -1,0 +1,218 @@
+"""Readers that are not ours see the same keys, rows and pixels, in both formats, offline."""
+
+from __future__ import annotations
+
+import gc
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datagen.decode import decode_cutout, decode_photo
+from datagen.plan import plan_splits
+from datagen.prepare import (
+    background_path,
+    cutout_path,
+    prepare_background,
+    prepare_cutout,
+    save_background,
+    save_cutout,
+)
+from datagen.scan import scan
+from datagen.settings import Settings
+from datagen.shard import make_shard, shard_task
+from datagen.verify import verify_shard
+from manifests.dataset import CONTRACT, Dataset, write_sources
+from manifests.pixels import ImageCodec, Pixels, decode_alpha, decode_colour, decode_trimap
+from manifests.samples import EncodedSample, extension_of, stream_names
+from manifests.shards import ShardFormat, data_path, read_shard, read_shard_record
+from manifests.sources import Background, Foreground
+from manifests.tables import to_dict
+
+SETTINGS = Settings(size=32, shard_size=5, merge_probability=0.5)  # half the recipes hold a second
+TRIMAP_LEVELS = np.array([0, 128, 255], np.uint8)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A small shard set: the files of its shards, and their samples."""
+
+    settings: Settings
+    files: list[str]
+    samples: list[EncodedSample]
+
+
+def write_photos(folder: Path) -> None:
+    """Three cut-outs with a soft edge and three photos."""
+    for number in range(3):
+        rng = np.random.default_rng(number)
+        y, x = np.mgrid[:40, :36]
+        alpha = ((14 + number - np.hypot(y - 20, x - 18)) * 60).clip(0, 255).astype(np.uint8)
+        for name, size in (("fgs", (36, 40)), ("bgs", (60, 50))):
+            small = Image.fromarray(rng.integers(0, 256, (5, 5, 3), np.uint8))
+            image = small.resize(size, Image.Resampling.BICUBIC)
+            if name == "fgs":
+                image.putalpha(Image.fromarray(alpha))
+            (folder / name).mkdir(exist_ok=True)
+            image.save(folder / name / f"{number}.png")
+
+
+def make(folder: Path, settings: Settings) -> Made:
+    """Every pair, composed without a scheduler, and verified."""
+    write_photos(folder)
+    found, root, cache = scan(folder / "fgs", folder / "bgs"), folder / "shards", folder / "cache"
+    assert found.problems == ()
+    for fg in found.foregrounds:
+        cutout = decode_cutout((folder / "fgs" / fg.id).read_bytes(), None)
+        save_cutout(cutout_path(cache, fg, settings), prepare_cutout(cutout, fg.box, settings))
+    for bg in found.backgrounds:
+        photo = prepare_background(decode_photo((folder / "bgs" / bg.id).read_bytes()), settings)
+        save_background(background_path(cache, bg, settings), photo)
+    write_sources(root, Foreground, found.foregrounds)
+    write_sources(root, Background, found.backgrounds)
+    made = Made(settings, [], [])
+    (plan,) = plan_splits(settings, found.foregrounds, found.backgrounds)
+    for number in range(plan.shards):
+        shard = plan.shard(number)
+        sources = found.foregrounds, found.backgrounds
+        make_shard(shard_task(root, cache, settings, shard, *sources), lambda done, size: None)
+        path = data_path(root, shard.name, settings.format)
+        record = read_shard_record(root, shard.name, shard.split)
+        assert record is not None
+        dataset = Dataset(CONTRACT, settings.to_json(), {}, (record,), ())
+        assert verify_shard(root, dataset, record) == []
+        made.files.append(str(path))
+        made.samples.extend(read_shard(path))
+    assert len(made.samples) == 9
+    assert {bool(sample.row.recipe.second.foreground_id) for sample in made.samples} == {
+        True,
+        False,
+    }
+    return made
+
+
+VARIANTS = [
+    SETTINGS,
+    replace(SETTINGS, image_codec=ImageCodec.PNG, layers=False),
+]
+
+
+@pytest.fixture(scope="module", params=VARIANTS, ids=["jpeg with layers", "png without"])
+def tars(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return make(tmp_path_factory.mktemp("tars"), request.param)
+
+
+@pytest.fixture(scope="module", params=VARIANTS, ids=["jpeg with layers", "png without"])
+def tables(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    settings = replace(request.param, format=ShardFormat.PARQUET)
+    return make(tmp_path_factory.mktemp("tables"), settings)
+
+
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    """Hugging Face `datasets` without a network or a home; both are read when it is imported."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("HF_DATASETS_OFFLINE", "1")
+        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("home")))
+        import datasets
+
+        datasets.disable_progress_bars()
+        module: ModuleType = datasets
+        return module
+
+
+# webdataset 1.0 opens the tar itself and leaves the closing to the garbage collector.
+leaves_files_open = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+
+
+def read_tars(made: Made, decode: str = "") -> list[dict[str, Any]]:
+    import webdataset
+
+    source = webdataset.WebDataset(made.files, shardshuffle=False, empty_check=False)
+    rows = list(source.decode(decode) if decode else source)
+    del source
+    gc.collect()  # what is left open is warned of here, not in the next test
+    return rows
+
+
+def ours(sample: EncodedSample, stream: str) -> Pixels:
+    decoders = {"alpha": decode_alpha, "trimap": decode_trimap, "crude_trimap": decode_trimap}
+    return decoders.get(stream, decode_colour)(sample.streams[stream])
+
+
+def same_pixels(image: Image.Image, sample: EncodedSample, stream: str) -> None:
+    expected = ours(sample, stream)
+    theirs = np.asarray(image)
+    assert theirs.shape == expected.shape
+    if stream in {"trimap", "crude_trimap"}:
+        assert image.mode == "P"
+        assert np.array_equal(np.asarray(image.convert("L")), TRIMAP_LEVELS[expected])
+    if extension_of(stream, ImageCodec.PNG) == "png" and image.format == "PNG":
+        assert np.array_equal(theirs, expected), stream
+    else:  # two JPEG decoders may round in two ways
+        assert np.abs(theirs.astype(int) - expected).max() <= 2, stream
+
+
+@leaves_files_open
+def test_webdataset_reads_the_tars(tars: Made) -> None:
+    rows = read_tars(tars)
+    assert [row["__key__"] for row in rows] == [sample.row.key for sample in tars.samples]
+    for row, sample in zip(rows, tars.samples, strict=True):
+        members = {
+            f"{stream}.{extension_of(stream, tars.settings.image_codec)}": data
+            for stream, data in sample.streams.items()
+        }
+        json_bytes = row["json"]
+        assert {k: v for k, v in row.items() if k != "json" and k[:2] != "__"} == members
+        assert isinstance(json_bytes, bytes)
+        assert b'"key":"%s"' % sample.row.key.encode() in json_bytes
+
+
+@leaves_files_open
+def test_webdataset_decodes_the_tars(tars: Made) -> None:
+    for row, sample in zip(read_tars(tars, "pil"), tars.samples, strict=True):
+        assert row["json"] == to_dict(sample.row)
+        for stream in sample.streams:
+            image = row[f"{stream}.{extension_of(stream, tars.settings.image_codec)}"]
+            assert image.size == (32, 32)
+
+
+def load(datasets: ModuleType, form: str, made: Made, cache: Path) -> Any:
+    files = {"train": made.files}
+    return datasets.load_dataset(form, data_files=files, cache_dir=str(cache), split="train")
+
+
+def test_hugging_face_reads_the_tars(tars: Made, datasets: ModuleType, tmp_path: Path) -> None:
+    rows = load(datasets, "webdataset", tars, tmp_path)
+    assert len(rows) == len(tars.samples)
+    for row, sample in zip(rows, tars.samples, strict=True):
+        assert row["__key__"] == sample.row.key
+        assert row["json"] == to_dict(sample.row)
+        for stream in stream_names(tars.settings.layers):
+            name = f"{stream}.{extension_of(stream, tars.settings.image_codec)}"
+            same_pixels(row[name], sample, stream)
+
+
+def test_hugging_face_reads_the_tables(tables: Made, datasets: ModuleType, tmp_path: Path) -> None:
+    rows = load(datasets, "parquet", tables, tmp_path)
+    assert len(rows) == len(tables.samples)
+    for row, sample in zip(rows, tables.samples, strict=True):
+        streams = stream_names(tables.settings.layers)
+        assert {k: v for k, v in row.items() if k not in streams} == to_dict(sample.row)
+        for stream in streams:
+            same_pixels(row[stream], sample, stream)
+
+
+def test_pillow_and_pyarrow_are_enough_for_a_table(tables: Made) -> None:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(tables.files[0])
+    assert table.column("key").to_pylist() == [sample.row.key for sample in tables.samples[:5]]
+    alpha = Image.open(io.BytesIO(table.column("alpha")[0]["bytes"].as_py()))
+    assert np.array_equal(np.asarray(alpha), ours(tables.samples[0], "alpha"))
