@@ -25,7 +25,7 @@ Matrix = NDArray[np.float64]
 
 # How much nearer than one pixel of the canvas the soft part of the source may be and still count
 # as far: covers the rounding of `known_distance` and of OpenCV's coordinates (1/32 pixel).
-_DISTANCE_SLACK = 0.07
+_DISTANCE_SLACK = 0.15
 
 _STRIP = 16  # rows
 
@@ -65,7 +65,7 @@ def apply(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
 class Subject:
     """A foreground as it lies on the canvas: the part h x w of it that the subject may touch."""
 
-    colour: Premultiplied  # h x w x 4; its alpha still has the kernels' overshoots and ghosts
+    colour: Premultiplied  # h x w x 4; its own alpha has the kernels' overshoots and ghosts
     alpha: NDArray[np.int16]  # h x w, 0 to OPAQUE, without them
     rows: slice
     columns: slice
@@ -99,7 +99,7 @@ def place(cutout: Cutout, placement: Placement, box: Box, size: int) -> Subject:
             (strip[1].stop - strip[1].start, strip[0].stop - strip[0].start),
             flags=cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC,
         )
-    alpha = np.asarray(np.clip(cv2.extractChannel(colour, 3), 0, OPAQUE), np.int16)
+    alpha = colour[..., 3].clip(0, OPAQUE)
     alpha[is_clear] = 0
     alpha[known <= 128 - threshold] = OPAQUE
     return Subject(colour, alpha, rows, columns)
@@ -155,7 +155,8 @@ def over(front: Subject, back: Subject, size: int) -> Subject:
     alpha = np.rint(front_alpha + seen * back_alpha).astype(np.int16)
     colour = np.rint(front_colour + seen * back_colour).astype(np.int16)
     whole = slice(0, size)
-    return Subject(np.concatenate([colour, alpha], axis=2), alpha[..., 0], whole, whole)
+    merged = np.concatenate([colour, alpha], axis=2)
+    return Subject(merged, alpha[..., 0], whole, whole)
 
 
 def _on_canvas(subject: Subject, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -221,9 +221,9 @@ def compose(
     )
     sources = Sources(fg, bg, alpha)
     refuse_other_settings(out, settings)  # before seconds are spent on starting workers
+    if plan:
+        raise typer.Exit(_plan(sources, settings, out, skip_bad, workers, json_))
     with cluster(workers, ray_address) as ray:
-        if plan:
-            raise typer.Exit(_plan(ray, sources, settings, out, skip_bad, json_))
         result = compose_dataset(ray, sources, settings, out, skip_bad)
     if json_:
         _print_json(asdict(result))
@@ -240,12 +240,14 @@ def _settings(**values: Any) -> Settings:
 
 
 def _plan(
-    ray: Any, sources: Any, settings: Settings, out: Path, skip_bad: bool, json_: bool
+    sources: Any, settings: Settings, out: Path, skip_bad: bool, workers: int | None, json_: bool
 ) -> int:
     from datagen.estimate import estimate
     from datagen.job import scan_and_split
+    from datagen.run import cluster
 
-    found = scan_and_split(ray, sources, settings, skip_bad)
+    with cluster(workers) as ray:
+        found = scan_and_split(ray, sources, settings, skip_bad)
     expected = estimate(sources, settings, found, out, ray.workers)
     if json_:
         _print_json(asdict(expected))
@@ -358,20 +360,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _guarded(command: Callable[[], Any]) -> int:
     try:
-        return command() or DONE
+        code = command() or DONE
     except typer.Exit as stop:
-        return stop.exit_code
+        code = stop.exit_code
     except _UsageError as error:
         error.show()  # type: ignore[attr-defined]
         return WRONG_USAGE
     except (KeyboardInterrupt, typer.Abort):
-        fail("interrupted; what is finished is kept, and the same command goes on from there")
-        return INTERRUPTED
+        code = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
         return _explain(error)
+    if code == INTERRUPTED:  # typer makes an exit of the interrupt
+        fail("interrupted; what is finished is kept, and the same command goes on from there")
+    return int(code)
 
 
 def _explain(error: Exception) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.augment import Subject, jitter
-from datagen.resize import LEVEL, Premultiplied
+from datagen.resize import LEVEL, OPAQUE, Premultiplied
 from manifests.pixels import Pixels
 
 _JPEG_BLOCK = 8
@@ -54,16 +54,19 @@ def compose(
     alpha[region] = opacity
     image = background.copy()
 
-    # Almost every pixel shows one of the two alone; only the soft ones need floating point.
+    # Almost every pixel shows one of the two alone. The others need floating point: the soft ones,
+    # and those beside an edge where alpha is 255 but the kernels made P something else than F.
     positive = np.maximum(subject.colour, 0)
     part = cv2.cvtColor(cv2.convertScaleAbs(positive, alpha=1 / LEVEL), cv2.COLOR_RGBA2RGB)
     solid = jitter(np.asarray(part, np.uint8), colour)
     cv2.copyTo(solid, (opacity == 255).view(np.uint8), image[region])
 
-    soft = np.flatnonzero((opacity > 0) & (opacity < 255))
-    front = straight_colour(_gather(subject.colour, soft), colour)
-    weight = opacity.reshape(-1)[soft].astype(np.float32) / np.float32(255)
-    rows, columns = np.divmod(soft, opacity.shape[1])
+    own_alpha = cv2.extractChannel(subject.colour, 3)
+    is_solid = (own_alpha > OPAQUE - LEVEL // 2) & (own_alpha <= OPAQUE + LEVEL // 2)
+    mixed = np.flatnonzero((opacity > 0) & ~(is_solid & (opacity == 255)))
+    front = straight_colour(_gather(subject.colour, mixed), colour)
+    weight = opacity.reshape(-1)[mixed].astype(np.float32) / np.float32(255)
+    rows, columns = np.divmod(mixed, opacity.shape[1])
     on_canvas = (rows + subject.rows.start) * alpha.shape[1] + columns + subject.columns.start
     behind = background.reshape(-1, 3).take(on_canvas, axis=0).T.astype(np.float32)
     _scatter(image, on_canvas, blend(front, behind, weight))
@@ -75,7 +78,8 @@ def compose(
     cv2.copyTo(
         image, kept, foreground
     )  # where alpha is 255 the image is F; where it is 0, F is free
-    _scatter(foreground, on_canvas, front)
+    is_soft = weight < 1
+    _scatter(foreground, on_canvas[is_soft], front[:, is_soft])
     cv2.copyTo(background, kept, background_layer)
     return Composite(image, alpha, foreground, background_layer)
 
@@ -83,7 +87,8 @@ def compose(
 def straight_colour(pixels: Premultiplied, colour: NDArray[np.float32]) -> NDArray[np.float32]:
     """N x 4 premultiplied pixels with alpha > 0 -> 3 x N jittered F, float32 in 0..255."""
     planes = pixels.T.astype(np.float32)
-    red, green, blue = planes[:3] * (np.float32(255) / planes[3])
+    alpha = np.maximum(planes[3], 1)
+    red, green, blue = np.clip(planes[:3] * (np.float32(255) / alpha), 0, 255)
     # Written out: a matrix product may add in another order on another machine.
     jittered = np.stack([m[0] * red + m[1] * green + m[2] * blue + m[3] for m in colour])
     return np.clip(jittered, 0, 255, out=jittered)

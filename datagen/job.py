@@ -43,7 +43,7 @@ from manifests.dataset import (
     write_sources,
 )
 from manifests.shards import data_path, read_shard_record, shard_name
-from manifests.sources import Background, Foreground
+from manifests.sources import Background, Foreground, Split
 from manifests.storage import sweep, write_bytes
 
 WORK = ".work"  # inside the shard set while it is made: the settings, the lock, the working copies
@@ -96,11 +96,18 @@ def compose_dataset(
     """
     begin = time.monotonic()
     refuse_other_settings(out, settings)
+    for folder in (sources.foregrounds, sources.backgrounds, sources.alphas):
+        if folder is not None and out.resolve().is_relative_to(folder.resolve()):
+            raise RefusedError(f"{out}: lies inside {folder}, whose files are the sources")
     with _locked(out):
         sweep(out)
-        write_bytes(out / WORK / "settings.json", json.dumps(settings.to_json()).encode())
-        found, skipped = _sources(cluster, sources, settings, out, skip_bad)
+        before = _recorded(out)
+        found = scan_and_split(cluster, sources, settings, skip_bad, *before)
         plans = plan_splits(settings, found.foregrounds, found.backgrounds)
+        skipped = tuple(Skipped(p.file, p.kind, p.reason) for p in found.problems)
+        # Only now is it clear that the run can begin, and what it will be of.
+        write_bytes(out / WORK / "settings.json", json.dumps(settings.to_json()).encode())
+        _record(out, before, found)
         tasks = list(missing_tasks(plans, settings, found, out))
         if tasks:
             dataset_path(out).unlink(missing_ok=True)
@@ -149,21 +156,6 @@ def _locked(out: Path) -> Iterator[None]:
                 shutil.rmtree(work, ignore_errors=True)
 
 
-def _sources(
-    cluster: Cluster, sources: Sources, settings: Settings, out: Path, skip_bad: bool
-) -> tuple[Scan, tuple[Skipped, ...]]:
-    """Scan the folders, split the sources and record them; what an earlier run saw is reused."""
-    before = _recorded(out)
-    found = scan_and_split(cluster, sources, settings, skip_bad, *before)
-    if before[0]:
-        _refuse_other_sources(out, before[0], found.foregrounds)
-        _refuse_other_sources(out, before[1], found.backgrounds)
-    else:
-        write_sources(out, Foreground, found.foregrounds)
-        write_sources(out, Background, found.backgrounds)
-    return found, tuple(Skipped(p.file, p.kind, p.reason) for p in found.problems)
-
-
 def scan_and_split(
     cluster: Cluster,
     sources: Sources,
@@ -191,6 +183,18 @@ def _recorded(out: Path) -> tuple[list[Foreground], list[Background]]:
     if not all(sources_path(out, kind).exists() for kind in (Foreground, Background)):
         return [], []
     return read_sources(out, Foreground), read_sources(out, Background)
+
+
+def _record(
+    out: Path, before: tuple[Sequence[Foreground], Sequence[Background]], found: Scan
+) -> None:
+    """Write what will be composited, or raise RefusedError if it is not what was begun with."""
+    if before[0]:
+        _refuse_other_sources(out, before[0], found.foregrounds)
+        _refuse_other_sources(out, before[1], found.backgrounds)
+    else:
+        write_sources(out, Foreground, found.foregrounds)
+        write_sources(out, Background, found.backgrounds)
 
 
 def _refuse_other_sources(
@@ -247,11 +251,18 @@ def missing_tasks(
         foregrounds = [s for s in found.foregrounds if s.split is plan.split]
         backgrounds = [s for s in found.backgrounds if s.split is plan.split]
         for number in range(plan.shards):
-            record = read_shard_record(out, shard_name(plan.split, number), plan.split)
-            path = data_path(out, shard_name(plan.split, number), settings.format)
-            if record is None or not path.exists() or path.stat().st_size != record.bytes:
+            if not _is_whole(out, shard_name(plan.split, number), plan.split, settings):
                 cache = out / WORK
                 yield shard_task(out, cache, settings, plan.shard(number), foregrounds, backgrounds)
+
+
+def _is_whole(out: Path, name: str, split: Split, settings: Settings) -> bool:
+    path = data_path(out, name, settings.format)
+    try:
+        record = read_shard_record(out, name, split)
+    except ValueError:  # a damaged index: its shard is made again
+        return False
+    return record is not None and path.is_file() and path.stat().st_size == record.bytes
 
 
 def _prepare(cluster: Cluster, sources: Sources, tasks: Sequence[ShardTask]) -> None:
@@ -264,7 +275,7 @@ def _prepare(cluster: Cluster, sources: Sources, tasks: Sequence[ShardTask]) -> 
         work = partial(prepare_source, sources, settings, cache)
         for done, outcome in enumerate(cluster.run(work, items), start=1):
             if outcome.error:
-                raise RefusedError(f"{outcome.item.id}: {outcome.error}")
+                raise RuntimeError(f"{outcome.item.id}: {outcome.error}")
             advance(done)
 
 
@@ -313,8 +324,12 @@ def _finish(
 ) -> Result:
     """Gather what the shards say of themselves; dataset.json only if none is missing."""
     names = [(shard_name(p.split, number), p.split) for p in plans for number in range(p.shards)]
-    records = [read_shard_record(out, name, split) for name, split in names]
-    shards = tuple(record for record in records if record is not None)
+    shards = tuple(
+        record
+        for name, split in names
+        if _is_whole(out, name, split, settings)
+        and (record := read_shard_record(out, name, split)) is not None
+    )
     if not failed and len(shards) == len(names):
         libraries = {name: version(name) for name in _LIBRARIES}
         dataset = Dataset(CONTRACT, settings.to_json(), libraries, shards, skipped)

@@ -10,7 +10,7 @@ set is as balanced as the whole.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -111,9 +111,9 @@ def plan_splits(
 def hold_out(sources: Sequence[Source], count: int, seed: int) -> list[Source]:
     """The sources with `count` of them in val, the rest in train.
 
-    Sources that their labels put into val come first; the others are drawn so that the cells of
-    subject x transparency are held out as evenly as they can be. The same pixels under two names
-    go together, so a group may make it more than `count`.
+    Sources that their labels put into val come first; the others are drawn from each cell of
+    subject x transparency in turn, the last one of a cell only if there is no other. The same
+    pixels under two names go together, so a group may make it more than `count`.
     Raises ValueError if the labels already hold out more than `count` > 0, or nothing is left.
     """
     groups: dict[str, list[Source]] = defaultdict(list)
@@ -129,9 +129,11 @@ def hold_out(sources: Sequence[Source], count: int, seed: int) -> list[Source]:
     chosen = set(labelled)
     for key in rng.permutation([key for key in groups if key not in chosen]).tolist():
         cells[_cell(groups[key][0])].append(key)
+    taken = dict.fromkeys(cells, 0) | Counter(_cell(groups[key][0]) for key in labelled)
     while held < count and any(cells.values()):
-        fullest = max(cells, key=lambda cell: (len(cells[cell]), cell))
-        key = cells[fullest].pop()
+        cell = min(cells, key=lambda c: (len(cells[c]) < 2, not cells[c], taken[c], c))
+        taken[cell] += 1
+        key = cells[cell].pop()
         chosen.add(key)
         held += len(groups[key])
     if sources and held >= len(sources):

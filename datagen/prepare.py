@@ -179,12 +179,12 @@ def background_path(cache: Path, source: Background, settings: Settings) -> Path
 def save_cutout(path: Path, cutout: Cutout) -> None:
     """One file, so that it is there or not: the arrays one after the other, without headers."""
     with writing(path) as part, part.open("wb") as file:
-        cutout.mass.tofile(file)
+        file.write(cutout.mass.data)  # ndarray.tofile would hide why a disk refuses
         for copy in cutout.copies:
-            copy.rgba.tofile(file)
+            file.write(copy.rgba.data)
         for copy in cutout.copies:
-            copy.known.tofile(file)
-        cutout.cut.tofile(file)
+            file.write(copy.known.data)
+        file.write(cutout.cut.data)
 
 
 def load_cutout(path: Path, box: Box, settings: Settings) -> Cutout:
@@ -208,8 +208,8 @@ def load_cutout(path: Path, box: Box, settings: Settings) -> Cutout:
 
 
 def save_background(path: Path, photo: Pixels) -> None:
-    with writing(path) as part:
-        photo.tofile(part)
+    with writing(path) as part, part.open("wb") as file:
+        file.write(np.ascontiguousarray(photo).data)
 
 
 def load_background(path: Path, source: Background, settings: Settings) -> Pixels:

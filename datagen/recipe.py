@@ -72,8 +72,9 @@ def _draw_placement(
     )
     range_y, range_x = _moves(centred, source.box, cutout, settings)
     move_y, move_x = _between(rng, *range_y), _between(rng, *range_x)
-    # A box may leave a corner of the frame with all that is in it: then move it less.
-    for share in (1.0, 0.75, 0.5, 0.25):
+    # A box may leave a corner of the frame with all that is in it: then move it less. Upright and
+    # in the middle it always fits, but for a margin.
+    for share in (1.0, 0.75, 0.5, 0.25, 0.0):
         moved = replace(
             centred,
             centre_y=round(middle + share * move_y, 6),
@@ -81,22 +82,27 @@ def _draw_placement(
         )
         if visible_share(moved, source.box, cutout, settings.size) >= settings.visible_share:
             return moved
-    return centred
+    return replace(centred, rotation=0.0)
 
 
 def visible_share(placement: Placement, box: Box, cutout: Cutout, size: int) -> float:
-    """The share of the subject's opacity that lies inside a canvas of size x size pixels."""
-    points = [box.left, box.top] + _cell_centres(cutout.mass.shape[0]) * [box.width, box.height]
+    """At least this share of the subject's opacity lies inside a canvas of size x size pixels.
+
+    Only cells that are inside with all their corners, and a pixel to spare, are counted.
+    """
+    points = [box.left, box.top] + _cell_corners(cutout.mass.shape[0]) * [box.width, box.height]
     on_canvas = apply(source_to_canvas(placement, box), points)
-    inside = ((on_canvas >= 0) & (on_canvas < size)).all(axis=-1)
+    fits = (on_canvas >= 1) & (on_canvas <= size - 1)
+    is_in = fits[..., 0] & fits[..., 1]
+    inside = is_in[1:, 1:] & is_in[1:, :-1] & is_in[:-1, 1:] & is_in[:-1, :-1]
     return float(cutout.mass[inside].sum() / cutout.mass.sum())
 
 
 @cache
-def _cell_centres(cells: int) -> Points:
-    """cells x cells x 2: the centres (x, y) of the cells of a unit square."""
-    centres = (np.arange(cells) + 0.5) / cells
-    return np.stack(np.meshgrid(centres, centres), axis=-1)
+def _cell_corners(cells: int) -> Points:
+    """(cells + 1) x (cells + 1) x 2: the corners (x, y) of the cells of a unit square."""
+    corners = np.arange(cells + 1) / cells
+    return np.stack(np.meshgrid(corners, corners), axis=-1)
 
 
 def _moves(

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from datagen.decode import decode_cutout, decode_photo
+from datagen.decode import SourceError, decode_cutout, decode_photo
 from datagen.job import Sources
 from datagen.plan import ShardPlan
 from datagen.prepare import Cutout, prepare_background, prepare_cutout
@@ -79,16 +79,23 @@ def _find_sample(dataset: Dataset, root: Path, row: Sample) -> EncodedSample:
 
 
 def _cutout(source: Foreground, sources: Sources, settings: Settings) -> Cutout:
-    data = read_source(sources.foregrounds / source.id)
-    alpha = read_source(sources.alphas / source.alpha_id) if sources.alphas else None
+    data = _read(sources.foregrounds / source.id)
+    alpha = _read(sources.alphas / source.alpha_id) if sources.alphas else None
     _check(sources.foregrounds / source.id, source, data + (alpha or b""))
     return prepare_cutout(decode_cutout(data, alpha), source.box, settings)
 
 
 def _photo(source: Background, sources: Sources, settings: Settings) -> Pixels:
-    data = read_source(sources.backgrounds / source.id)
+    data = _read(sources.backgrounds / source.id)
     _check(sources.backgrounds / source.id, source, data)
     return prepare_background(decode_photo(data), settings)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_source(path)
+    except SourceError as error:
+        raise ValueError(f"{path}: {error.reason}") from error
 
 
 def _check(path: Path, source: Foreground | Background, data: bytes) -> None:

@@ -23,7 +23,7 @@ from manifests.shards import Histogram
 _WIDTH = None if sys.stdout.isatty() else 120
 tables = Console(highlight=False, width=_WIDTH)
 
-_BARS = " ▁▂▃▄▅▆▇█"
+_BARS = " ▁▂▃▄▅▆▇█" if (sys.stdout.encoding or "").lower().startswith("utf") else " .:-=+*#@"
 _SPARK_BINS = 16
 
 

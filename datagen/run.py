@@ -13,10 +13,12 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Generic, TypeVar, cast
 
 import cv2
 
@@ -79,17 +81,22 @@ class Cluster:
         task = ray.remote(num_cpus=1, max_retries=_WORKER_RETRIES)(_attempt)
         running: dict[Any, tuple[int, Item]] = {}
         shown = 0.0
-        while True:
-            for number, item in islice(waiting, max(0, 4 * self.workers - len(running))):
-                running[task.remote(function, item, number, board)] = (number, item)
-            if not running:
-                break
-            done, _ = ray.wait(list(running), num_returns=1, timeout=_REPORT_SECONDS)
-            if board is not None and on_progress and time.monotonic() - shown >= _REPORT_SECONDS:
-                on_progress(*ray.get(board.total.remote()))
-                shown = time.monotonic()
-            for reference in done:
-                yield _outcome(*running.pop(reference), reference)
+        with _cancelling(running):
+            while True:
+                for number, item in islice(waiting, max(0, 4 * self.workers - len(running))):
+                    running[task.remote(function, item, number, board)] = (number, item)
+                if not running:
+                    break
+                done, _ = ray.wait(list(running), num_returns=1, timeout=_REPORT_SECONDS)
+                if (
+                    board is not None
+                    and on_progress
+                    and time.monotonic() - shown >= _REPORT_SECONDS
+                ):
+                    on_progress(*ray.get(board.total.remote()))
+                    shown = time.monotonic()
+                for reference in done:
+                    yield _outcome(*running.pop(reference), reference)
         if board is not None and on_progress:
             on_progress(*ray.get(board.total.remote()))
 
@@ -102,9 +109,9 @@ class Cluster:
         """The results in the order of the items; RuntimeError if one could not be had."""
         results: dict[int, Result] = {}
         for outcome in self.run(function, items):
-            if outcome.value is None:
+            if outcome.error:
                 raise RuntimeError(f"{outcome.item}: {outcome.error}")
-            results[outcome.number] = outcome.value
+            results[outcome.number] = cast(Result, outcome.value)
             if on_done:
                 on_done()
         return [results[number] for number in range(len(results))]
@@ -122,26 +129,46 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
     import ray
 
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
-    if address is None:
-        count = workers or os.cpu_count() or 1
-        ray.init(
-            address="local",
-            num_cpus=count,
-            include_dashboard=False,
-            object_store_memory=128 << 20,  # samples never pass through it
-            **quiet,
-        )
-    else:
+    with ExitStack() as stack:
+        # Ray tells standard output of each worker that dies, whatever it is told; --json is there
+        stack.enter_context(redirect_stdout(stack.enter_context(Path(os.devnull).open("w"))))
+        if address is None:
+            folder = TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True)
+            count = workers or os.cpu_count() or 1
+            ray.init(
+                address="local",
+                num_cpus=count,
+                include_dashboard=False,
+                object_store_memory=128 << 20,  # samples never pass through it
+                _temp_dir=stack.enter_context(folder),
+                **quiet,
+            )
+        else:
+            try:
+                _knock(address)
+                ray.init(address=address, **quiet)
+            except (OSError, ValueError, RuntimeError) as error:
+                raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
+            count = workers or int(ray.cluster_resources().get("CPU", 1))
+        stack.callback(ray.shutdown)
         try:
-            _knock(address)
-            ray.init(address=address, **quiet)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
-        count = workers or int(ray.cluster_resources().get("CPU", 1))
+            yield Cluster(count)
+        except ray.exceptions.RayError as error:
+            raise RuntimeError(f"Ray: {error}") from error
+
+
+@contextmanager
+def _cancelling(running: dict[Any, Any]) -> Iterator[None]:
+    """Whatever ends the body, no task goes on writing after it."""
     try:
-        yield Cluster(count)
+        yield
     finally:
-        ray.shutdown()
+        if running:
+            import ray
+
+            for reference in running:
+                ray.cancel(reference, force=True)
+            ray.wait(list(running), num_returns=len(running), timeout=10)
 
 
 def _knock(address: str) -> None:
@@ -179,6 +206,8 @@ def _outcome(number: int, item: Any, reference: Any) -> Outcome[Any, Any]:
 
     try:
         value, error = ray.get(reference)
+    except ray.exceptions.RayTaskError as failure:
+        return Outcome(number, item, None, _reason(failure.cause))
     except ray.exceptions.RayError as failure:
         lines = str(failure).strip().splitlines() or [""]
         tries = _WORKER_RETRIES + 1

@@ -3,7 +3,6 @@ tests of the commands share."""
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import subprocess
@@ -155,12 +154,6 @@ def descendants(process: int) -> set[int]:
         fresh = {child for child, parent in parents.items() if parent in fresh}
         found |= fresh
     return found
-
-
-def png_bytes(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
 
 
 @pytest.fixture(scope="session")

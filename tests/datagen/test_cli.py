@@ -1,0 +1,238 @@
+"""The commands: exit codes, one clear sentence for every mistake, JSON alone on standard output."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from datagen.cli import DONE, FAILED, WRONG_USAGE
+from datagen.job import Sources, compose_dataset, refuse_other_settings
+from datagen.run import Cluster
+from datagen.settings import Settings
+from manifests.dataset import read_dataset
+from manifests.shards import data_path
+from tests.conftest import (
+    SMALL,
+    Ran,
+    contents,
+    datagen,
+    folders,
+    here,
+    make_sources,
+    photo,
+)
+
+SETTINGS = Settings(size=64, shard_size=10)
+COMMANDS = ["synth", "lint", "compose", "stats", "verify", "replay"]
+RESULT = ["samples", "shards", "failed", "skipped", "seconds", "samples_per_second", "bytes"]
+Capture = pytest.CaptureFixture[str]
+
+
+def compose(sources: Sources, out: Path, address: str, *options: str) -> Ran:
+    """`datagen compose` on the session's Ray."""
+    size = (*SMALL, "--ray-address", address)
+    return datagen("compose", *folders(sources), "--out", str(out), *size, *options)
+
+
+def one_sentence(ran: Ran) -> str:
+    """The only line of the message that says what is wrong."""
+    (line,) = [line for line in ran.err.splitlines() if line.lower().startswith("error")]
+    return line
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, ""])
+def test_help(command: str, capsys: Capture) -> None:
+    ran = here(capsys, *([command] if command else []), "--help")
+    assert (ran.code, ran.err) == (DONE, "")
+    assert "Usage:" in ran.out
+    assert all(name in ran.out for name in ([] if command else COMMANDS))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_wrong_option(command: str, capsys: Capture) -> None:
+    ran = here(capsys, command, "--colour", "blue")
+    assert (ran.code, ran.out) == (WRONG_USAGE, "")
+    assert "--colour" in one_sentence(ran)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ("--size 3", ["size", "3", "16 to 4096"]),
+        ("--size large", ["--size", "integer"]),
+        ("--workers 0", ["--workers", "1"]),
+        ("--samples 0", ["--samples", "1"]),
+        ("--seed -1", ["seed", "-1"]),
+        ("--shard-size 0", ["shard_size", "0"]),
+        ("--jpeg-quality 101", ["jpeg_quality", "101", "1 to 100"]),
+        ("--format zip", ["--format", "zip", "parquet"]),
+        ("--image-codec gif", ["--image-codec", "gif", "png"]),
+        ("--crude wild", ["--crude", "wild", "harsh"]),
+        ("--holdout-fg 2", ["holdout_fg", "2", "holdout_bg", "both"]),
+        ("--rotation nan", ["rotation", "nan"]),
+        ("--merge-probability 2", ["merge_probability", "2", "0 to 1"]),
+        ("--scale-min 0.1", ["scale_min", "0.1"]),
+    ],
+)
+def test_wrong_value(
+    options: str, named: list[str], sources: Sources, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "shards"
+    ran = here(capsys, "compose", *folders(sources), "--out", str(out), *options.split())
+    assert (ran.code, ran.out) == (WRONG_USAGE, "")
+    said = one_sentence(ran).replace("-", "_")
+    assert all(word.replace("-", "_") in said for word in named), said
+    assert not out.exists()
+
+
+def test_folder_that_holds_something_else(
+    sources: Sources, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("")
+    (tmp_path / "file").write_text("")
+    for name in ("thesis", "file"):
+        ran = here(capsys, "compose", *folders(sources), "--out", str(tmp_path / name))
+        assert ran.code == WRONG_USAGE
+        assert str(tmp_path / name) in one_sentence(ran)
+    assert contents(tmp_path / "thesis") == {"chapter.tex": b""}
+
+
+def test_compose_json(composed: tuple[Path, Ran]) -> None:
+    out, ran = composed
+    found = json.loads(ran.out)
+    assert list(found) == RESULT
+    assert (found["samples"], found["shards"]) == (30, 3)
+    assert (found["failed"], found["skipped"]) == ([], [])
+    assert found["bytes"] == sum(path.stat().st_size for path in (out / "data").iterdir())
+    assert "compose: 30 of 30 samples" in ran.err
+    assert "\x1b" not in ran.err
+
+
+def test_plan_writes_nothing(sources: Sources, address: str, tmp_path: Path) -> None:
+    out = tmp_path / "shards"
+    ran = compose(sources, out, address, "--plan", "--json")
+    found = json.loads(ran.out)
+    assert ran.code == DONE
+    assert set(found) >= {"samples", "shards", "bytes", "free_bytes", "hours"}
+    assert (found["samples"], found["shards"]) == (30, 3)
+    assert 30_000 < found["bytes"] < 3_000_000
+    assert not out.exists()
+
+
+def test_missing_folders(sources: Sources, tmp_path: Path, capsys: Capture) -> None:
+    missing = tmp_path / "no [such] folder"
+    out = ("--out", str(tmp_path / "shards"))
+    for one in (Sources(missing, sources.backgrounds), Sources(sources.foregrounds, missing)):
+        ran = here(capsys, "compose", *folders(one), *out)
+        assert ran.code == WRONG_USAGE
+        assert str(missing) in one_sentence(ran)
+    assert not (tmp_path / "shards").exists()
+
+
+def test_mistake_can_be_corrected(sources: Sources, two_workers: Cluster, tmp_path: Path) -> None:
+    """A run that could not start does not claim the folder for its settings."""
+    out = tmp_path / "shards"
+    with pytest.raises(ValueError, match="6 of 6 sources held out"):
+        compose_dataset(two_workers, sources, replace(SETTINGS, holdout_fg=6, holdout_bg=1), out)
+    refuse_other_settings(out, SETTINGS)
+
+
+def test_bad_sources(own_sources: Sources, address: str, tmp_path: Path) -> None:
+    bad = own_sources.backgrounds / "broken [1].jpg"
+    bad.write_bytes((own_sources.backgrounds / "lake.jpg").read_bytes()[:200])
+    out = tmp_path / "shards"
+    ran = compose(own_sources, out, address, "--json")
+    assert (ran.code, ran.out) == (FAILED, "")
+    assert f"error: {bad}: " in ran.err
+    assert "--skip-bad" in ran.err
+    assert not any((out / name).exists() for name in ("data", "index", "dataset.json"))
+    ran = compose(own_sources, out, address, "--json", "--skip-bad")
+    assert ran.code == DONE
+    (skipped,) = json.loads(ran.out)["skipped"]
+    assert (skipped["file"], set(skipped)) == (str(bad), {"file", "kind", "reason"})
+    (recorded,) = read_dataset(out).skipped
+    assert vars(recorded) == skipped
+
+
+def test_shard_that_cannot_be_written(
+    sources: Sources, composed: tuple[Path, Ran], address: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "shards"
+    shutil.copytree(composed[0], out)
+    before = contents(out)
+    tar = data_path(out, "train-00002", SETTINGS.format)
+    tar.unlink()
+    tar.mkdir()
+    ran = compose(sources, out, address)
+    assert ran.code == FAILED
+    assert "train-00002: IsADirectoryError" in one_sentence(ran)
+    assert "1 shards failed; the same command makes only these" in ran.out
+    assert not (out / "dataset.json").exists()
+    assert not list(out.rglob(".part-*"))
+    tar.rmdir()
+    kept = {p: b for p, b in contents(out, "data", "index").items() if "00002" not in p}
+    assert kept == {p: b for p, b in before.items() if p in kept}
+    assert len(kept) == 4
+
+
+@pytest.fixture(params=["150k", "2400k"], ids=["no room to begin", "no room for all shards"])
+def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A disk that will be full soon."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={request.param}", "tmpfs", str(disk)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk can be mounted by root alone")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_full_disk(
+    request: pytest.FixtureRequest, sources: Sources, address: str, small_disk: Path
+) -> None:
+    ran = compose(sources, small_disk / "shards", address, "--image-codec", "png")
+    assert ran.code == FAILED
+    errors = [line for line in ran.err.splitlines() if line.startswith("error:")]
+    beginning = "error: train-" if "all shards" in request.node.name else "error: "
+    assert errors
+    for error in errors:
+        assert error.startswith(beginning)
+        assert "No space left on device" in error
+    assert not (small_disk / "shards" / "dataset.json").exists()
+    assert not list(small_disk.rglob(".part-*"))
+
+
+def test_strange_names(tmp_path: Path, two_workers: Cluster, capsys: Capture) -> None:
+    names = ["a b.c.png", "héllo wörld.png", "[bold]x[.png", "日本.png", "-x.png", "UPPER.PNG"]
+    strange = make_sources(tmp_path / "a folder [1]", names)
+    (strange.backgrounds / "deep er").mkdir()
+    photo(6).save(strange.backgrounds / "deep er" / "ß.x.jpg")
+    out = tmp_path / "out put.d"
+    result = compose_dataset(two_workers, strange, SETTINGS, out)
+    assert (result.samples, result.failed, result.skipped) == (36, (), ())
+    ran = here(capsys, "stats", "--shards", str(out), "--by-transparency")
+    assert (ran.code, "36 samples of 6 foregrounds over 6 backgrounds" in ran.out) == (DONE, True)
+    for key in ("train-00000000", "train-00000035"):
+        again = (*folders(strange), "--shards", str(out), "--out", str(tmp_path / "re play"))
+        assert here(capsys, "replay", key, *again).code == DONE
+
+
+def test_lint(own_sources: Sources) -> None:
+    bad = own_sources.foregrounds / "not [a] picture.png"
+    bad.write_text("hello")
+    ran = datagen("lint", *folders(own_sources), "--workers", "2", "--json")
+    found = json.loads(ran.out)
+    assert ran.code == FAILED
+    assert list(found) == ["problems", "warnings", "foregrounds", "backgrounds"]
+    assert (found["foregrounds"], found["backgrounds"]) == (6, 5)
+    (problem,) = found["problems"]
+    assert list(problem) == ["file", "kind", "reason"]
+    assert problem["file"] == str(bad)
+    assert all(list(warning) == list(problem) for warning in found["warnings"])

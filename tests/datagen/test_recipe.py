@@ -1,0 +1,204 @@
+"""What is drawn: inside its ranges, the same from the same seed, and always something to see."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datagen.augment import apply, place, source_to_canvas
+from datagen.prepare import Cutout, background_shape, prepare_cutout
+from datagen.recipe import NO_FOREGROUND, draw_recipe, draw_second, generator, visible_share
+from datagen.settings import Settings
+from manifests.pixels import Pixels
+from manifests.samples import Recipe
+from manifests.sources import Background, Box, Foreground, Split, Subject, Transparency
+
+SIZE = 48
+SHAPES = ("L", "ring", "dots", "pixel", "bust", "leftmost", "top", "small")
+seeds = st.integers(0, 10**6)
+
+
+def alpha_of(shape: str) -> Pixels:
+    y, x = np.mgrid[:100, :90]
+    made = {
+        "L": (x < 8) | (y > 92),
+        "ring": abs(np.hypot(y - 50, x - 45) - 38) < 1,
+        "dots": ((y == 2) & (x == 3)) | ((y == 96) & (x == 87)),
+        "pixel": (y == 40) & (x == 77),
+        "bust": (abs(x - 45) < 25) & (y > 30),  # cut by the frame at the bottom
+        "leftmost": (abs(y - 50) < 30) & (x < 60),
+        "top": (abs(x - 45) < 25) & (y < 70),
+        "small": (abs(y - 50) < 9) & (abs(x - 45) < 7),
+    }
+    alpha: Pixels = made[shape].astype(np.uint8) * np.uint8(255)
+    return alpha
+
+
+@cache
+def source(shape: str, chosen: Settings) -> tuple[Foreground, Cutout]:
+    alpha = alpha_of(shape)
+    rows, columns = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
+    box = Box(int(rows[0]), int(columns[0]), int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1)
+    human, little, train = Subject.HUMAN, Transparency.LITTLE, Split.TRAIN
+    height, width = alpha.shape
+    record = Foreground(
+        shape, shape, shape, height, width, box, human, little, False, 0.0, train, "{}"
+    )
+    return record, prepare_cutout(np.dstack([alpha] * 4), box, chosen)
+
+
+def photo(height: int, width: int) -> Background:
+    return Background("b", "b", "b", height, width, Split.TRAIN, "{}")
+
+
+def draw(shape: str, seed: int, chosen: Settings | None = None) -> Recipe:
+    chosen = chosen or Settings(size=SIZE)
+    return draw_recipe(generator(0, seed, 0, 0), chosen, source(shape, chosen), photo(80, 90))
+
+
+@given(st.sampled_from(SHAPES), seeds)
+def test_values_lie_in_their_documented_ranges(shape: str, seed: int) -> None:
+    recipe, default = draw(shape, seed), Settings()
+    placement = recipe.foreground
+    assert placement.foreground_id == shape
+    assert 0.8 <= placement.scale <= 1.0
+    assert abs(placement.rotation) <= default.rotation
+    assert placement.fit * placement.scale <= 1  # never enlarged
+    for colour in (recipe.foreground_colour, recipe.background_colour):
+        assert abs(colour.brightness - 1) <= default.brightness + 1e-6
+        assert abs(colour.contrast - 1) <= default.contrast + 1e-6
+        assert abs(colour.saturation - 1) <= default.saturation + 1e-6
+        assert abs(colour.hue) <= default.hue + 1e-6
+    assert recipe.foreground_colour != recipe.background_colour
+    assert recipe.second == NO_FOREGROUND
+
+
+def test_the_ranges_are_used_to_their_ends() -> None:
+    recipes = [draw("small", seed) for seed in range(400)]
+    placements = [recipe.foreground for recipe in recipes]
+    scales = [placement.scale for placement in placements]
+    turns = [placement.rotation for placement in placements]
+    assert (min(scales), max(scales)) == pytest.approx((0.8, 1.0), abs=0.01)
+    assert (min(turns), max(turns)) == pytest.approx((-10, 10), abs=0.4)
+    for flips in ([p.flip for p in placements], [r.background.flip for r in recipes]):
+        assert 140 < sum(flips) < 260
+    hues = [r.background_colour.hue for r in recipes]
+    assert (min(hues), max(hues)) == pytest.approx((-6, 6), abs=0.3)
+
+
+@given(st.sampled_from(SHAPES), seeds)
+def test_the_same_generator_draws_the_same_recipe(shape: str, seed: int) -> None:
+    chosen = Settings(size=SIZE)
+    drawn = [
+        draw_recipe(generator(*key), chosen, source(shape, chosen), photo(80, 90))
+        for key in (
+            (3, seed, 5, 0),
+            (3, seed, 5, 0),
+            (4, seed, 5, 0),
+            (3, seed, 6, 0),
+            (3, seed, 5, 1),
+        )
+    ]
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[1:])) == 4
+
+
+@given(st.sampled_from(SHAPES), seeds, st.sampled_from([0.1, 0.4, 0.9]))
+def test_enough_of_the_subject_stays_in_the_frame(shape: str, seed: int, least: float) -> None:
+    chosen = Settings(size=SIZE, visible_share=least, translation=0.5)
+    record, cutout = source(shape, chosen)
+    placement = draw(shape, seed, chosen).foreground
+    is_centred = placement.centre_y == placement.centre_x == SIZE / 2
+    assert is_centred or visible_share(placement, record.box, cutout, SIZE) >= least
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("rotation", [10.0, 180.0])
+def test_there_is_always_something_to_see(shape: str, rotation: float) -> None:
+    chosen = Settings(size=SIZE, rotation=rotation)
+    record, cutout = source(shape, chosen)
+    for seed in range(150):
+        placement = draw(shape, seed, chosen).foreground
+        assert np.rint(place(cutout, placement, record.box, SIZE).alpha / 80).any(), placement
+
+
+def test_the_visible_share_counts_opacity() -> None:
+    record, cutout = source("small", Settings(size=SIZE))
+    placement = draw("small", 0).foreground
+    shares = []
+    for move in (0, 24, 48, 200):
+        moved = type(placement)("", False, 1.0, 1.0, 0.0, 24.0, 24.0 + move)
+        shares.append(visible_share(moved, record.box, cutout, SIZE))
+    assert shares[0] == 1
+    assert shares[1] == pytest.approx(0.45, abs=0.05)
+    assert shares[2:] == [0, 0]
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(["bust", "leftmost", "top"]), seeds)
+def test_the_side_that_the_frame_cut_is_outside_the_canvas(shape: str, seed: int) -> None:
+    record, cutout = source(shape, Settings(size=SIZE))
+    placement = draw(shape, seed).foreground
+    box = record.box
+    bottom, right = box.top + box.height, box.left + box.width
+    side = {
+        "bust": [(box.left, bottom), (right, bottom)],
+        "leftmost": [(0, box.top), (0, bottom)],
+        "top": [(box.left, 0), (right, 0)],
+    }[shape]
+    x, y = apply(source_to_canvas(placement, box), np.array(side, float)).T
+    if shape == "bust":
+        assert (y >= SIZE - 1e-5).all()
+    elif shape == "top":
+        assert (y <= 1e-5).all()
+    elif placement.flip:
+        assert (x >= SIZE - 1e-5).all()
+    else:
+        assert (x <= 1e-5).all()
+    assert visible_share(placement, box, cutout, SIZE) >= 0.4
+
+
+@given(st.integers(1, 300), st.integers(1, 300), seeds)
+def test_the_crop_lies_in_the_backgrounds_working_copy(height: int, width: int, seed: int) -> None:
+    chosen = Settings(size=SIZE)
+    crop = draw_recipe(
+        generator(0, seed, 0, 0), chosen, source("small", chosen), photo(height, width)
+    ).background
+    down, across, scale = background_shape(height, width, chosen)
+    assert 0 <= crop.top <= down - SIZE
+    assert 0 <= crop.left <= across - SIZE
+    assert crop.scale == pytest.approx(scale, abs=1e-6)
+    assert (crop.scale > 1) == (min(height, width) < SIZE)
+
+
+def test_the_crop_goes_everywhere() -> None:
+    crops = [draw("small", seed).background for seed in range(300)]
+    down, across, _ = background_shape(80, 90, Settings(size=SIZE))
+    assert {crop.top for crop in crops} == set(range(down - SIZE + 1))
+    assert {crop.left for crop in crops} == set(range(across - SIZE + 1))
+
+
+@given(st.integers(1, 9), seeds)
+def test_the_second_foreground_is_another_one(count: int, seed: int) -> None:
+    always, never = Settings(merge_probability=1.0), Settings()
+    for first in range(count):
+        found = draw_second(np.random.default_rng(seed), always, count, first)
+        assert found is None if count == 1 else found in set(range(count)) - {first}
+        assert draw_second(np.random.default_rng(seed), never, count, first) is None
+
+
+def test_every_other_foreground_can_come_second() -> None:
+    chosen = Settings(merge_probability=0.5)
+    rng = np.random.default_rng(0)
+    found = [draw_second(rng, chosen, 4, 1) for _ in range(400)]
+    assert set(found) == {None, 0, 2, 3}
+    assert 140 < found.count(None) < 260
+
+
+def test_later_draws_do_not_depend_on_the_shapes() -> None:
+    colours = {draw(shape, 7).foreground_colour for shape in SHAPES}
+    assert len(colours) == 1
