@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ Matrix = NDArray[np.float64]
 # as far: covers the rounding of `known_distance` and of OpenCV's coordinates (1/32 pixel).
 _DISTANCE_SLACK = 0.15
 
-_STRIP = 16  # rows
+_STRIP = 32  # rows
 
 
 def source_to_canvas(placement: Placement, box: Box) -> Matrix:
@@ -99,10 +100,16 @@ def place(cutout: Cutout, placement: Placement, box: Box, size: int) -> Subject:
             (strip[1].stop - strip[1].start, strip[0].stop - strip[0].start),
             flags=cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC,
         )
-    alpha = colour[..., 3].clip(0, OPAQUE)
+    alpha = clip_levels(cv2.extractChannel(colour, 3))
     alpha[is_clear] = 0
     alpha[known <= 128 - threshold] = OPAQUE
     return Subject(colour, alpha, rows, columns)
+
+
+def clip_levels(levels: NDArray[np.integer[Any] | np.floating[Any]]) -> NDArray[np.int16]:
+    """16-bit levels -> 0 to OPAQUE (ten times as fast as numpy.clip)."""
+    not_above = cv2.threshold(levels, OPAQUE, 0, cv2.THRESH_TRUNC)[1]
+    return np.asarray(cv2.threshold(not_above, 0, 0, cv2.THRESH_TOZERO)[1], np.int16)
 
 
 def _invert(to_canvas: Matrix) -> Matrix:
@@ -124,12 +131,13 @@ def _strips(is_clear: NDArray[np.bool_]) -> Iterator[tuple[slice, slice]]:
 
     Bicubic resampling is the dearest step of a sample, and half of a subject's box is empty.
     """
-    for top in range(0, is_clear.shape[0], _STRIP):
-        strip = is_clear[top : top + _STRIP]
-        columns = np.flatnonzero(~strip.all(axis=0))
-        if columns.size:
-            rows = slice(top, top + strip.shape[0])
-            yield rows, slice(int(columns[0]), int(columns[-1]) + 1)
+    starts = np.arange(0, is_clear.shape[0], _STRIP)
+    is_seen = ~np.logical_and.reduceat(is_clear, starts, axis=0)
+    first, beyond = is_seen.argmax(axis=1), is_clear.shape[1] - is_seen[:, ::-1].argmax(axis=1)
+    for number in np.flatnonzero(is_seen.any(axis=1)).tolist():
+        top = number * _STRIP
+        rows = slice(top, min(top + _STRIP, is_clear.shape[0]))
+        yield rows, slice(int(first[number]), int(beyond[number]))
 
 
 def _region(to_canvas: Matrix, shape: tuple[int, ...], size: int) -> tuple[slice, slice]:

@@ -56,14 +56,13 @@ def compose(
 
     # Almost every pixel shows one of the two alone. The others need floating point: the soft ones,
     # and those beside an edge where alpha is 255 but the kernels made P something else than F.
-    positive = np.maximum(subject.colour, 0)
+    positive = cv2.threshold(subject.colour, 0, 0, cv2.THRESH_TOZERO)[1]
     part = cv2.cvtColor(cv2.convertScaleAbs(positive, alpha=1 / LEVEL), cv2.COLOR_RGBA2RGB)
     solid = jitter(np.asarray(part, np.uint8), colour)
     cv2.copyTo(solid, (opacity == 255).view(np.uint8), image[region])
 
     own_alpha = cv2.extractChannel(subject.colour, 3)
-    is_solid = (own_alpha > OPAQUE - LEVEL // 2) & (own_alpha <= OPAQUE + LEVEL // 2)
-    mixed = np.flatnonzero((opacity > 0) & ~(is_solid & (opacity == 255)))
+    mixed = np.flatnonzero((opacity > 0) & (own_alpha != OPAQUE))
     front = straight_colour(_gather(subject.colour, mixed), colour)
     weight = opacity.reshape(-1)[mixed].astype(np.float32) / np.float32(255)
     rows, columns = np.divmod(mixed, opacity.shape[1])
@@ -75,9 +74,8 @@ def compose(
 
     kept = blocks_with_soft(alpha)
     foreground, background_layer = np.full_like(image, _NOT_KEPT), np.full_like(image, _NOT_KEPT)
-    cv2.copyTo(
-        image, kept, foreground
-    )  # where alpha is 255 the image is F; where it is 0, F is free
+    # Where alpha is 255 the image is F; where it is 0, F is free.
+    cv2.copyTo(image, kept, foreground)
     is_soft = weight < 1
     _scatter(foreground, on_canvas[is_soft], front[:, is_soft])
     cv2.copyTo(background, kept, background_layer)
@@ -110,7 +108,7 @@ def blocks_with_soft(alpha: Pixels) -> Pixels:
 def crop_background(photo: Pixels, top: int, left: int, size: int, flip: bool) -> Pixels:
     """The crop of size x size pixels that fills the canvas, mirrored if `flip`."""
     crop = photo[top : top + size, left : left + size]
-    return np.asarray(cv2.flip(crop, 1) if flip else np.ascontiguousarray(crop), np.uint8)
+    return np.asarray(cv2.flip(crop, 1), np.uint8) if flip else crop
 
 
 def _gather(pixels: Premultiplied, where: NDArray[np.intp]) -> Premultiplied:

@@ -61,17 +61,32 @@ def edge_distance(mask: Pixels, truth: Pixels, quantile: float = 0.95) -> float:
     neighbours inside the image, so the edge is two pixels wide and the frame is none. Distances
     are the 5 x 5 chamfer approximation of the Euclidean one (error below 2 %; Borgefors 1986).
     """
-    edge, true_edge = mask_edge(mask), mask_edge(truth)
-    box, true_box = cv2.boundingRect(edge), cv2.boundingRect(true_edge)
-    if box[2] == 0 or true_box[2] == 0:
-        return float(box[2] != true_box[2])
-    # Chamfer paths between two pixels of a rectangle stay within it, so this crop is exact.
-    top, bottom = _union(box[1], box[3], true_box[1], true_box[3])
-    left, right = _union(box[0], box[2], true_box[0], true_box[2])
-    crop = (slice(top, bottom), slice(left, right))
-    distance = cv2.distanceTransform(1 - true_edge[crop], cv2.DIST_L2, cv2.DIST_MASK_5)
-    on_edge = distance.ravel()[np.flatnonzero(edge[crop].view(np.bool_))].astype(np.float64)
-    return round(float(np.quantile(on_edge, quantile)) / math.hypot(*mask.shape), 6)
+    # Edges lie within a pixel of the two masks, and chamfer paths between two pixels of a
+    # rectangle stay within it: what is outside need not be looked at.
+    around = _around(mask | truth)
+    edge, true_edge = mask_edge(mask[around]), mask_edge(truth[around])
+    if not edge.any() or not true_edge.any():
+        return float(edge.any() != true_edge.any())
+    distance = cv2.distanceTransform(1 - true_edge, cv2.DIST_L2, cv2.DIST_MASK_5)
+    on_edge = distance[edge.view(np.bool_)].astype(np.float64)
+    return round(_quantile(on_edge, quantile) / math.hypot(*mask.shape), 6)
+
+
+def _quantile(values: NDArray[np.float64], quantile: float) -> float:
+    """numpy.quantile of a flat array, in a fifth of its time."""
+    place = quantile * (values.size - 1)
+    below = int(place)
+    above = min(below + 1, values.size - 1)
+    sorted_there = np.partition(values, (below, above))
+    low, high = float(sorted_there[below]), float(sorted_there[above])
+    return low + (high - low) * (place - below)
+
+
+def _around(mask: Pixels) -> tuple[slice, slice]:
+    """The rows and columns of the box of a mask, and a pixel more where the image has one."""
+    left, top, width, height = cv2.boundingRect(mask)
+    rows = slice(max(top - 1, 0), top + height + 1)
+    return rows, slice(max(left - 1, 0), left + width + 1)
 
 
 def mask_edge(mask: Pixels) -> Pixels:
@@ -83,10 +98,6 @@ def _wrong_known(alpha: Pixels, trimap: Pixels) -> int:
     is_wrong = (trimap == FOREGROUND) & (alpha != 255)
     is_wrong |= (trimap == BACKGROUND) & (alpha != 0)
     return int(np.count_nonzero(is_wrong))
-
-
-def _union(start: int, length: int, other: int, other_length: int) -> tuple[int, int]:
-    return min(start, other), max(start + length, other + other_length)
 
 
 def _share(part: int, whole: int, of_nothing: float = 0.0) -> float:

