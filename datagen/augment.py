@@ -180,6 +180,7 @@ def _on_canvas(subject: Subject, size: int) -> tuple[NDArray[np.float64], NDArra
 # The grey of a colour (ITU-R BT.601), and its two chrominance axes (YIQ).
 _GREY = np.array([0.299, 0.587, 0.114])
 _TO_YIQ = np.array([_GREY, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+_FROM_YIQ = np.linalg.inv(_TO_YIQ)
 
 
 def colour_matrix(colour: Colour) -> NDArray[np.float32]:
@@ -187,7 +188,7 @@ def colour_matrix(colour: Colour) -> NDArray[np.float32]:
     angle = math.radians(colour.hue)
     cos, sin = math.cos(angle), math.sin(angle)
     turn = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
-    hue = np.linalg.solve(_TO_YIQ, turn @ _TO_YIQ)
+    hue = _FROM_YIQ @ turn @ _TO_YIQ
     saturation = colour.saturation * np.eye(3) + (1 - colour.saturation) * _GREY
     linear = colour.contrast * colour.brightness * saturation @ hue
     offset = np.full((3, 1), (1 - colour.contrast) * 127.5)

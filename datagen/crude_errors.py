@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from manifests.pixels import BACKGROUND, FOREGROUND, Pixels
 
@@ -39,6 +40,10 @@ class CrudeErrors:
 
 def crude_errors(alpha: Pixels, mask: Pixels, trimap: Pixels) -> CrudeErrors:
     """All H x W uint8: alpha 0..255, mask 0 or 1, trimap with codes 0, 1, 2."""
+    diagonal = math.hypot(*alpha.shape)
+    wrong_known_share = _share(_wrong_known(alpha, trimap), alpha.size)
+    around = _around(mask | alpha)  # what follows counts nothing elsewhere
+    alpha, mask = alpha[around], mask[around]
     foreground = (alpha > 127).view(np.uint8)
     is_visible = alpha > 0
     in_foreground, in_mask = cv2.countNonZero(foreground), cv2.countNonZero(mask)
@@ -49,13 +54,17 @@ def crude_errors(alpha: Pixels, mask: Pixels, trimap: Pixels) -> CrudeErrors:
         iou=_share(in_both, in_mask + in_foreground - in_both, of_nothing=1.0),
         missed_share=_share(visible - found, visible),
         false_share=_share(in_mask - in_both, in_mask),
-        edge_p95=edge_distance(mask, foreground),
-        wrong_known_share=_share(_wrong_known(alpha, trimap), alpha.size),
+        edge_p95=edge_distance(mask, foreground, diagonal=diagonal),
+        wrong_known_share=wrong_known_share,
     )
 
 
-def edge_distance(mask: Pixels, truth: Pixels, quantile: float = 0.95) -> float:
+def edge_distance(
+    mask: Pixels, truth: Pixels, quantile: float = 0.95, diagonal: float | None = None
+) -> float:
     """Quantile of the distance of `mask`'s edge pixels from `truth`'s edge, over the diagonal.
+
+    The diagonal is the arrays' own, unless they are parts of an image whose diagonal is given.
 
     Both H x W uint8 of 0 and 1. An edge pixel has one of the other value among its eight
     neighbours inside the image, so the edge is two pixels wide and the frame is none. Distances
@@ -69,7 +78,7 @@ def edge_distance(mask: Pixels, truth: Pixels, quantile: float = 0.95) -> float:
         return float(edge.any() != true_edge.any())
     distance = cv2.distanceTransform(1 - true_edge, cv2.DIST_L2, cv2.DIST_MASK_5)
     on_edge = distance[edge.view(np.bool_)].astype(np.float64)
-    return round(_quantile(on_edge, quantile) / math.hypot(*mask.shape), 6)
+    return round(_quantile(on_edge, quantile) / (diagonal or math.hypot(*mask.shape)), 6)
 
 
 def _quantile(values: NDArray[np.float64], quantile: float) -> float:
@@ -78,8 +87,8 @@ def _quantile(values: NDArray[np.float64], quantile: float) -> float:
     below = int(place)
     above = min(below + 1, values.size - 1)
     sorted_there = np.partition(values, (below, above))
-    low, high = float(sorted_there[below]), float(sorted_there[above])
-    return low + (high - low) * (place - below)
+    low, high = sorted_there[[below, above]].tolist()
+    return float(low + (high - low) * (place - below))
 
 
 def _around(mask: Pixels) -> tuple[slice, slice]:

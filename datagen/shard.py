@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from datagen.augment import Subject, colour_matrix, jitter, over, place
@@ -186,8 +187,10 @@ def encode(composite: Composite, crude: Pixels, settings: Settings) -> dict[str,
 
 def alpha_histogram(alpha: Pixels) -> Histogram:
     """How often each of the 256 levels occurs."""
-    soft = alpha[(alpha > 0) & (alpha < 255)]  # few: counting them all would take twice as long
+    left, top, width, height = cv2.boundingRect(alpha)
+    part = alpha[top : top + height, left : left + width]
+    soft = part[(part > 0) & (part < 255)]  # few: counting all of them would take twice as long
     histogram = np.bincount(soft, minlength=256).astype(np.int64)
-    histogram[255] = np.count_nonzero(alpha == 255)
+    histogram[255] = np.count_nonzero(part == 255)
     histogram[0] = alpha.size - histogram.sum()
     return histogram

@@ -29,7 +29,7 @@ from manifests.pixels import ImageCodec
 from manifests.samples import EncodedSample, Sample, extension_of
 from manifests.sources import Split
 from manifests.storage import writing
-from manifests.tables import from_dict, from_table, schema_of, to_dict, to_table
+from manifests.tables import from_dict, from_table, schema_of, to_dict
 
 Histogram = NDArray[np.int64]  # 256 counts, one a level of alpha
 Cell = tuple[str, str]  # subject, transparency
@@ -87,7 +87,7 @@ class ShardWriter:
 
     def __init__(self, root: Path, name: str, form: ShardFormat, codec: ImageCodec) -> None:
         self._root, self._name, self._form, self._codec = root, name, form, codec
-        self._rows: list[Sample] = []
+        self._rows: list[dict[str, Any]] = []
         self._histograms: dict[Cell, Histogram] = {}
         self._context = contextlib.ExitStack()
 
@@ -101,9 +101,9 @@ class ShardWriter:
         return self
 
     def add(self, sample: EncodedSample, alpha_histogram: Histogram) -> None:
-        row = sample.row
-        self._streams.add(sample)
-        self._rows.append(row)
+        row, values = sample.row, to_dict(sample.row)
+        self._streams.add(sample, values)
+        self._rows.append(values)
         cell = (str(row.subject), str(row.transparency))
         self._histograms[cell] = self._histograms.get(cell, 0) + alpha_histogram
 
@@ -122,7 +122,8 @@ class ShardWriter:
                 for cell, counts in sorted(self._histograms.items())
             ],
         }
-        table = to_table(Sample, self._rows).replace_schema_metadata({_NOTES: json.dumps(notes)})
+        table = pa.Table.from_pylist(self._rows, schema=schema_of(Sample))
+        table = table.replace_schema_metadata({_NOTES: json.dumps(notes)})
         with writing(index_path(self._root, self._name)) as part:
             pq.write_table(table, part, compression="zstd")
 
@@ -132,11 +133,11 @@ class _TarStreams:
         self._codec = codec
         self._tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 (closed by close)
 
-    def add(self, sample: EncodedSample) -> None:
+    def add(self, sample: EncodedSample, values: dict[str, Any]) -> None:
         key = sample.row.key
         for stream, data in sample.streams.items():
             self._member(f"{key}.{stream}.{extension_of(stream, self._codec)}", data)
-        row = json.dumps(to_dict(sample.row), ensure_ascii=False, separators=(",", ":"))
+        row = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
         self._member(f"{key}.json", row.encode())
 
     def _member(self, name: str, data: bytes) -> None:
@@ -151,12 +152,12 @@ class _TarStreams:
 class _TableStreams:
     def __init__(self, path: Path, codec: ImageCodec) -> None:
         self._path, self._codec = path, codec
-        self._pending: list[EncodedSample] = []
+        self._pending: list[tuple[EncodedSample, dict[str, Any]]] = []
         self._bytes = 0
         self._writer: pq.ParquetWriter | None = None
 
-    def add(self, sample: EncodedSample) -> None:
-        self._pending.append(sample)
+    def add(self, sample: EncodedSample, values: dict[str, Any]) -> None:
+        self._pending.append((sample, values))
         self._bytes += sum(map(len, sample.streams.values()))
         if self._bytes >= _ROW_GROUP_BYTES:
             self._flush()
@@ -164,15 +165,17 @@ class _TableStreams:
     def _flush(self) -> None:
         if not self._pending:
             return
-        table = to_table(Sample, [sample.row for sample in self._pending])
-        for stream in self._pending[0].streams:
+        samples = [sample for sample, _ in self._pending]
+        rows = [values for _, values in self._pending]
+        table = pa.Table.from_pylist(rows, schema=schema_of(Sample))
+        for stream in samples[0].streams:
             column = [
                 {"bytes": sample.streams[stream], "path": self._file_name(sample.row.key, stream)}
-                for sample in self._pending
+                for sample in samples
             ]
             table = table.append_column(stream, pa.array(column, _STREAM_TYPE))
-        streams = list(self._pending[0].streams)
-        table = table.replace_schema_metadata({b"huggingface": _image_features(streams)})
+        features = _image_features(list(samples[0].streams))
+        table = table.replace_schema_metadata({b"huggingface": features})
         if self._writer is None:
             # Pixels are compressed already; dictionaries would only hold them a second time.
             self._writer = pq.ParquetWriter(
