@@ -84,11 +84,18 @@ def compose(
 
 def straight_colour(pixels: Premultiplied, colour: NDArray[np.float32]) -> NDArray[np.float32]:
     """N x 4 premultiplied pixels with alpha > 0 -> 3 x N jittered F, float32 in 0..255."""
-    planes = pixels.T.astype(np.float32)
-    alpha = np.maximum(planes[3], 1)
-    red, green, blue = np.clip(planes[:3] * (np.float32(255) / alpha), 0, 255)
-    # Written out: a matrix product may add in another order on another machine.
-    jittered = np.stack([m[0] * red + m[1] * green + m[2] * blue + m[3] for m in colour])
+    red, green, blue, alpha = pixels.T.astype(np.float32)
+    to_straight = np.float32(255) / np.maximum(alpha, 1)
+    for plane in (red, green, blue):
+        np.multiply(plane, to_straight, out=plane)
+        np.clip(plane, 0, 255, out=plane)
+    jittered = np.empty((3, len(pixels)), np.float32)
+    for plane, (of_red, of_green, of_blue, offset) in zip(jittered, colour, strict=True):
+        # Written out: a matrix product may add in another order on another machine.
+        np.multiply(red, of_red, out=plane)
+        np.add(plane, of_green * green, out=plane)
+        np.add(plane, of_blue * blue, out=plane)
+        np.add(plane, offset, out=plane)
     return np.clip(jittered, 0, 255, out=jittered)
 
 
@@ -118,6 +125,6 @@ def _gather(pixels: Premultiplied, where: NDArray[np.intp]) -> Premultiplied:
 
 def _scatter(image: Pixels, where: NDArray[np.intp], colours: NDArray[np.float32]) -> None:
     """Put 3 x N colours, rounded to nearest, at pixels `where` of an H x W x 3 image."""
-    samples = image.reshape(-1)
+    samples, first = image.reshape(-1), where * 3
     for channel, values in enumerate(np.rint(colours).astype(np.uint8)):
-        samples[where * 3 + channel] = values
+        samples[first + channel] = values

@@ -19,6 +19,8 @@ Pixels = NDArray[np.uint8]
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 1, 2
 
+_CODE_OF_LEVEL = np.array([BACKGROUND, *[UNKNOWN] * 254, FOREGROUND], np.uint8)
+
 # Black, grey, white: every viewer shows the trimap as people draw it, every reader of palette
 # indices gets 0 / 1 / 2.
 _TRIMAP_PALETTE = (0, 0, 0, 128, 128, 128, 255, 255, 255)
@@ -43,10 +45,7 @@ class ImageCodec(StrEnum):
 
 def trimap_of(alpha: Pixels) -> Pixels:
     """Eq. (2): 2 exactly where alpha is 255, 0 exactly where it is 0, 1 elsewhere (H x W)."""
-    trimap = np.full(alpha.shape, UNKNOWN, np.uint8)
-    trimap[alpha == 0] = BACKGROUND
-    trimap[alpha == 255] = FOREGROUND
-    return trimap
+    return np.asarray(cv2.LUT(alpha, _CODE_OF_LEVEL), np.uint8)
 
 
 def check_trimap(trimap: Pixels, name: str) -> None:
