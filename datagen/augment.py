@@ -94,10 +94,11 @@ def place(cutout: Cutout, placement: Placement, box: Box, size: int) -> Subject:
     is_clear = known >= 128 + threshold
     colour = np.zeros((*shape, 4), np.int16)
     for strip in _strips(is_clear):
-        colour[strip] = cv2.warpAffine(
+        cv2.warpAffine(
             copy.rgba,
             _from(inverse, rows.start + strip[0].start, columns.start + strip[1].start),
             (strip[1].stop - strip[1].start, strip[0].stop - strip[0].start),
+            dst=colour[strip],
             flags=cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC,
         )
     alpha = clip_levels(cv2.extractChannel(colour, 3))
