@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +109,11 @@ def compose_dataset(
         # Only now is it clear that the run can begin, and what it will be of.
         write_bytes(out / WORK / "settings.json", json.dumps(settings.to_json()).encode())
         _record(out, before, found)
-        tasks = list(missing_tasks(plans, settings, found, out))
-        if tasks:
+        missing = missing_shards(plans, settings, out)
+        if missing:
             dataset_path(out).unlink(missing_ok=True)
-            _prepare(cluster, sources, tasks)
-        made, failed, seconds = _make(cluster, tasks)
+            _prepare(cluster, sources, settings, out / WORK, used_sources(missing, found, settings))
+        made, failed, seconds = _make(cluster, missing, settings, found, out)
         result = _finish(out, settings, plans, skipped, failed)
     return replace(
         result,
@@ -243,17 +244,42 @@ def scan_sources(
     )
 
 
-def missing_tasks(
-    plans: Sequence[SplitPlan], settings: Settings, found: Scan, out: Path
-) -> Iterator[ShardTask]:
+Missing = Sequence[tuple[SplitPlan, int]]  # shards by their plan and number
+
+
+def missing_shards(plans: Sequence[SplitPlan], settings: Settings, out: Path) -> Missing:
     """The shards that are not there yet."""
-    for plan in plans:
-        foregrounds = [s for s in found.foregrounds if s.split is plan.split]
-        backgrounds = [s for s in found.backgrounds if s.split is plan.split]
-        for number in range(plan.shards):
-            if not _is_whole(out, shard_name(plan.split, number), plan.split, settings):
-                cache = out / WORK
-                yield shard_task(out, cache, settings, plan.shard(number), foregrounds, backgrounds)
+    return [
+        (plan, number)
+        for plan in plans
+        for number in range(plan.shards)
+        if not _is_whole(out, shard_name(plan.split, number), plan.split, settings)
+    ]
+
+
+def shard_tasks(
+    missing: Missing, settings: Settings, found: Scan, out: Path
+) -> Iterator[ShardTask]:
+    """The tasks of some shards, one at a time: 880,000 pairs at once would fill the driver."""
+    for split, group in groupby(missing, key=lambda shard: shard[0]):
+        foregrounds = [s for s in found.foregrounds if s.split is split.split]
+        backgrounds = [s for s in found.backgrounds if s.split is split.split]
+        for plan, number in group:
+            shard = plan.shard(number)
+            yield shard_task(out, out / WORK, settings, shard, foregrounds, backgrounds)
+
+
+def used_sources(
+    missing: Missing, found: Scan, settings: Settings
+) -> list[Foreground | Background]:
+    """The sources that some shards need."""
+    used: dict[Foreground | Background, None] = {}
+    everything = len(found.foregrounds) + len(found.backgrounds)
+    for task in shard_tasks(missing, settings, found, Path()):
+        used |= dict.fromkeys(task.foregrounds.values()) | dict.fromkeys(task.backgrounds.values())
+        if len(used) == everything:
+            break
+    return list(used)
 
 
 def _is_whole(out: Path, name: str, split: Split, settings: Settings) -> bool:
@@ -265,15 +291,17 @@ def _is_whole(out: Path, name: str, split: Split, settings: Settings) -> bool:
     return record is not None and path.is_file() and path.stat().st_size == record.bytes
 
 
-def _prepare(cluster: Cluster, sources: Sources, tasks: Sequence[ShardTask]) -> None:
-    """Make the working copies that the tasks need and that are not there."""
-    foregrounds = {s.id: s for task in tasks for s in task.foregrounds.values()}
-    backgrounds = {s.id: s for task in tasks for s in task.backgrounds.values()}
-    settings, cache = tasks[0].settings, tasks[0].cache
-    items: list[Foreground | Background] = [*foregrounds.values(), *backgrounds.values()]
-    with progress("prepare", len(items), "sources") as advance:
+def _prepare(
+    cluster: Cluster,
+    sources: Sources,
+    settings: Settings,
+    cache: Path,
+    used: Sequence[Foreground | Background],
+) -> None:
+    """Make the working copies that are not there."""
+    with progress("prepare", len(used), "sources") as advance:
         work = partial(prepare_source, sources, settings, cache)
-        for done, outcome in enumerate(cluster.run(work, items), start=1):
+        for done, outcome in enumerate(cluster.run(work, used), start=1):
             if outcome.error:
                 raise RuntimeError(f"{outcome.item.id}: {outcome.error}")
             advance(done)
@@ -299,13 +327,15 @@ def prepare_source(
 
 
 def _make(
-    cluster: Cluster, tasks: Sequence[ShardTask]
+    cluster: Cluster, missing: Missing, settings: Settings, found: Scan, out: Path
 ) -> tuple[int, tuple[dict[str, str], ...], float]:
-    """Run the tasks; (samples made, failed shards, seconds)."""
+    """Make the shards; (samples made, failed shards, seconds)."""
     begin = time.monotonic()
     failed, made = [], 0
-    if tasks:
-        with progress("compose", sum(len(t.plan.pairs) for t in tasks), "samples") as advance:
+    if missing:
+        samples = sum(plan.length(number) for plan, number in missing)
+        tasks = shard_tasks(missing, settings, found, out)
+        with progress("compose", samples, "samples") as advance:
             for outcome in cluster.run(make_shard, tasks, advance):
                 if outcome.error:
                     failed.append({"shard": outcome.item.plan.name, "reason": outcome.error})

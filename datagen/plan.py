@@ -60,10 +60,14 @@ class SplitPlan:
     def shards(self) -> int:
         return -(-self.samples // self.shard_size)
 
+    def length(self, number: int) -> int:
+        """How many samples a shard has."""
+        return min(self.shard_size, self.samples - number * self.shard_size)
+
     def shard(self, number: int) -> ShardPlan:
         """The pairs of one shard, in order."""
         first = number * self.shard_size
-        last = min(first + self.shard_size, self.samples)
+        last = first + self.length(number)
         order, starts = self._walks()
         pairs = []
         turn = -1

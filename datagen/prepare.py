@@ -30,8 +30,8 @@ from manifests.sources import Background, Box, Foreground
 from manifests.storage import writing
 
 # Samples of a working copy to a pixel of the output, and how far the output's scale may be from
-# the one that a copy's kernel is made for. On the real foregrounds more of either gains little
-# (root mean square error 3.6 levels at 1.3 and 8 %, 3.1 at 1.4 and 5 %) and doubles the cache.
+# the one that a copy's kernel is made for. Worst of three hard real foregrounds at three scales:
+# root mean square error 5.8 levels, gradient energy kept 0.958 to 1.025; at 1.3, 7.0 and 0.936.
 _OVERSAMPLING = 1.4
 _LEVEL_RANGE = 1.05
 _BAND_MARGIN = 1.012  # aliasing a little is better than blurring a little

@@ -88,11 +88,8 @@ class Cluster:
                 if not running:
                     break
                 done, _ = ray.wait(list(running), num_returns=1, timeout=_REPORT_SECONDS)
-                if (
-                    board is not None
-                    and on_progress
-                    and time.monotonic() - shown >= _REPORT_SECONDS
-                ):
+                is_due = time.monotonic() - shown >= _REPORT_SECONDS
+                if board is not None and on_progress and is_due:
                     on_progress(*ray.get(board.total.remote()))
                     shown = time.monotonic()
                 for reference in done:

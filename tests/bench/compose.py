@@ -29,7 +29,7 @@ from datagen.shard import ShardTask, make_sample, make_shard, shard_task
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SOURCES = Sources(DATA / "foregrounds", DATA / "backgrounds")
-PER_SHARD = 125
+PER_SHARD = 250
 
 
 class Preparation:
@@ -112,15 +112,15 @@ def measure(folder: Path, quick: bool) -> dict[str, float]:
         # The samples are the same in each; turns, so that a slow minute of the machine hits all.
         plain, layered, floors = [], [], []
         for _ in range(2 if quick else 3):
-            plain.append(Run(ray, tasks_of(settings, found, folder, 4 * PER_SHARD)))
+            plain.append(Run(ray, tasks_of(settings, found, folder, 2 * PER_SHARD)))
             floors += ray.map(encoding_seconds, tasks_of(settings, found, folder, PER_SHARD))
             with_layers = replace(settings, layers=True)
-            layered.append(Run(ray, tasks_of(with_layers, found, folder, 4 * PER_SHARD)))
+            layered.append(Run(ray, tasks_of(with_layers, found, folder, 2 * PER_SHARD)))
     one = min(plain, key=lambda run: run.seconds)
     both = min(layered, key=lambda run: run.seconds)
     with cluster(2) as ray:
-        Run(ray, tasks_of(settings, found, folder, 4 * PER_SHARD))
-        two = Run(ray, tasks_of(settings, found, folder, 8 * PER_SHARD))
+        Run(ray, tasks_of(settings, found, folder, 2 * PER_SHARD))
+        two = Run(ray, tasks_of(settings, found, folder, 4 * PER_SHARD))
         figures = {
             "samples_per_second_per_core": round(one.samples / one.wall, 2),
             "codec_floor_ratio": round(min(floors) / (one.wall / one.samples), 3),
