@@ -69,15 +69,15 @@ def timed_shard(task: ShardTask) -> tuple[int, float, int, int]:
 
 
 def encoding_seconds(task: ShardTask) -> float:
-    """Processor seconds a sample that go into encoding its streams, and into nothing else."""
+    """Seconds a sample that go into encoding its streams, and into nothing else."""
     spent = 0.0
     encode = shard_module.encode
 
     def timed(*arguments: object) -> dict[str, bytes]:
         nonlocal spent
-        begin = time.process_time()
+        begin = time.perf_counter()
         streams = encode(*arguments)  # type: ignore[arg-type]
-        spent += time.process_time() - begin
+        spent += time.perf_counter() - begin
         return streams
 
     shard_module.encode = timed  # type: ignore[assignment]
