@@ -1,0 +1,1 @@
+"""Alphas to a Label Studio server and back, without losing a grey level."""

@@ -1,0 +1,1 @@
+"""The two-decoder matting model, trained on shards."""
