@@ -132,9 +132,7 @@ class ShardWriter:
 class _TarStreams:
     def __init__(self, path: Path, codec: ImageCodec) -> None:
         self._codec = codec
-        self._tar = tarfile.open(  # noqa: SIM115 (closed by close)
-            path, "w", format=tarfile.USTAR_FORMAT, copybufsize=_COPY_BYTES
-        )
+        self._tar = tarfile.TarFile(path, "w", format=tarfile.USTAR_FORMAT, copybufsize=_COPY_BYTES)
 
     def add(self, sample: EncodedSample, values: dict[str, Any]) -> None:
         key = sample.row.key
