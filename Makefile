@@ -6,7 +6,7 @@ DEMO := demo
 
 .PHONY: setup demo test lint bench clean
 
-setup: .venv/all
+setup: .venv/all .venv-server/all
 
 # The lean core: what a machine that composites needs.
 .venv/core: pyproject.toml constraints.txt
@@ -20,6 +20,13 @@ setup: .venv/all
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[training,annotation,dev]'
 	@touch $@
 
+# The Label Studio server, apart from everything else. Its pages are compiled when they are needed.
+.venv-server/all: annotation/server-requirements.txt
+	test -x .venv-server/bin/python || $(PYTHON) -m venv .venv-server
+	.venv-server/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
+		-r annotation/server-requirements.txt
+	@touch $@
+
 demo: .venv/core
 	rm -rf $(DEMO)
 	$(BIN)/datagen synth --out $(DEMO)/sources --fg 40 --bg 60 --size 640
@@ -29,17 +36,18 @@ demo: .venv/core
 	$(BIN)/datagen preview --shards $(DEMO)/shards --out $(DEMO)/preview.png
 	$(BIN)/datagen verify --shards $(DEMO)/shards
 
-test: .venv/all
+test: .venv/all .venv-server/all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
 
 # An idle machine and the real sources in ../shared/data.
-bench: .venv/all
+bench: .venv/all .venv-server/all
 	$(BIN)/python -m tests.bench.compose
 	$(BIN)/python -m tests.bench.sharpness
 	$(BIN)/python -m tests.bench.crude
+	$(BIN)/python -m tests.bench.annotate
 
 clean:
-	rm -rf .venv $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-server $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.shards import Shard, ShardFormat
+from manifests.shards import Root, Shard, ShardFormat
 from manifests.sources import Background, Foreground
-from manifests.storage import write_bytes, writing
+from manifests.storage import Location, read_bytes, write_bytes, writing
 from manifests.tables import from_dict, from_table, to_dict, to_table
 
 CONTRACT = 1  # raised with every change that an old reader would misread
@@ -45,7 +45,7 @@ class Dataset:
         return ShardFormat(self.settings["format"])
 
 
-def dataset_path(root: Path) -> Path:
+def dataset_path(root: Root) -> Root:
     return root / "dataset.json"
 
 
@@ -58,18 +58,21 @@ def write_dataset(root: Path, dataset: Dataset) -> None:
     write_bytes(dataset_path(root), (json.dumps(fields, indent=1) + "\n").encode())
 
 
-def read_dataset(root: Path) -> Dataset:
-    """Read and check dataset.json.
+def read_dataset(root: Location) -> Dataset:
+    """Read and check dataset.json, in a folder or elsewhere.
 
-    Raises FileNotFoundError if there is none, ValueError if it cannot be read, is of another
-    contract, or if a source is in both splits.
+    Raises FileNotFoundError if there is none, OSError if it is elsewhere and cannot be had,
+    ValueError if it cannot be read, is of another contract, or if a source is in both splits.
     """
     path = dataset_path(root)
-    if not path.exists():
-        reason = "the shards are not finished, or not here" if root.is_dir() else "no such folder"
-        raise FileNotFoundError(f"{path}: {reason}; make them with `datagen compose`")
     try:
-        fields = json.loads(path.read_bytes())
+        data = read_bytes(path)
+    except FileNotFoundError as error:
+        there = not isinstance(root, Path) or root.is_dir()
+        reason = "the shards are not finished, or not here" if there else "no such folder"
+        raise FileNotFoundError(f"{path}: {reason}; make them with `datagen compose`") from error
+    try:
+        fields = json.loads(data)
         if fields["contract"] != CONTRACT:
             found = fields["contract"]
             raise ValueError(f"contract {found}, this program reads contract {CONTRACT}")
@@ -87,7 +90,7 @@ def read_dataset(root: Path) -> Dataset:
     return dataset
 
 
-def sources_path(root: Path, kind: type) -> Path:
+def sources_path(root: Root, kind: type) -> Root:
     return root / "sources" / f"{kind.__name__.lower()}s.parquet"
 
 
@@ -96,11 +99,11 @@ def write_sources(root: Path, kind: type[Source], sources: Iterable[Source]) -> 
         pq.write_table(to_table(kind, sources), part, compression="zstd")
 
 
-def read_sources(root: Path, kind: type[Source]) -> list[Source]:
+def read_sources(root: Location, kind: type[Source]) -> list[Source]:
     """What was composited. Raises ValueError that names the file if it cannot be read."""
     path = sources_path(root, kind)
     try:
-        return from_table(kind, pq.read_table(path))
+        return from_table(kind, pq.read_table(pa.BufferReader(read_bytes(path))))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
 

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
-import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,19 +24,19 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from manifests.pixels import ImageCodec
-from manifests.samples import EncodedSample, Sample, extension_of
+from manifests.samples import EncodedSample, Sample
 from manifests.sources import Split
-from manifests.storage import writing
-from manifests.tables import from_dict, from_table, schema_of, to_dict
+from manifests.storage import Location, Url, writing
+from manifests.table_shards import OpenTable, TableStreams, read_table
+from manifests.tables import from_table, schema_of, to_dict
+from manifests.tar_shards import OpenTar, TarStreams, read_tar
 
 Histogram = NDArray[np.int64]  # 256 counts, one a level of alpha
 Cell = tuple[str, str]  # subject, transparency
+Root = TypeVar("Root", Path, Url, Location)  # of a shard set
 
-# Readers hold one row group in memory; Hugging Face asks for 100 MB at most.
-_ROW_GROUP_BYTES = 64 << 20
 _COPY_BYTES = 4 << 20  # a stream is one write, not twenty of 16 KiB: 0.5 ms a sample
 _NOTES = b"matting"  # the key of our notes in the index's footer
-_STREAM_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 class ShardFormat(StrEnum):
@@ -66,11 +64,11 @@ def shard_name(split: Split, number: int) -> str:
     return f"{split}-{number:05d}"
 
 
-def data_path(root: Path, name: str, form: ShardFormat) -> Path:
+def data_path(root: Root, name: str, form: ShardFormat) -> Root:
     return root / "data" / f"{name}.{form.extension}"
 
 
-def index_path(root: Path, name: str) -> Path:
+def index_path(root: Root, name: str) -> Root:
     return root / "index" / f"{name}.parquet"
 
 
@@ -96,7 +94,7 @@ class ShardWriter:
         with contextlib.ExitStack() as stack:
             part = stack.enter_context(writing(data_path(self._root, self._name, self._form)))
             self._part = part
-            kind = _TarStreams if self._form is ShardFormat.WEBDATASET else _TableStreams
+            kind = TarStreams if self._form is ShardFormat.WEBDATASET else TableStreams
             self._streams = stack.enter_context(contextlib.closing(kind(part, self._codec)))
             self._context = stack.pop_all()
         return self
@@ -129,75 +127,31 @@ class ShardWriter:
             pq.write_table(table, part, compression="zstd")
 
 
-class _TarStreams:
-    def __init__(self, path: Path, codec: ImageCodec) -> None:
-        self._codec = codec
-        self._tar = tarfile.TarFile(path, "w", format=tarfile.USTAR_FORMAT, copybufsize=_COPY_BYTES)
+class OpenShard(Protocol):
+    """A shard whose samples are read by number, in any order, only the streams that are wanted.
 
-    def add(self, sample: EncodedSample, values: dict[str, Any]) -> None:
-        key = sample.row.key
-        for stream, data in sample.streams.items():
-            self._member(f"{key}.{stream}.{extension_of(stream, self._codec)}", data)
-        row = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-        self._member(f"{key}.json", row.encode())
+    Opening it finds where they lie; that and reading raise ValueError that names the file (and
+    the sample where it is known) if it is damaged.
+    """
 
-    def _member(self, name: str, data: bytes) -> None:
-        member = tarfile.TarInfo(name)  # its defaults carry no time, owner or host
-        member.size = len(data)
-        self._tar.addfile(member, io.BytesIO(data))
+    def __len__(self) -> int: ...
 
-    def close(self) -> None:
-        self._tar.close()
+    def key(self, number: int) -> str: ...
+
+    def read(self, number: int, streams: Collection[str]) -> dict[str, bytes]: ...
+
+    def row(self, number: int) -> Sample: ...
+
+    def close(self) -> None: ...
 
 
-class _TableStreams:
-    def __init__(self, path: Path, codec: ImageCodec) -> None:
-        self._path, self._codec = path, codec
-        self._pending: list[tuple[EncodedSample, dict[str, Any]]] = []
-        self._bytes = 0
-        self._writer: pq.ParquetWriter | None = None
+def open_shard(path: Path, called: Location | None = None) -> OpenShard:
+    """Open a data file for random access; the form follows from the name.
 
-    def add(self, sample: EncodedSample, values: dict[str, Any]) -> None:
-        self._pending.append((sample, values))
-        self._bytes += sum(map(len, sample.streams.values()))
-        if self._bytes >= _ROW_GROUP_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        if not self._pending:
-            return
-        samples = [sample for sample, _ in self._pending]
-        rows = [values for _, values in self._pending]
-        table = pa.Table.from_pylist(rows, schema=schema_of(Sample))
-        for stream in samples[0].streams:
-            column = [
-                {"bytes": sample.streams[stream], "path": self._file_name(sample.row.key, stream)}
-                for sample in samples
-            ]
-            table = table.append_column(stream, pa.array(column, _STREAM_TYPE))
-        features = _image_features(list(samples[0].streams))
-        table = table.replace_schema_metadata({b"huggingface": features})
-        if self._writer is None:
-            # Pixels are compressed already; dictionaries would only hold them a second time.
-            self._writer = pq.ParquetWriter(
-                self._path, table.schema, compression="none", use_dictionary=False
-            )
-        self._writer.write_table(table)
-        self._pending, self._bytes = [], 0
-
-    def _file_name(self, key: str, stream: str) -> str:
-        return f"{key}.{stream}.{extension_of(stream, self._codec)}"
-
-    def close(self) -> None:
-        self._flush()
-        if self._writer is not None:
-            self._writer.close()
-
-
-def _image_features(streams: list[str]) -> bytes:
-    """What makes Hugging Face `datasets` decode the columns as images."""
-    features = {stream: {"_type": "Image"} for stream in streams}
-    return json.dumps({"info": {"features": features}}).encode()
+    Errors name the file as `called`, if it is a copy of another.
+    """
+    name = str(called or path)
+    return OpenTar(path, name) if path.suffix == ".tar" else OpenTable(path, name)
 
 
 def read_shard(path: Path) -> Iterator[EncodedSample]:
@@ -205,54 +159,7 @@ def read_shard(path: Path) -> Iterator[EncodedSample]:
 
     Raises ValueError that names the file (and the sample where it is known) if it is damaged.
     """
-    return _read_tar(path) if path.suffix == ".tar" else _read_table(path)
-
-
-def _read_tar(path: Path) -> Iterator[EncodedSample]:
-    key, streams = "", dict[str, bytes]()
-    try:
-        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            for member in tar:
-                name, _, rest = member.name.partition(".")
-                if streams and name != key:
-                    raise ValueError(f"{path}: sample {key} has no row ({key}.json)")
-                key, content = name, tar.extractfile(member)
-                data = content.read() if content is not None else b""
-                tar.members.clear()  # type: ignore[attr-defined]  # it would remember them all
-                if rest == "json":
-                    yield EncodedSample(_row_of(path, key, data), streams)
-                    streams = {}
-                else:
-                    streams[rest.partition(".")[0]] = data
-            # tarfile takes a damaged header for the end, and would lose the rest without a word
-            file.seek(tar.offset)
-            end = file.read()
-            if len(end) < 2 * tarfile.BLOCKSIZE or end.strip(b"\0"):
-                raise tarfile.ReadError("no end of archive")
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: not a whole tar file, after sample {key!r}: {error}") from error
-    if streams:
-        raise ValueError(f"{path}: sample {key} has no row ({key}.json)")
-
-
-def _row_of(path: Path, key: str, data: bytes) -> Sample:
-    try:
-        return from_dict(Sample, json.loads(data))
-    except ValueError as error:
-        raise ValueError(f"{path}: sample {key}: {error}") from error
-
-
-def _read_table(path: Path) -> Iterator[EncodedSample]:
-    columns = set(schema_of(Sample).names)
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=16):
-                for values in batch.to_pylist():
-                    row = from_dict(Sample, {k: v for k, v in values.items() if k in columns})
-                    streams = {k: v["bytes"] for k, v in values.items() if k not in columns}
-                    yield EncodedSample(row, streams)
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a whole shard: {error!r}") from error
+    return read_tar(path) if path.suffix == ".tar" else read_table(path)
 
 
 def read_index(root: Path, name: str) -> list[Sample]:

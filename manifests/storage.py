@@ -1,14 +1,173 @@
-"""The one way in which files are written: beside, then renamed. Presence means whole."""
+"""Where files are and how they move: a path or a URL, and the one way in which files are written.
+
+Written beside, then renamed: presence means whole. What a URL names is only ever read.
+"""
 
 from __future__ import annotations
 
+import http.client
+import io
 import os
+import shutil
+import time
+import urllib.error
+import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import IO, NoReturn, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import pyarrow as pa
+from pyarrow import fs
+
+Value = TypeVar("Value")
 
 _PART = ".part-"
+_CHUNK = 1 << 20
+_TIMEOUT = 30.0  # seconds without a byte
+PAUSES = (0.25, 1.0, 4.0)  # seconds before each further attempt
+_PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP: may be well in a moment
+
+
+@dataclass(frozen=True)
+class Url:
+    """A folder or file elsewhere: http(s), or what pyarrow knows (s3, gs, ...).
+
+    As text it leaves out user names, passwords and signatures, since it is printed and logged.
+    """
+
+    text: str = field(repr=False)
+
+    def __truediv__(self, part: str) -> Url:
+        parts = urlsplit(self.text)
+        return Url(urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{part}")))
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.text)
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+    @property
+    def suffix(self) -> str:
+        return PurePosixPath(urlsplit(self.text).path).suffix
+
+
+Location = Path | Url
+
+
+def location_of(text: str | Path) -> Location:
+    """A path, file://, or a URL. Raises ValueError if a file:// URL names another machine."""
+    if isinstance(text, Path) or "://" not in text:
+        return Path(text)
+    parts = urlsplit(text)
+    if parts.scheme != "file":
+        return Url(text)
+    if parts.netloc not in {"", "localhost"}:
+        raise ValueError(f"{text}: file:// reaches this machine alone; write file:///folder")
+    return Path(urllib.request.url2pathname(parts.path))
+
+
+def read_bytes(location: Location) -> bytes:
+    """A whole small file. Raises OSError (FileNotFoundError if it is not there)."""
+    if isinstance(location, Path):
+        return location.read_bytes()
+
+    def attempt() -> bytes:
+        buffer = io.BytesIO()
+        download(location, buffer)
+        return buffer.getvalue()
+
+    return _patiently(location, attempt)
+
+
+def fetch(url: Url, path: Path) -> None:
+    """Copy a file from elsewhere to `path`, whole or not at all.
+
+    A passing fault is tried again a few times. Raises FileNotFoundError if it is not there,
+    OSError if it cannot be had, ValueError if the kind of URL is unknown.
+    """
+
+    def attempt() -> None:
+        with writing(path) as part, part.open("wb") as file:
+            download(url, file)
+
+    _patiently(url, attempt)
+
+
+class _PassingError(Exception):
+    """What may go well at the next attempt."""
+
+
+def _patiently(url: Url, attempt: Callable[[], Value]) -> Value:
+    for pause in (*PAUSES, None):
+        try:
+            return attempt()
+        except _PassingError as error:
+            if pause is None:
+                tries = len(PAUSES) + 1
+                raise OSError(f"{url}: {error} (tried {tries} times)") from error
+            time.sleep(pause)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def download(url: Url, sink: IO[bytes]) -> None:
+    """One attempt: the whole file into `sink`, or _PassingError, or what `fetch` raises."""
+    if urlsplit(url.text).scheme not in {"http", "https"}:
+        _download_by_arrow(url, sink)
+        return
+    with _faults_named(url):
+        response = urllib.request.urlopen(url.text, timeout=_TIMEOUT)
+    read = 0
+    with response:
+        while True:
+            with _faults_named(url):
+                chunk = response.read(_CHUNK)
+            if not chunk:
+                break
+            sink.write(chunk)
+            read += len(chunk)
+        length = response.headers["Content-Length"]
+    # http.client returns what it got when a connection ends early
+    if length is not None and read != int(length):
+        raise _PassingError(f"only {read} of {length} bytes came")
+
+
+@contextmanager
+def _faults_named(url: Url) -> Iterator[None]:
+    try:
+        yield
+    except urllib.error.HTTPError as error:
+        _raise_for(url, error)
+    except (http.client.HTTPException, OSError) as error:  # URLError and timeouts are OSErrors
+        raise _PassingError(getattr(error, "reason", None) or repr(error)) from error
+
+
+def _raise_for(url: Url, error: urllib.error.HTTPError) -> NoReturn:
+    error.close()
+    said = f"HTTP {error.code} {error.reason}"
+    if error.code in _PASSING:
+        raise _PassingError(said) from error
+    kinds = {401: PermissionError, 403: PermissionError, 404: FileNotFoundError}
+    raise kinds.get(error.code, OSError)(f"{url}: {said}") from error
+
+
+def _download_by_arrow(url: Url, sink: IO[bytes]) -> None:
+    try:
+        system, path = fs.FileSystem.from_uri(url.text)
+    except pa.ArrowInvalid as error:
+        scheme = urlsplit(url.text).scheme
+        raise ValueError(
+            f"{url}: pyarrow cannot open {scheme}:// here; expected a path, file://, http://, "
+            f"https://, s3:// or gs:// ({error})"
+        ) from error
+    try:
+        with system.open_input_stream(path) as source:
+            shutil.copyfileobj(source, sink, _CHUNK)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{url}: not found") from error
 
 
 @contextmanager

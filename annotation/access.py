@@ -1,0 +1,45 @@
+"""Where the server is, and what it lets in: URLs and tokens, checked before anything is sent."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+
+import httpx
+
+TOKEN_HELP = (
+    "it takes a personal access token (Account & Settings > Personal Access Token) or, where the "
+    "organisation allows them, a legacy token; give it as LABEL_STUDIO_API_KEY"
+)
+
+
+def access_ends(access: str) -> float:
+    """When an access token (a JWT) runs out, seconds since 1970; 0 if it does not say."""
+    try:
+        body = access.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        return float(claims["exp"])
+    except (IndexError, KeyError, TypeError, ValueError, binascii.Error):
+        return 0.0
+
+
+def checked_url(url: str) -> str:
+    try:
+        parts = httpx.URL(url.strip())
+    except httpx.InvalidURL as error:
+        raise ValueError(f"--url: {error}") from None
+    if parts.scheme not in {"http", "https"} or not parts.host:
+        raise ValueError(f"--url: {url!r} is no http:// or https:// address")
+    if parts.userinfo:
+        raise ValueError("--url: leave user and password out of the address; give a token")
+    return str(parts.copy_with(query=None, fragment=None)).rstrip("/")
+
+
+def checked_token(token: str) -> str:
+    bare = token.strip()
+    if not bare:
+        raise ValueError(f"there is no token; {TOKEN_HELP}")
+    if not bare.isascii() or not bare.isprintable() or " " in bare:
+        raise ValueError(f"the token holds characters that no token has; {TOKEN_HELP}")
+    return bare

@@ -1,0 +1,329 @@
+"""`annotate`: the commands. They translate options and exit codes; they decide nothing."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from annotation.client import Client, Patience, ServerError
+from annotation.pull import Wanted
+from annotation.report import (
+    fail,
+    print_exported,
+    print_pulled,
+    print_pushed,
+    print_solved,
+    print_status,
+    progress,
+    say,
+)
+
+DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    help="Photos <-> Label Studio: alphas that keep every grey level.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _folder(name: str, help_: str) -> Any:
+    return typer.Option(name, help=help_, metavar="DIR", exists=True, file_okay=False)
+
+
+ProjectOption = Annotated[str, typer.Option(help="The project's title.", metavar="NAME")]
+UrlOption = Annotated[
+    str,
+    typer.Option(
+        help="The server's address.", envvar="LABEL_STUDIO_URL", metavar="URL", show_envvar=True
+    ),
+]
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A personal access token or a legacy one. Other users of the machine may see the "
+        "command line: the variable is better.",
+        envvar="LABEL_STUDIO_API_KEY",
+        metavar="TOKEN",
+        show_default=False,
+    ),
+]
+TimeoutOption = Annotated[
+    float, typer.Option(help="Seconds to wait for an answer.", min=1, metavar="S")
+]
+PulledOption = Annotated[Path, _folder("--pulled", "The folder that `pull` wrote.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+_URL = "http://127.0.0.1:8080"
+_TIMEOUT = Patience().answer
+
+# Typer carries its own copy of click and gives this class no public name.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+@app.command()
+def push(
+    project: ProjectOption,
+    photos: Annotated[
+        Path | None, _folder("--photos", "Photos, also in folders below, at most 4096 a side.")
+    ] = None,
+    alphas: Annotated[
+        Path | None, _folder("--alphas", "Soft alphas to begin with, named like the photos.")
+    ] = None,
+    trimaps: Annotated[
+        Path | None, _folder("--trimaps", "Trimaps to begin with, named like the photos.")
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Columns file, subject, transparency, licence.",
+            metavar="CSV",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    local_files: Annotated[
+        Path | None,
+        _folder(
+            "--local-files",
+            "Do not upload: the server shows files below this folder (its "
+            "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT), and the photos lie in a folder of it.",
+        ),
+    ] = None,
+    solved: Annotated[
+        Path | None,
+        _folder("--solved", "Instead: the solved alphas of this pull folder, for approval."),
+    ] = None,
+    url: UrlOption = _URL,
+    token: TokenOption = None,
+    timeout: TimeoutOption = _TIMEOUT,
+    json_: JsonOption = False,
+) -> None:
+    """Photos to a project, with what is known of them. Again: nothing twice."""
+    from annotation.push import Sources, push_solved
+    from annotation.push import push as run_push
+
+    others = (photos, alphas, trimaps, labels, local_files)
+    if (photos is None) == (solved is None) or (solved and any(others)):
+        raise typer.BadParameter("give either --photos (and what belongs to them) or --solved")
+    with _client(url, token, timeout) as client, progress("push") as begin:
+        if photos is not None:
+            sources = Sources(photos, alphas, trimaps, labels, local_files)
+            found = run_push(client, project, sources, begin)
+        else:
+            assert solved is not None
+            found = push_solved(client, project, solved, begin)
+    _show(found, print_pushed, json_)
+    raise typer.Exit(FAILED if found.problems else DONE)
+
+
+@app.command()
+def pull(
+    project: ProjectOption,
+    out: Annotated[Path, typer.Option(help="Folder to pull to.", metavar="DIR", file_okay=False)],
+    state: Annotated[
+        Wanted, typer.Option(help="Which annotations: all that were submitted, or approved ones.")
+    ] = Wanted.ALL,
+    url: UrlOption = _URL,
+    token: TokenOption = None,
+    timeout: TimeoutOption = _TIMEOUT,
+    json_: JsonOption = False,
+) -> None:
+    """Alphas, trimaps and annotations.parquet to a folder. Again: only what changed."""
+    from annotation.pull import pull as run_pull
+
+    with _client(url, token, timeout) as client, progress("pull") as begin:
+        found = run_pull(client, project, out, state, begin)
+    _show(found, print_pulled, json_)
+    raise typer.Exit(FAILED if found.bad else DONE)
+
+
+@app.command()
+def solve(
+    out: Annotated[Path, _folder("--out", "The folder of `pull`; alphas go to its solved/.")],
+    method: Annotated[
+        str, typer.Option(help="closed-form, or with --alphas the name of a model.")
+    ] = "closed-form",
+    alphas: Annotated[
+        Path | None,
+        _folder("--alphas", "A model's alphas of the pulled photos, named like them."),
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Painted trimaps to alphas; known pixels stay as they were painted."""
+    from annotation.solve import solve_folder
+
+    with progress("solve") as begin:
+        found = solve_folder(out, method, begin(0), alphas)
+    _show(found, print_solved, json_)
+    raise typer.Exit(FAILED if found.failed else DONE)
+
+
+@app.command()
+def export(
+    out: Annotated[
+        Path, typer.Option(help="Folder of foregrounds to write.", metavar="FGS", file_okay=False)
+    ],
+    pulled: PulledOption,
+    json_: JsonOption = False,
+) -> None:
+    """Approved alphas to RGBA foregrounds and foregrounds.csv, for `datagen compose --fg`."""
+    from annotation.export import export_folder
+
+    with progress("export") as begin:
+        found = export_folder(pulled, out, begin(0))
+    _show(found, print_exported, json_)
+    raise typer.Exit(FAILED if found.failed else DONE)
+
+
+@app.command()
+def status(
+    project: ProjectOption,
+    target: Annotated[int, typer.Option(help="Foregrounds in all.", min=1)] = 440,
+    url: UrlOption = _URL,
+    token: TokenOption = None,
+    timeout: TimeoutOption = _TIMEOUT,
+    json_: JsonOption = False,
+) -> None:
+    """Tasks by state, cells that are still missing, agreement of annotators."""
+    from annotation.status import measure
+
+    with _client(url, token, timeout) as client, progress("status") as begin:
+        found = measure(client, project, target, begin)
+    _show(found, print_status, json_)
+    raise typer.Exit(FAILED if found.bad else DONE)
+
+
+@app.command()
+def serve(
+    data: Annotated[
+        Path,
+        typer.Option(help="Where the server keeps all it has.", metavar="DIR", file_okay=False),
+    ] = Path("label-studio"),
+    port: Annotated[int, typer.Option(help="On 127.0.0.1.", min=1, max=65535)] = 8080,
+    user: Annotated[
+        str, typer.Option(help="E-mail address of the first user, who is an administrator.")
+    ] = "annotate@localhost.local",
+    local_files: Annotated[
+        Path | None,
+        _folder("--local-files", "Files below this folder may be shown (push --local-files)."),
+    ] = None,
+    server_venv: Annotated[
+        Path,
+        typer.Option(
+            help="The server's virtual environment.", envvar="LABEL_STUDIO_VENV", metavar="DIR"
+        ),
+    ] = Path(".venv-server"),
+    install: Annotated[
+        bool, typer.Option("--install", help="Make that environment first (1 GB).")
+    ] = False,
+) -> None:
+    """Run a Label Studio server for a team without one, on this machine alone, until Ctrl-C.
+
+    The password of a new data folder is LABEL_STUDIO_PASSWORD, or asked for. A legacy token in
+    LABEL_STUDIO_API_KEY becomes the user's; otherwise the user finds one under Account & Settings.
+    """
+    from annotation import serve as server
+
+    if install:
+        say(f"{server_venv}: installing Label Studio")
+        server.install(server_venv)
+    server.executable(server_venv)
+    is_new = server.is_new(data)
+    service = server.Service(
+        data=data,
+        port=port,
+        venv=server_venv,
+        user=user if is_new else server.user_of(data),
+        password=_password(user) if is_new else "",
+        token=_legacy_token() if is_new else "",
+        files=local_files,
+    )
+    signal.signal(signal.SIGTERM, _interrupt)
+    with server.serving(service) as process:
+        print(f"{service.url}  user {service.user}", flush=True)
+        say("Ctrl-C ends it")
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            say("ending")
+            raise typer.Exit(DONE) from None
+    raise server.ServeError(f"the server ended by itself; see {data / server.LOG}")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _password(user: str) -> str:
+    given = os.environ.get("LABEL_STUDIO_PASSWORD", "")
+    if not given and sys.stdin.isatty():
+        given = getpass.getpass(f"New password for {user} (8 letters or more): ")
+        if getpass.getpass("Again: ") != given:
+            raise typer.BadParameter("the two passwords differ")
+    if len(given) < 8:
+        raise typer.BadParameter("a password of 8 letters or more is needed: LABEL_STUDIO_PASSWORD")
+    return given
+
+
+def _legacy_token() -> str:
+    token = os.environ.get("LABEL_STUDIO_API_KEY", "").strip()
+    is_legacy = len(token) == 40 and all(letter in "0123456789abcdef" for letter in token)
+    return token if is_legacy else ""
+
+
+def _client(url: str, token: str | None, timeout: float) -> Client:
+    try:
+        return Client(url, token or "", Patience(answer=timeout, work=5 * timeout), say)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _show(found: Any, show: Callable[[Any], None], is_json: bool) -> None:
+    if is_json:
+        print(json.dumps(asdict(found), indent=1, ensure_ascii=False))
+    else:
+        show(found)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; a user's mistake becomes one sentence and an exit code."""
+    sys.exit(_guarded(lambda: app(args=arguments, standalone_mode=False)))
+
+
+def _guarded(run: Callable[[], Any]) -> int:
+    try:
+        code = run() or DONE
+    except _UsageError as error:
+        fail(error.format_message() if hasattr(error, "format_message") else str(error))
+        return WRONG_USAGE
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except ServerError as error:
+        fail(f"{error}; what is done is kept, the same command goes on from there")
+        return FAILED
+    except (OSError, ValueError, RuntimeError) as error:
+        fail(str(error))
+        return FAILED
+    if code == INTERRUPTED:  # typer makes an exit of the interrupt
+        fail("interrupted; what is done is kept, and the same command goes on from there")
+    return int(code)
+
+
+if __name__ == "__main__":
+    main()

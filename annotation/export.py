@@ -1,0 +1,204 @@
+"""Approved alphas -> foregrounds: RGBA files with the subject's own colours, and foregrounds.csv.
+
+The soft pixels of a photo still hold its background; what is exported holds the colours that
+multi-level estimation (Germer et al. 2020) gives for the foreground alone. The frame stays that of
+the photo, so that a foreground, its photo and its alpha can be laid over each other.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from annotation.companions import read_alpha
+from annotation.photos import is_photo_id, read_image
+from manifests.annotations import Annotation, Kind, State, annotations_path, read_annotations
+from manifests.pixels import Pixels
+from manifests.sources import Subject
+from manifests.storage import write_bytes, writing
+
+LABELS = "foregrounds.csv"
+COLUMNS = (
+    *("file", "subject", "transparency", "licence", "author", "origin", "model"),
+    *("changed_share", "time", "photo", "photo_sha256", "alpha_sha256", "sha256"),
+    *("project", "project_id", "task_id", "annotation_id"),
+)
+_RIM = 8  # pixels around the subject that keep a colour, for programs that resample it straight
+
+Row = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """How many foregrounds were written, were there, and were taken away because they are no
+    longer approved; `failed` are (photo or file, reason)."""
+
+    written: int
+    kept: int
+    removed: int
+    failed: tuple[tuple[str, str], ...]
+
+
+def cutout(image: Pixels, alpha: Pixels) -> Pixels:
+    """H x W x 3 and its alpha H x W -> H x W x 4, straight colours; the alpha as it is.
+
+    Opaque pixels keep the photo's colour; those further than a rim from the subject are black.
+    """
+    from pymatting import estimate_foreground_ml
+
+    colour = estimate_foreground_ml(image / np.float32(255), alpha / np.float32(255))
+    straight = np.rint(255 * colour).astype(np.uint8)
+    straight[alpha == 255] = image[alpha == 255]
+    side = 2 * _RIM + 1
+    near = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((side, side), np.uint8))
+    straight[near == 0] = 0
+    return np.dstack([straight, alpha])
+
+
+def export_folder(
+    pulled: Path, out: Path, on_done: Callable[[int], None] = lambda _: None
+) -> Exported:
+    """Write every approved alpha of a pull folder as `out`/ID.png, and their labels.
+
+    What is there and unchanged is kept; rows of other projects and by other hands stay. A
+    foreground of the same project that is no longer approved is removed. on_done is told after
+    each photo how many are done. Raises FileNotFoundError or ValueError if the table of the pull
+    folder or the label file of `out` cannot be read.
+    """
+    annotations = read_annotations(annotations_path(pulled))
+    approved = [
+        row
+        for row in annotations
+        if row.accepted and row.kind is Kind.ALPHA and row.state is State.APPROVED
+    ]
+    header, rows = _read_labels(out / LABELS)
+    written, removed, failed = 0, 0, list[tuple[str, str]]()
+    try:
+        for number, row in enumerate(approved, 1):
+            try:
+                written += _take(pulled, out, row, rows)
+            except (OSError, ValueError, MemoryError) as error:
+                failed.append((row.photo_file, str(error) or type(error).__name__))
+            on_done(number)
+        kept = len(approved) - written - len(failed)
+        for name in _stale(rows, annotations, approved):
+            if _sha256(out / name) in (rows[name].get("sha256"), None):
+                (out / name).unlink(missing_ok=True)
+                del rows[name]
+                removed += 1
+            else:
+                failed.append((name, "is no longer approved, but was changed by hand: remove it"))
+    finally:  # what was written before an interruption is known again
+        if rows or (out / LABELS).exists():
+            _write_labels(out / LABELS, header, rows)
+    return Exported(written, kept, removed, tuple(failed))
+
+
+def _take(pulled: Path, out: Path, row: Annotation, rows: dict[str, dict[str, str]]) -> bool:
+    """Brings one foreground and its row up to date; was a file written?"""
+    if not is_photo_id(row.photo_id):
+        raise ValueError(f"{row.photo_id!r} is no photo id that push gives; pull again")
+    name = f"{row.photo_id}.png"
+    before = rows.get(name, {})
+    is_new = not _is_exported(out / name, row, before)
+    sha256 = _export(pulled, out / name, row) if is_new else before["sha256"]
+    rows[name] = before | _labels_of(row, sha256)
+    return is_new
+
+
+def _stale(
+    rows: Mapping[str, Row], annotations: Sequence[Annotation], approved: Sequence[Annotation]
+) -> list[str]:
+    """Files that were exported from the same project, and would not be now."""
+    projects = {(row.project, str(row.project_id)) for row in annotations}
+    names = {f"{row.photo_id}.png" for row in approved}
+    return [
+        name
+        for name, row in rows.items()
+        if name not in names
+        and is_photo_id(name.removesuffix(".png"))
+        and (row.get("project"), row.get("project_id")) in projects
+    ]
+
+
+def _sha256(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
+def _is_exported(path: Path, row: Annotation, before: Row) -> bool:
+    same = (before.get("alpha_sha256"), before.get("photo_sha256"))
+    found = _sha256(path)
+    same_sources = same == (row.sha256, row.photo_sha256)
+    return same_sources and found is not None and found == before.get("sha256")
+
+
+def _export(pulled: Path, path: Path, row: Annotation) -> str:
+    """Writes one cut-out; returns the sha256 of its bytes."""
+    if _sha256(pulled / row.path) != row.sha256:
+        raise ValueError(f"{pulled / row.path} is missing or not what was pulled; pull again")
+    alpha = read_alpha(pulled / row.path, row.height, row.width)
+    if not alpha.any() or alpha.min() == 255:
+        raise ValueError(f"its alpha is {alpha.flat[0]} everywhere, so nothing is cut out")
+    image = read_image(pulled / row.photo_path)
+    if image.shape[:2] != alpha.shape:
+        size = f"{image.shape[0]} x {image.shape[1]}"
+        raise ValueError(f"{pulled / row.photo_path} is {size}, its alpha {alpha.shape}")
+    buffer = io.BytesIO()
+    Image.fromarray(cutout(image, alpha)).save(buffer, "PNG")
+    write_bytes(path, buffer.getvalue())
+    return hashlib.sha256(buffer.getvalue()).hexdigest()
+
+
+def _labels_of(row: Annotation, sha256: str) -> dict[str, str]:
+    return {
+        "file": f"{row.photo_id}.png",
+        "subject": "" if row.subject is Subject.UNLABELLED else row.subject,
+        "transparency": row.transparency,
+        "licence": row.licence,
+        "author": row.author,
+        "origin": row.origin,
+        "model": row.model,
+        "changed_share": f"{row.changed_share:.6g}",
+        "time": row.time,
+        "photo": row.photo_file,
+        "photo_sha256": row.photo_sha256,
+        "alpha_sha256": row.sha256,
+        "sha256": sha256,
+        "project": row.project,
+        "project_id": str(row.project_id),
+        "task_id": str(row.task_id),
+        "annotation_id": str(row.annotation_id),
+    }
+
+
+def _read_labels(path: Path) -> tuple[list[str], dict[str, dict[str, str]]]:
+    """(columns, rows by file) of the label file; no rows if there is none."""
+    if not path.exists():
+        return list(COLUMNS), {}
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        header = list(reader.fieldnames or ())
+        if "file" not in header:
+            raise ValueError(f"has no column 'file'; its columns are {', '.join(header) or 'none'}")
+        rows = {row["file"]: row for row in reader}
+        if any(None in row or None in row.values() for row in rows.values()):
+            raise ValueError("has lines with more or fewer cells than its header")
+    except (OSError, ValueError, csv.Error) as error:
+        raise ValueError(f"{path}: {error}; mend it or export to another folder") from error
+    return [*header, *(name for name in COLUMNS if name not in header)], rows
+
+
+def _write_labels(path: Path, header: list[str], rows: Mapping[str, Row]) -> None:
+    with writing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, header, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows[name] for name in sorted(rows))

@@ -1,0 +1,202 @@
+"""A Label Studio server for a team without one: on loopback, in its own virtual environment.
+
+The server pins versions that nobody else wants (1 GB of them), so it never shares an environment.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from annotation.client import is_up
+from manifests.storage import write_bytes
+
+HOST = "127.0.0.1"
+DEFAULT_VENV = Path(".venv-server")
+REQUIREMENTS = Path(__file__).with_name("server-requirements.txt")
+LOG = "server.log"
+_USER = "user.txt"  # written once the user was made
+
+_START_SECONDS = 240.0  # a fresh data folder: 22 to 50 s of migrations on an idle machine
+_STOP_SECONDS = 15.0
+
+
+class ServeError(RuntimeError):
+    """The server cannot be started, and why."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """What to serve, and to whom. `password` is used when the data folder is new."""
+
+    data: Path
+    port: int
+    venv: Path
+    user: str
+    password: str
+    token: str = ""  # a legacy token for the user, 40 hex digits; "": the server makes one
+    files: Path | None = None  # the root of local files, if there are any
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+
+def executable(venv: Path) -> Path:
+    """Label Studio's command in a virtual environment. Raises ServeError if it is not there."""
+    path = venv / "bin" / "label-studio"
+    if not path.is_file():
+        raise ServeError(
+            f"{venv}: no Label Studio there; make it with `annotate serve --install` (1 GB), or "
+            "name another environment with --server-venv or LABEL_STUDIO_VENV"
+        )
+    return path
+
+
+def install(venv: Path) -> None:
+    """Make the server's environment, with pinned versions. Raises ServeError if pip fails."""
+    python = venv / "bin" / "python"
+    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+    for command in (
+        [sys.executable, "-m", "venv", str(venv)],
+        [*pip, "--no-deps", "-r", str(REQUIREMENTS)],
+    ):
+        if subprocess.run(command, check=False).returncode:
+            raise ServeError(f"{venv}: `{' '.join(command)}` failed")
+
+
+def is_new(data: Path) -> bool:
+    """Whether a data folder has never been served to the point of being ready."""
+    return not (data / _USER).exists()
+
+
+def user_of(data: Path) -> str:
+    """The first user of a data folder that is not new."""
+    return (data / _USER).read_text(encoding="utf-8").strip()
+
+
+@contextmanager
+def serving(service: Service, wait: float = _START_SECONDS) -> Iterator[subprocess.Popen[bytes]]:
+    """The running server, ready for requests; ended with all that it started on the way out.
+
+    Raises ServeError if the port is taken, or the server ends or is not ready within `wait` s.
+    """
+    command = executable(service.venv)
+    _refuse_taken_port(service.port)
+    service.data.mkdir(parents=True, exist_ok=True)
+    log = service.data / LOG
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [
+                command,
+                "start",
+                "--no-browser",
+                "--internal-host",
+                HOST,
+                "--port",
+                str(service.port),
+            ],
+            env=environment(service),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that it can be ended as a whole
+        )
+    try:
+        _wait_until_ready(service, process, log, wait)
+        if is_new(service.data):
+            write_bytes(service.data / _USER, f"{service.user}\n".encode())
+        yield process
+    finally:
+        _end(process)
+
+
+def environment(service: Service) -> dict[str, str]:
+    """No questions asked, SQLite, nothing sent anywhere. Nothing of ours but what a process needs:
+    the caller's own token and settings stay here."""
+    kept = {
+        k: os.environ[k] for k in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR") if k in os.environ
+    }
+    chosen = {
+        "LABEL_STUDIO_BASE_DATA_DIR": str(service.data.resolve()),
+        "LABEL_STUDIO_USERNAME": service.user,
+        "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+        "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
+        "DJANGO_DB": "sqlite",
+        "COLLECT_ANALYTICS": "false",
+        "LATEST_VERSION_CHECK": "false",
+        "SENTRY_DSN": "",
+        "FRONTEND_SENTRY_DSN": "",
+        "DEBUG": "false",
+        "LOG_LEVEL": "WARNING",
+        "USE_NGINX_FOR_UPLOADS": "false",
+        "USE_NGINX_FOR_EXPORT_DOWNLOADS": "false",
+    }
+    if service.password:
+        chosen["LABEL_STUDIO_PASSWORD"] = service.password
+    if service.token:
+        chosen["LABEL_STUDIO_USER_TOKEN"] = service.token
+    if service.files is not None:
+        chosen["LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED"] = "true"
+        chosen["LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"] = str(service.files.resolve())
+    return kept | chosen
+
+
+def _refuse_taken_port(port: int) -> None:
+    """Label Studio itself would start on the next free port, and say nothing."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise ServeError(
+                f"port {port} cannot be had ({error.strerror}); another server may be running "
+                "there: end it, or choose another with --port"
+            ) from None
+
+
+def free_port() -> int:
+    """A port of loopback that nobody has just now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_ready(
+    service: Service, process: subprocess.Popen[bytes], log: Path, wait: float
+) -> None:
+    end = time.monotonic() + wait
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise ServeError(f"the server ended at once: {_last_line(log)} (see {log})")
+        if is_up(service.url):
+            return
+        time.sleep(0.2)
+    raise ServeError(f"the server was not ready within {wait:.0f} s (see {log})")
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM to it and all that it started; SIGKILL to what does not listen."""
+    for number, seconds in ((signal.SIGTERM, _STOP_SECONDS), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait()

@@ -1,0 +1,137 @@
+"""A painted trimap -> alpha: closed-form matting, or the alphas of a model that lie in files.
+
+    DIR/trimaps/ID.png, DIR/photos/ID.*  ->  DIR/solved/ID.png and its row in DIR/solved.parquet
+
+The rows tell from which trimap an alpha was solved, so that it is solved again only when the
+trimap, or the method, is another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from annotation.closed_form import check_solvable, closed_form, impose
+from annotation.companions import read_alpha, read_trimap
+from annotation.photos import read_image
+from manifests.annotations import (
+    Annotation,
+    Author,
+    Kind,
+    Origin,
+    State,
+    annotations_path,
+    pixels_sha256,
+    read_annotations,
+    solved_path,
+    write_annotations,
+)
+from manifests.pixels import UNKNOWN, encode_alpha
+from manifests.storage import write_bytes
+
+CLOSED_FORM = "closed-form"
+
+
+@dataclass(frozen=True)
+class Solved:
+    """How many alphas were solved, and how many were there; `failed` are (photo, reason)."""
+
+    written: int
+    kept: int
+    failed: tuple[tuple[str, str], ...]
+
+
+def solve_folder(
+    out: Path,
+    method: str = CLOSED_FORM,
+    on_done: Callable[[int], None] = lambda _: None,
+    alphas: Path | None = None,
+) -> Solved:
+    """Solve every accepted trimap of a pull folder that is not solved yet, nor rejected.
+
+    alphas: a folder with ID.png from a model, whose name `method` then is; their values count
+    where the trimap is unknown. on_done is told after each photo how many are done. Raises
+    FileNotFoundError or ValueError if the folder has no readable table, or the method is unknown.
+    """
+    if alphas is None and method != CLOSED_FORM:
+        raise ValueError(
+            f"method {method!r}: {CLOSED_FORM}, or the name of a model with its alphas"
+        )
+    rows = read_annotations(annotations_path(out))
+    known = {row.photo_id: row for row in _known(out)}
+    trimaps = [
+        row
+        for row in rows
+        if row.accepted and row.kind is Kind.TRIMAP and row.state is not State.REJECTED
+    ]
+    written, failed = 0, []
+    for number, row in enumerate(trimaps, 1):
+        try:
+            before = known.get(row.photo_id)
+            if before is not None and not _is_solved(out, row, before, method):
+                before = None
+            made = before
+            if made is None or alphas is not None:  # a model's alphas change under one name
+                made = _solve(out, row, method, alphas, before)
+            if made is not before:
+                known[row.photo_id] = made
+                write_annotations(solved_path(out), known.values())
+                written += 1
+        except (OSError, ValueError, MemoryError) as error:
+            failed.append((row.photo_file, str(error) or type(error).__name__))
+        on_done(number)
+    return Solved(written, len(trimaps) - written - len(failed), tuple(failed))
+
+
+def _known(out: Path) -> list[Annotation]:
+    return read_annotations(solved_path(out)) if solved_path(out).exists() else []
+
+
+def _is_solved(out: Path, trimap: Annotation, before: Annotation, method: str) -> bool:
+    """Is an earlier alpha of this trimap and method, and its file as it was written?"""
+    path = out / before.path
+    return (
+        (before.pushed_sha256, before.model) == (trimap.pixels_sha256, method)
+        and path.is_file()
+        and hashlib.sha256(path.read_bytes()).hexdigest() == before.sha256
+    )
+
+
+def _solve(
+    out: Path, row: Annotation, method: str, alphas: Path | None, before: Annotation | None
+) -> Annotation:
+    """Writes the alpha of one trimap; its row, which is `before` if it has the same pixels."""
+    trimap = read_trimap(out / row.path, row.height, row.width)
+    if alphas is None:
+        image = read_image(out / row.photo_path)
+        if image.shape[:2] != trimap.shape:
+            size = f"{image.shape[0]} x {image.shape[1]}"
+            raise ValueError(f"{out / row.photo_path} is {size}, its trimap {trimap.shape}")
+        alpha = closed_form(image, trimap)
+    else:
+        check_solvable(trimap)
+        alpha = impose(read_alpha(alphas / f"{row.photo_id}.png", row.height, row.width), trimap)
+    if before is not None and before.pixels_sha256 == pixels_sha256(alpha):
+        return before
+    data = encode_alpha(alpha)
+    path = f"solved/{row.photo_id}.png"
+    write_bytes(out / path, data)
+    return replace(
+        row,
+        kind=Kind.ALPHA,
+        path=path,
+        sha256=hashlib.sha256(data).hexdigest(),
+        pixels_sha256=pixels_sha256(alpha),
+        state=State.SUBMITTED,
+        accepted=False,
+        author_kind=Author.MODEL,
+        author=method,
+        time=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        origin=Origin.PREDICTION,
+        model=method,
+        pushed_sha256=pixels_sha256(trimap),
+        changed_share=float((trimap == UNKNOWN).mean()),
+    )

@@ -1,0 +1,114 @@
+"""An alpha or a trimap for a photo, who made it and from what: one row of annotations.parquet."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from manifests.pixels import Pixels
+from manifests.sources import Subject
+from manifests.storage import writing
+from manifests.tables import from_table, to_table
+
+
+class Kind(StrEnum):
+    ALPHA = "alpha"
+    TRIMAP = "trimap"
+
+
+class Origin(StrEnum):
+    """What an annotation grew from."""
+
+    PREDICTION = "prediction"  # taken as it was pushed, or made by a model
+    PREDICTION_CHANGED = "prediction-changed"
+    MANUAL = "manual"
+
+
+class State(StrEnum):
+    SUBMITTED = "submitted"  # nobody has judged it
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+class Author(StrEnum):
+    PERSON = "person"
+    MODEL = "model"
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One alpha or trimap for one photo, with its provenance.
+
+    Paths are below the table's folder, with '/' between the parts. `sha256` are those of a
+    file's bytes, `pixels_sha256` those of the array (see the function of that name), so that
+    what was pushed, solved and approved can be followed from row to row.
+    """
+
+    photo_id: str
+    photo_file: str  # the photo's path below the folder that was pushed
+    photo_sha256: str
+    photo_path: str  # the picture as the annotators saw it
+    height: int
+    width: int
+    kind: Kind
+    path: str
+    sha256: str
+    pixels_sha256: str
+    state: State
+    accepted: bool  # the result of its task; the others are kept to measure agreement
+    author_kind: Author
+    author: str  # an e-mail address, or the name of a model
+    time: str  # ISO 8601, UTC
+    origin: Origin
+    model: str  # version of the prediction that it grew from, "" if there was none
+    pushed_sha256: str  # pixels of that prediction; of a solved alpha: of its trimap; "" if unknown
+    changed_share: float  # of the pixels, against them; 1: nothing was pushed, -1: unknown
+    subject: Subject
+    transparency: str  # a Transparency, or "" if nobody chose one
+    licence: str  # of the photo
+    project: str
+    project_id: int
+    task_id: int
+    annotation_id: int
+
+
+def annotations_path(root: Path) -> Path:
+    return root / "annotations.parquet"
+
+
+def solved_path(root: Path) -> Path:
+    """The rows of alphas that were solved from the trimaps of the same folder."""
+    return root / "solved.parquet"
+
+
+def write_annotations(path: Path, rows: Iterable[Annotation]) -> None:
+    """Write a table, atomically."""
+    with writing(path) as part:
+        pq.write_table(to_table(Annotation, rows), part, compression="zstd")
+
+
+def read_annotations(path: Path) -> list[Annotation]:
+    """The rows of a table.
+
+    Raises FileNotFoundError if there is none, ValueError that names the file if it cannot be read.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; `annotate pull --out` makes it")
+    try:
+        return from_table(Annotation, pq.read_table(path))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def pixels_sha256(pixels: Pixels) -> str:
+    """Of the shape and the values: the same however they are stored."""
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()

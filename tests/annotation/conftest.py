@@ -1,0 +1,208 @@
+"""A real Label Studio server for the whole session, photos with alphas, and the commands.
+
+The server's environment is made by `make setup`; where it is missing these tests fail, because a
+round trip that nobody tried is worth nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from annotation.client import Client, Patience
+from annotation.project import Project
+from annotation.serve import REQUIREMENTS, Service, free_port, serving
+from annotation.tasks import prediction_of
+from manifests.pixels import Pixels, encode_alpha
+from tests.conftest import QUIET, Ran, finish
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT.parent / "shared" / "data"
+USER, PASSWORD = "tests@localhost.local", "not a secret: loopback only"
+HASTY = Patience(first=2, outage=60, settle=5, answer=30, work=60, pause=0.1, longest_pause=1)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that is ready. Files below `files` may be shown as local files."""
+
+    service: Service
+
+    @property
+    def url(self) -> str:
+        return self.service.url
+
+    @property
+    def token(self) -> str:
+        return self.service.token
+
+    @property
+    def files(self) -> Path:
+        assert self.service.files is not None
+        return self.service.files
+
+
+def server_venv() -> Path:
+    """Where the server's environment is. Fails the test if it is nowhere."""
+    venv = Path(os.environ.get("LABEL_STUDIO_VENV", ROOT / ".venv-server"))
+    if not (venv / "bin" / "label-studio").is_file():
+        pytest.fail(f"{venv}: no Label Studio there; `make setup` installs it", pytrace=False)
+    return venv
+
+
+def warmed_template(venv: Path) -> Path:
+    """A data folder whose database is made: 20 to 50 s once for each version of the server."""
+    version = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
+    template = venv / f"template-{version}"
+    with (venv / "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not template.is_dir():
+            fresh = template.with_name(f"fresh-{secrets.token_hex(4)}")
+            token = secrets.token_hex(20)
+            with serving(Service(fresh, free_port(), venv, USER, PASSWORD, token)):
+                pass
+            (fresh / "token").write_text(token)
+            fresh.rename(template)
+    return template
+
+
+@pytest.fixture(scope="session")
+def venv() -> Path:
+    return server_venv()
+
+
+@pytest.fixture(scope="session")
+def template(venv: Path) -> Path:
+    return warmed_template(venv)
+
+
+@pytest.fixture(scope="session")
+def server(
+    venv: Path, template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    """The session's server: a copy of the template on a free port, ended at the end."""
+    folder = tmp_path_factory.mktemp("server")
+    data, files = folder / "data", folder / "files"
+    shutil.copytree(template, data)
+    files.mkdir()
+    token = (data / "token").read_text()
+    service = Service(data, free_port(), venv, USER, "", token, files)
+    with serving(service):
+        yield Running(service)
+
+
+@pytest.fixture
+def client(server: Running) -> Iterator[Client]:
+    with Client(server.url, server.token, HASTY) as found:
+        yield found
+
+
+@pytest.fixture
+def title(request: pytest.FixtureRequest) -> str:
+    """A project's title that no other test has."""
+    return f"{request.node.name[:30]} {secrets.token_hex(3)}"
+
+
+def soft_alpha(number: int, height: int, width: int) -> Pixels:
+    """A blob with a soft edge of all levels, another for each number; H x W."""
+    rng = np.random.default_rng([7, number])
+    rows, columns = np.mgrid[:height, :width]
+    wave = 0.06 * np.sin(columns / (4 + number % 5)) + 0.02 * rng.standard_normal((height, width))
+    away = np.hypot(rows / height - 0.5, columns / width - 0.5) + wave
+    return np.asarray((np.clip((0.42 - away) / 0.2, 0, 1) * 255).round(), np.uint8)
+
+
+def trimap_of_rings(height: int, width: int) -> Pixels:
+    """Foreground in the middle, unknown around it, background at the rim; H x W of codes."""
+    rows, columns = np.mgrid[:height, :width]
+    away = np.hypot(rows / height - 0.5, columns / width - 0.5)
+    return np.asarray((away < 0.35).astype(np.uint8) + (away < 0.2), np.uint8)
+
+
+def colours(number: int, height: int, width: int) -> Pixels:
+    """A photo with texture; H x W x 3."""
+    rng = np.random.default_rng([8, number])
+    coarse = Image.fromarray(rng.integers(0, 256, (4, 5, 3), np.uint8))
+    smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.int16)
+    noisy = smooth + rng.integers(-9, 10, smooth.shape)
+    return np.asarray(noisy.clip(0, 255), np.uint8)
+
+
+def save_photo(folder: Path, file: str, number: int, height: int = 60, width: int = 80) -> None:
+    path = folder / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(colours(number, height, width)).save(path)
+
+
+def save_alpha(folder: Path, file: str, alpha: Pixels) -> None:
+    path = folder / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_alpha(alpha))
+
+
+def start_annotate(*arguments: str, **settings: str) -> subprocess.Popen[str]:
+    """`annotate` as a process, the leader of its own group."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "annotation.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | QUIET | settings,
+        start_new_session=True,
+    )
+
+
+def annotate(server: Running, *arguments: str, seconds: float = 120) -> Ran:
+    """`annotate` as a process, to its end, with the server's URL and token as users set them."""
+    settings = {"LABEL_STUDIO_URL": server.url, "LABEL_STUDIO_API_KEY": server.token}
+    return finish(start_annotate(*arguments, **settings), seconds)
+
+
+def submit(
+    project: Project,
+    task: int,
+    result: Sequence[Mapping[str, Any]],
+    *,
+    parent: int | None = None,
+    **more: Any,
+) -> int:
+    """An annotation as the browser sends it; its id."""
+    body = {"result": list(result), "parent_prediction": parent, "lead_time": 1.0, **more}
+    return int(project.client.post(f"/api/tasks/{task}/annotations/", body)["id"])
+
+
+def accept(project: Project, task: int, *choices: Mapping[str, Any]) -> int:
+    """Submit a task's latest prediction untouched, as the browser would, with choices."""
+    prediction = project.task(task)["predictions"][-1]
+    chosen = {region["from_name"] for region in choices}
+    regions = [r for r in prediction["result"] if r["from_name"] not in chosen]
+    result = [{**region, "origin": "prediction"} for region in regions]
+    manual = [{**region, "origin": "manual"} for region in choices]
+    return submit(project, task, [*result, *manual], parent=prediction["id"])
+
+
+def paint(project: Project, task: int, trimap: Pixels, *choices: Mapping[str, Any]) -> int:
+    """Submit a painted trimap."""
+    painted = prediction_of("", trimap=trimap)["result"]
+    return submit(project, task, [{**r, "origin": "manual"} for r in [*painted, *choices]])
+
+
+def tasks_of(project: Project) -> dict[str, int]:
+    """The project's tasks: file of the photo -> id."""
+    rows = list(project.rows())
+    found = {str(row.data["file"]): row.id for row in rows}
+    assert len(found) == len(rows), "a photo has two tasks"
+    return found

@@ -1,0 +1,341 @@
+"""The server's bad days: nothing is lost, no task is made twice, messages say what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from annotation.client import Client, RefusedError, ServerError, UnsureError
+from annotation.project import existing_project, find_project
+from annotation.pull import Wanted, pull
+from annotation.push import Sources, push, push_solved
+from annotation.regions import choice
+from annotation.serve import ServeError, Service, free_port, serving
+from annotation.solve import solve_folder
+from manifests.annotations import annotations_path, read_annotations
+from tests.annotation.conftest import (
+    HASTY,
+    PASSWORD,
+    Running,
+    accept,
+    annotate,
+    paint,
+    save_alpha,
+    save_photo,
+    soft_alpha,
+    start_annotate,
+    tasks_of,
+    trimap_of_rings,
+)
+from tests.annotation.proxy import Proxy, Trouble, proxied
+from tests.conftest import Ran, descendants, finish
+
+IMPORT = r"POST /api/projects/\d+/import$"
+UPLOAD = r"POST /api/projects/\d+/import\?commit"
+IMPATIENT = replace(HASTY, answer=1.5, work=1.5, settle=2.5, outage=20)
+
+
+def quiet(total: int) -> Callable[[int], None]:
+    """No progress is shown."""
+    return lambda done: None
+
+
+@pytest.fixture
+def proxy(server: Running) -> Iterator[Proxy]:
+    with proxied(server.url) as found:
+        yield found
+
+
+@pytest.fixture
+def unlucky(proxy: Proxy, server: Running) -> Iterator[Client]:
+    """A client that reaches the server through the proxy."""
+    with Client(proxy.url, server.token, IMPATIENT) as client:
+        yield client
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Sources:
+    """Three photos and their alphas."""
+    for number in range(3):
+        save_photo(tmp_path / "photos", f"{number}.png", number)
+        save_alpha(tmp_path / "alphas", f"{number}.png", soft_alpha(number, 60, 80))
+    return Sources(tmp_path / "photos", tmp_path / "alphas")
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Trouble("lose", IMPORT),
+        Trouble("cut", IMPORT),
+        Trouble("refuse", IMPORT, times=2),
+        Trouble("slow", IMPORT, seconds=2),
+        Trouble("delay", IMPORT, seconds=2),
+        Trouble("answer", IMPORT, status=500),
+        Trouble("answer", IMPORT, status=503, headers={"Retry-After": "1"}),
+        Trouble("answer", IMPORT, status=429, headers={"Retry-After": "1"}),
+        Trouble("lose", UPLOAD, times=2),
+        Trouble("answer", UPLOAD, status=502),
+        Trouble("lose", r"POST /api/projects/$"),
+        Trouble("answer", r"POST /api/projects/$", status=500),
+        Trouble("refuse", "", times=3),
+        Trouble("cut", "GET", times=3),
+        Trouble("answer", "GET /api/tasks", times=3, status=500),
+    ],
+    ids=lambda trouble: f"{trouble.kind} {trouble.status} {trouble.pattern[:24]}",
+)
+def test_push_makes_each_task_once(
+    unlucky: Client, proxy: Proxy, client: Client, title: str, three: Sources, trouble: Trouble
+) -> None:
+    unlucky.get("/api/version/")  # it has answered: patience is that for an outage
+    proxy.troubles.append(replace(trouble))
+    found = push(unlucky, title, three, quiet)
+    assert (found.created, found.problems) == (3, ())
+    project = existing_project(client, title)
+    assert sorted(tasks_of(project)) == ["0.png", "1.png", "2.png"]
+    assert len(project.uploads()) == 3
+    assert all(len(project.predictions(task)) == 1 for task in tasks_of(project).values())
+    assert push(unlucky, title, three, quiet).kept == 3
+
+
+def test_import_that_arrives_late(
+    proxy: Proxy, server: Running, client: Client, title: str, three: Sources
+) -> None:
+    """The first import reaches the server after the client gave it up and sent another: what the
+    second made twice, and nobody touched, is removed."""
+    proxy.troubles += [
+        Trouble("delay", IMPORT, seconds=3.0),
+        Trouble("slow", IMPORT, seconds=3.0),  # the second is still answered after the first
+    ]
+    hurried = replace(IMPATIENT, settle=0.2, work=2.0)
+    with Client(proxy.url, server.token, hurried) as hasty:
+        found = push(hasty, title, three, quiet)
+    assert found.problems == ()
+    assert sorted(tasks_of(existing_project(client, title))) == ["0.png", "1.png", "2.png"]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Trouble("cut", "GET", times=4),
+        Trouble("refuse", "GET", times=4),
+        Trouble("answer", "GET", times=4, status=500),
+        Trouble("slow", r"GET /api/tasks/\d", times=2, seconds=2),
+        Trouble("cut", "GET /data/upload", times=2),
+        Trouble("answer", "GET", times=2, status=429, headers={"Retry-After": "1"}),
+    ],
+    ids=lambda trouble: f"{trouble.kind} {trouble.status} {trouble.pattern[:20]}",
+)
+def test_pull_waits_and_goes_on(
+    unlucky: Client,
+    proxy: Proxy,
+    client: Client,
+    title: str,
+    three: Sources,
+    tmp_path: Path,
+    trouble: Trouble,
+) -> None:
+    push(client, title, three, quiet)
+    project = existing_project(client, title)
+    for task in tasks_of(project).values():
+        accept(project, task)
+    unlucky.get("/api/version/")
+    proxy.troubles.append(replace(trouble))
+    found = pull(unlucky, title, tmp_path / "out", Wanted.ALL, quiet)
+    assert (found.rows, found.bad) == (3, ())
+    assert len(read_annotations(annotations_path(tmp_path / "out"))) == 3
+
+
+def test_retry_after_is_kept_to(unlucky: Client, proxy: Proxy) -> None:
+    unlucky.get("/api/version/")
+    proxy.troubles.append(Trouble("answer", "", status=429, headers={"Retry-After": "2"}))
+    begin = time.monotonic()
+    unlucky.get("/api/version/")
+    assert time.monotonic() - begin >= 2
+    proxy.troubles.append(Trouble("answer", "", status=429, headers={"Retry-After": "900"}))
+    with pytest.raises(ServerError, match="asks to wait 900 s"):
+        unlucky.get("/api/version/")
+
+
+def test_post_is_not_repeated_blindly(unlucky: Client, proxy: Proxy, title: str) -> None:
+    proxy.troubles.append(Trouble("lose", "POST"))
+    with pytest.raises(UnsureError):
+        unlucky.post("/api/projects/", {"title": title})
+    assert sum(request.startswith("POST") for request in proxy.seen) == 1
+    assert find_project(unlucky, title) is not None
+
+
+def test_refusals_are_not_repeated(unlucky: Client, proxy: Proxy) -> None:
+    for status in (400, 401, 403, 404):
+        proxy.seen.clear()
+        proxy.troubles.append(Trouble("answer", "", status=status, times=9))
+        with pytest.raises(RefusedError, match=str(status)):
+            unlucky.get("/api/projects/")
+        assert len(proxy.seen) == 1
+        proxy.troubles.clear()
+
+
+def test_lost_predictions(
+    unlucky: Client, proxy: Proxy, client: Client, title: str, three: Sources, tmp_path: Path
+) -> None:
+    push(client, title, three, quiet)
+    project = existing_project(client, title)
+    task = tasks_of(project)["0.png"]
+    paint(project, task, trimap_of_rings(60, 80), choice("subject", "human"))
+    pull(client, title, tmp_path / "out", Wanted.ALL, quiet)
+    assert solve_folder(tmp_path / "out").written == 1
+    proxy.troubles.append(Trouble("lose", "POST /api/predictions/"))
+    found = push_solved(unlucky, title, tmp_path / "out", quiet)
+    assert (found.created, found.problems) == (1, ())
+    assert [one["model_version"] for one in project.predictions(task)] == ["pushed", "closed-form"]
+    again = push_solved(unlucky, title, tmp_path / "out", quiet)
+    assert (again.created, again.kept) == (0, 1)
+
+
+def stopped(ran: Ran) -> str:
+    """The one line that says why it stopped."""
+    assert ran.code == 1, ran
+    (line,) = [one for one in ran.err.splitlines() if one.startswith("error")]
+    return line
+
+
+def test_nobody_there(server: Running, three: Sources) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    command = ("push", "--photos", str(three.photos), "--project", "x", "--url", nowhere)
+    begin = time.monotonic()
+    line = stopped(annotate(server, *command))
+    assert nowhere in line
+    assert "is the server running" in line
+    assert time.monotonic() - begin < 15
+
+
+def test_other_kind_of_server(server: Running, proxy: Proxy, three: Sources) -> None:
+    proxy.troubles.append(Trouble("answer", "", status=200, times=99, body=b"<html>hello</html>"))
+    command = ("push", "--photos", str(three.photos), "--project", "x", "--url", proxy.url)
+    assert "no Label Studio server" in stopped(annotate(server, *command))
+
+
+def test_the_token_is_never_shown(
+    server: Running, proxy: Proxy, three: Sources, title: str, tmp_path: Path
+) -> None:
+    """Not even if the server says it."""
+    echo = f"your token {server.token} is bad".encode()
+    for status in (400, 500):
+        trouble = Trouble("answer", "POST", status=status, times=99, body=echo)
+        proxy.troubles[:] = [trouble]
+        photos = ("--photos", str(three.photos))
+        ran = annotate(
+            server, "push", *photos, "--project", title, "--url", proxy.url, "--timeout", "1"
+        )
+        assert ran.code == 1
+        assert server.token not in ran.out + ran.err
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and server.token in read(p)]
+
+
+def read(path: Path) -> str:
+    return path.read_bytes().decode("latin-1")
+
+
+def test_interrupted_pull_goes_on(
+    server: Running, proxy: Proxy, client: Client, title: str, three: Sources, tmp_path: Path
+) -> None:
+    push(client, title, three, quiet)
+    project = existing_project(client, title)
+    for task in tasks_of(project).values():
+        accept(project, task)
+    last = max(tasks_of(project).values())
+    proxy.troubles.append(Trouble("slow", f"GET /api/tasks/{last}/", seconds=20))
+    out = ("--out", str(tmp_path / "out"))
+    settings = {"LABEL_STUDIO_URL": proxy.url, "LABEL_STUDIO_API_KEY": server.token}
+    process = start_annotate("pull", "--project", title, *out, **settings)
+    while not any(f"/api/tasks/{last}/" in request for request in proxy.seen):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    ran = finish(process)
+    assert ran.code == 130
+    assert "the same command goes on" in ran.err
+    assert len(read_annotations(annotations_path(tmp_path / "out"))) == 2
+    found = pull(client, title, tmp_path / "out", Wanted.ALL, quiet)
+    assert (found.fetched, found.rows) == (1, 3)
+
+
+def test_server_that_restarts(
+    venv: Path, template: Path, three: Sources, title: str, tmp_path: Path
+) -> None:
+    shutil.copytree(template, tmp_path / "data")
+    token = (tmp_path / "data" / "token").read_text()
+    service = Service(tmp_path / "data", free_port(), venv, "", "", token)
+    patience = replace(HASTY, outage=90)
+    with ExitStack() as later, Client(service.url, token, patience) as client:
+        with serving(service):
+            push(client, title, three, quiet)
+            project = existing_project(client, title)
+            for task in tasks_of(project).values():
+                accept(project, task)
+        back = threading.Thread(target=lambda: later.enter_context(serving(service)))
+        back.start()
+        found = pull(client, title, tmp_path / "out", Wanted.ALL, quiet)
+        back.join()
+    assert (found.rows, found.bad) == (3, ())
+
+
+def test_port_that_is_taken(venv: Path, template: Path, tmp_path: Path) -> None:
+    """Label Studio itself would go to the next port, and say nothing."""
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        service = Service(tmp_path / "data", port, venv, "", "")
+        with pytest.raises(ServeError, match=f"port {port}"), serving(service):
+            pass
+    assert not (tmp_path / "data").exists()
+
+
+def test_serve(venv: Path, template: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(template, data)
+    token = (data / "token").read_text()
+    (data / "token").unlink()
+    port = free_port()
+    options = ("--data", str(data), "--port", str(port), "--server-venv", str(venv))
+    process = start_annotate("serve", *options, LABEL_STUDIO_API_KEY=token)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line == f"http://127.0.0.1:{port}  user tests@localhost.local\n"
+    family = descendants(process.pid)
+    assert family
+    with Client(f"http://127.0.0.1:{port}", token, HASTY) as client:
+        assert "label-studio-os-package" in client.get("/api/version/")
+    process.send_signal(signal.SIGINT)
+    ran = finish(process)
+    assert ran.code == 0, ran
+    assert not any(is_alive(member) for member in family)
+    assert token not in line + ran.out + ran.err
+    assert token not in read(data / "server.log")
+    assert PASSWORD not in read(data / "server.log")
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_serve_asks_for_what_it_needs(venv: Path, tmp_path: Path) -> None:
+    new = ("--data", str(tmp_path / "data"), "--port", str(free_port()))
+    ran = finish(start_annotate("serve", *new, "--server-venv", str(venv)))
+    assert (ran.code, "LABEL_STUDIO_PASSWORD" in ran.err) == (2, True)
+    ran = finish(start_annotate("serve", *new, "--server-venv", str(tmp_path / "none")))
+    assert (ran.code, "--install" in ran.err) == (1, True)
+    assert not (tmp_path / "data").exists()

@@ -1,0 +1,405 @@
+"""Push and pull against a real server: exact, nothing twice, nothing believed unchecked."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from annotation.client import Client, RefusedError, ServerError
+from annotation.project import Project, existing_project, make_project
+from annotation.pull import Wanted, pull
+from annotation.push import Sources, push
+from annotation.regions import choice, labels_xml
+from annotation.status import measure
+from annotation.tasks import prediction_of
+from manifests.annotations import Kind, Origin, State, annotations_path, read_annotations
+from manifests.pixels import Pixels, decode_alpha, decode_trimap
+from manifests.sources import Subject
+from tests.annotation.conftest import (
+    DATA,
+    HASTY,
+    USER,
+    Running,
+    accept,
+    annotate,
+    colours,
+    paint,
+    save_alpha,
+    save_photo,
+    soft_alpha,
+    submit,
+    tasks_of,
+    trimap_of_rings,
+)
+
+NAMES = ["a b.png", "deep/a b.png", "d.o.t.s.jpg", "ünï-日本.png", "[x].png"]
+LABELS = "file,subject,transparency,licence\na b.png,human,Medium,CC0\n[x].png,non-human,Highly,\n"
+
+
+def quiet(total: int) -> Callable[[int], None]:
+    """No progress is shown."""
+    return lambda done: None
+
+
+def sources(folder: Path) -> Sources:
+    """Five photos of strange names, alphas for three of them, labels for two."""
+    for number, name in enumerate(NAMES):
+        save_photo(folder / "photos", name, number)
+        if number < 3:
+            stem = name.rpartition(".")[0]
+            save_alpha(folder / "alphas", f"{stem}.png", soft_alpha(number, 60, 80))
+    (folder / "labels.csv").write_text(LABELS, encoding="utf-8")
+    return Sources(folder / "photos", folder / "alphas", labels=folder / "labels.csv")
+
+
+@pytest.fixture
+def pushed(client: Client, title: str, tmp_path: Path) -> Project:
+    """A project with the five photos."""
+    found = push(client, title, sources(tmp_path / "src"), quiet)
+    assert (found.created, found.kept, found.problems) == (5, 0, ())
+    return existing_project(client, title)
+
+
+def pulled(project: Project, out: Path, wanted: Wanted = Wanted.ALL) -> tuple[int, list[str]]:
+    """Pull; (how many tasks were fetched, what was not believed)."""
+    found = pull(project.client, project.title, out, wanted, quiet)
+    return found.fetched, [f"task {one.task}: {one.annotation}: {one.reason}" for one in found.bad]
+
+
+def real_alphas() -> list[tuple[str, Pixels]]:
+    """20 of the real cut-outs, RGBA, the smaller ones: (name, H x W x 4)."""
+    paths = sorted((DATA / "foregrounds").glob("*.png"), key=lambda path: path.stat().st_size)
+    if not paths:
+        pytest.skip(f"the real cut-outs are not at {DATA / 'foregrounds'}")
+    read = [(path.name, cv2.imread(str(path), cv2.IMREAD_UNCHANGED)) for path in paths[:20]]
+    return [(name, np.asarray(cutout, np.uint8)) for name, cutout in read if cutout is not None]
+
+
+def exact(client: Client, title: str, folder: Path, alphas: dict[str, Pixels]) -> None:
+    """Alphas through push, a submission untouched, and pull: the same."""
+    sources = Sources(folder / "photos", folder / "alphas")
+    assert push(client, title, sources, quiet).created == len(alphas)
+    project = existing_project(client, title)
+    for task in tasks_of(project).values():
+        accept(project, task)
+    assert pulled(project, folder / "out") == (len(alphas), [])
+    rows = read_annotations(annotations_path(folder / "out"))
+    assert {row.photo_file for row in rows} == set(alphas)
+    for row in rows:
+        found = decode_alpha((folder / "out" / row.path).read_bytes())
+        assert np.array_equal(found, alphas[row.photo_file]), row.photo_file
+        assert (row.origin, row.changed_share, row.author) == (Origin.PREDICTION, 0.0, USER)
+        assert row.model == "pushed"
+        assert row.pushed_sha256 == row.pixels_sha256
+
+
+def test_real_alphas_come_back_bit_for_bit(client: Client, title: str, tmp_path: Path) -> None:
+    alphas = {}
+    for name, cutout in real_alphas():
+        save_alpha(tmp_path / "alphas", name, cutout[..., 3])
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / "photos" / name), cutout[..., :3])
+        alphas[name] = cutout[..., 3]
+    assert len(alphas) == 20
+    exact(client, title, tmp_path, alphas)
+
+
+def test_noise_comes_back_bit_for_bit(client: Client, title: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    alphas = {}
+    for number, size in enumerate([(1, 1), (1, 257), (63, 1), (301, 200), (37, 41)]):
+        name = f"noise {number}.png"
+        alphas[name] = rng.integers(0, 256, size).astype(np.uint8)
+        save_photo(tmp_path / "photos", name, number, *size)
+        save_alpha(tmp_path / "alphas", name, alphas[name])
+    exact(client, title, tmp_path, alphas)
+
+
+def test_nothing_twice(server: Running, title: str, tmp_path: Path) -> None:
+    given = sources(tmp_path)
+    folders = ("--photos", str(given.photos), "--alphas", str(given.alphas))
+    command = ("push", "--project", title, *folders, "--labels", str(given.labels), "--json")
+    first = annotate(server, *command)
+    assert first.code == 0, first
+    assert json.loads(first.out)["created"] == 5
+    again = annotate(server, *command)
+    assert (again.code, json.loads(again.out)["created"], json.loads(again.out)["kept"]) == (
+        0,
+        0,
+        5,
+    )
+    with Client(server.url, server.token, HASTY) as client:
+        project = existing_project(client, title)
+        assert sorted(tasks_of(project)) == sorted(NAMES)
+        assert len(project.uploads()) == 5
+        task = project.task(tasks_of(project)["a b.png"])
+        chosen = {
+            r["from_name"]: r["value"].get("choices") for r in task["predictions"][0]["result"]
+        }
+        assert (chosen["subject"], chosen["transparency"]) == (["human"], ["Medium"])
+        for secret in (server.token,):
+            assert secret not in first.out + first.err + again.out + again.err
+
+
+def test_other_alpha_for_a_pushed_photo(pushed: Project, tmp_path: Path) -> None:
+    given = Sources(tmp_path / "src" / "photos", tmp_path / "src" / "alphas")
+    save_alpha(tmp_path / "src" / "alphas", "a b.png", soft_alpha(9, 60, 80))
+    save_photo(tmp_path / "src" / "photos", "[x].png", 77)
+    found = push(pushed.client, pushed.title, given, quiet)
+    assert (found.created, found.kept) == (0, 3)
+    assert sorted(problem.file for problem in found.problems) == ["[x].png", "a b.png"]
+    assert all("delete the task" in problem.reason for problem in found.problems)
+
+
+def test_turned_photo_is_shown_upright(client: Client, title: str, tmp_path: Path) -> None:
+    pixels = colours(3, 40, 70)
+    turned = Image.fromarray(pixels)
+    exif = turned.getexif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    (tmp_path / "photos").mkdir()
+    turned.save(tmp_path / "photos" / "turned.jpg", exif=exif, quality=95)
+    save_alpha(tmp_path / "alphas", "turned.png", soft_alpha(1, 70, 40))
+    given = Sources(tmp_path / "photos", tmp_path / "alphas")
+    assert push(client, title, given, quiet).problems == ()
+    project = existing_project(client, title)
+    accept(project, tasks_of(project)["turned.jpg"])
+    assert pulled(project, tmp_path / "out") == (1, [])
+    (row,) = read_annotations(annotations_path(tmp_path / "out"))
+    with Image.open(tmp_path / "out" / row.photo_path) as shown:
+        assert shown.size == (40, 70)
+        upright = np.rot90(np.asarray(Image.open(tmp_path / "photos" / "turned.jpg")), -1)
+        assert np.abs(np.asarray(shown, np.int16) - upright).max() <= 2
+
+
+def test_local_files(server: Running, client: Client, title: str) -> None:
+    folder = server.files / secrets.token_hex(4)
+    given = sources(folder)
+    local = Sources(given.photos, given.alphas, root=server.files)
+    for created in (5, 0):
+        found = push(client, title, local, quiet)
+        assert (found.created, found.problems) == (created, ())
+    project = existing_project(client, title)
+    assert project.uploads() == {}
+    assert len(client.get("/api/storages/localfiles/", project=project.id)) == 1
+    for task in tasks_of(project).values():
+        region = prediction_of("", alpha=soft_alpha(task, 60, 80))["result"]
+        submit(project, task, region)
+    assert pulled(project, folder / "out") == (5, [])
+    for row in read_annotations(annotations_path(folder / "out")):
+        shown = (folder / "out" / row.photo_path).read_bytes()
+        assert shown == (given.photos / row.photo_file).read_bytes()
+
+
+def test_photos_outside_of_the_served_root(client: Client, title: str, tmp_path: Path) -> None:
+    save_photo(tmp_path / "photos", "a.png", 1)
+    for root in (tmp_path / "photos", tmp_path / "elsewhere"):
+        with pytest.raises(ValueError, match="a folder below it"):
+            push(client, title, Sources(tmp_path / "photos", root=root), quiet)
+
+
+def test_project_of_another_kind(client: Client, title: str) -> None:
+    other = '<View><Image name="image" value="$image"/></View>'
+    client.post("/api/projects/", {"title": title, "label_config": other})
+    with pytest.raises(ServerError, match="no BrushLabels brush"):
+        make_project(client, title, labels_xml(), "pushed")
+
+
+def test_two_projects_of_one_title(client: Client, title: str) -> None:
+    for _ in range(2):
+        client.post("/api/projects/", {"title": title, "label_config": labels_xml()})
+    with pytest.raises(ServerError, match="2 projects are named"):
+        existing_project(client, title)
+
+
+def test_only_what_changed(pushed: Project, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    tasks = tasks_of(pushed)
+    assert pulled(pushed, out) == (0, [])
+    accept(pushed, tasks["a b.png"])
+    trimap = trimap_of_rings(60, 80)
+    painted = paint(pushed, tasks["[x].png"], trimap, choice("transparency", "Strongly"))
+    assert pulled(pushed, out) == (2, [])
+    assert pulled(pushed, out) == (0, [])
+    rows = {row.photo_file: row for row in read_annotations(annotations_path(out))}
+    assert set(rows) == {"a b.png", "[x].png"}
+    row = rows["[x].png"]
+    assert (row.kind, row.origin, row.state) == (Kind.TRIMAP, Origin.MANUAL, State.SUBMITTED)
+    assert (row.subject, row.transparency) == (Subject.NON_HUMAN, "Strongly")
+    assert (row.annotation_id, row.task_id, row.project) == (
+        painted,
+        tasks["[x].png"],
+        pushed.title,
+    )
+    assert np.array_equal(decode_trimap((out / row.path).read_bytes()), trimap)
+    assert (rows["a b.png"].subject, rows["a b.png"].licence) == (Subject.HUMAN, "CC0")
+    (out / row.path).unlink()
+    assert pulled(pushed, out) == (1, [])
+    pushed.client.delete(f"/api/annotations/{painted}/")
+    assert pulled(pushed, out)[1] == []
+    assert [row.photo_file for row in read_annotations(annotations_path(out))] == ["a b.png"]
+    assert not (out / row.path).exists()
+
+
+def test_approved_only(pushed: Project, tmp_path: Path) -> None:
+    tasks = tasks_of(pushed)
+    accept(pushed, tasks["a b.png"], choice("review", "approved"))
+    accept(pushed, tasks["deep/a b.png"])
+    assert pulled(pushed, tmp_path / "out", Wanted.APPROVED) == (2, [])
+    (row,) = read_annotations(annotations_path(tmp_path / "out"))
+    assert (row.photo_file, row.state, row.accepted) == ("a b.png", State.APPROVED, True)
+    assert pulled(pushed, tmp_path / "out", Wanted.ALL) == (2, [])
+    assert len(read_annotations(annotations_path(tmp_path / "out"))) == 2
+
+
+def test_several_annotations(pushed: Project, tmp_path: Path) -> None:
+    task = tasks_of(pushed)["[x].png"]
+    first, second = soft_alpha(1, 60, 80), soft_alpha(2, 60, 80)
+    for alpha in (first, second):
+        submit(pushed, task, prediction_of("", alpha=alpha)["result"])
+    assert pulled(pushed, tmp_path / "out") == (1, [])
+    rows = read_annotations(annotations_path(tmp_path / "out"))
+    by_accepted = {row.accepted: row for row in rows}
+    for accepted, alpha in ((True, second), (False, first)):
+        found = decode_alpha((tmp_path / "out" / by_accepted[accepted].path).read_bytes())
+        assert np.array_equal(found, alpha)
+    status = measure(pushed.client, pushed.title, 440, quiet)
+    (pair,) = status.agreement
+    assert pair.task == task
+    assert pair.difference == pytest.approx(np.abs(first.astype(float) - second).mean())
+    assert status.states == {
+        **{"new": 4, "skipped": 0, "submitted": 1, "approved": 0, "rejected": 0, "bad": 0}
+    }
+
+
+def test_bad_annotations_are_named_and_the_rest_is_pulled(
+    server: Running, pushed: Project, tmp_path: Path
+) -> None:
+    tasks = tasks_of(pushed)
+    good = prediction_of("", alpha=soft_alpha(1, 60, 80))["result"]
+    (region,) = good
+    cut = {**region, "value": {**region["value"], "rle": region["value"]["rle"][:50]}}
+    label = {**region, "value": {**region["value"], "brushlabels": ["Cat"]}}
+    faults = {
+        "a b.png": ({**region, "from_name": "evil"}, "evil"),
+        "deep/a b.png": (cut, "decoded"),
+        "d.o.t.s.jpg": (label, "Cat"),
+        "[x].png": ({**region, "original_width": 81}, "60 x 81"),
+    }
+    ids = {file: submit(pushed, tasks[file], [bad]) for file, (bad, _) in faults.items()}
+    submit(pushed, tasks["ünï-日本.png"], good)
+    pushed.client.post(f"/api/projects/{pushed.id}/import", [evil_task("../../evil")])
+    submit(pushed, max(row.id for row in pushed.rows()), good)
+    out = tmp_path / "out"
+    command = ("pull", "--project", pushed.title, "--out", str(out))
+    for _ in range(2):  # what is wrong is named each time
+        ran = annotate(server, *command)
+        assert ran.code == 1
+        for file, (_, word) in faults.items():
+            (line,) = [one for one in ran.err.splitlines() if f"annotation {ids[file]}:" in one]
+            assert f"{pushed.title}: task {tasks[file]}: " in line
+            assert word in line
+        assert "../../evil" in ran.err
+    (row,) = read_annotations(annotations_path(out))
+    assert row.photo_file == "ünï-日本.png"
+    files = [path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()]
+    assert sorted(files) == sorted(["annotations.parquet", "pull.json", row.path, row.photo_path])
+    assert {path.name for path in tmp_path.iterdir()} == {"src", "out"}
+
+
+def evil_task(photo: str) -> dict[str, object]:
+    sha256 = "0" * 64
+    data = {"photo": photo, "file": photo, "photo_sha256": sha256, "image_sha256": sha256}
+    more = dict.fromkeys(
+        ("alpha_sha256", "trimap_sha256", "subject", "transparency", "licence"), ""
+    )
+    url = "http://127.0.0.1:9/elsewhere.png"
+    return {"data": {**data, **more, "height": 60, "width": 80, "image": url}}
+
+
+def test_token_goes_to_no_other_server(pushed: Project, tmp_path: Path) -> None:
+    """A picture's address may be anything that somebody imported."""
+    task = evil_task("photo-0123456789")
+    pushed.client.post(f"/api/projects/{pushed.id}/import", [task])
+    number = max(row.id for row in pushed.rows())
+    submit(pushed, number, prediction_of("", alpha=soft_alpha(1, 60, 80))["result"])
+    _, (fault,) = pulled(pushed, tmp_path / "out")
+    assert f"task {number}: 0: its picture is at 'http://127.0.0.1:9/" in fault
+
+
+def test_skipped_is_no_fault(pushed: Project, tmp_path: Path) -> None:
+    submit(pushed, tasks_of(pushed)["a b.png"], [], was_cancelled=True)
+    assert pulled(pushed, tmp_path / "out") == (1, [])
+    status = measure(pushed.client, pushed.title, 440, quiet)
+    assert (status.states["skipped"], status.states["new"]) == (1, 4)
+
+
+def test_folder_of_another_project(
+    client: Client, pushed: Project, title: str, tmp_path: Path
+) -> None:
+    pulled(pushed, tmp_path / "out")
+    other = make_project(client, f"{title} 2", labels_xml(), "pushed")
+    with pytest.raises(ValueError, match="give another --out"):
+        pulled(other, tmp_path / "out")
+
+
+def personal_token(server: Running) -> str:
+    """A personal access token, made as the account page makes it."""
+    legacy = {"Authorization": f"Token {server.token}"}
+    with httpx.Client(base_url=server.url, headers=legacy, trust_env=False) as http:
+        settings = {"api_tokens_enabled": True, "legacy_api_tokens_enabled": True}
+        http.post("/api/jwt/settings", json=settings).raise_for_status()
+        return str(http.post("/api/token/").raise_for_status().json()["token"])
+
+
+def test_personal_access_token(server: Running, pushed: Project) -> None:
+    token = personal_token(server)
+    assert token.count(".") == 2
+    with Client(server.url, token, HASTY) as client:
+        assert existing_project(client, pushed.title).id == pushed.id
+        assert len(list(existing_project(client, pushed.title).rows())) == 5
+
+
+@pytest.mark.parametrize("token", ["0123456789abcdef" * 2, "aaaa.bbbb.cccc"])
+def test_wrong_token(server: Running, token: str, title: str) -> None:
+    ran = annotate(server, "status", "--project", title, "--token", token)
+    assert ran.code == 1
+    (line,) = [one for one in ran.err.splitlines() if one.startswith("error")]
+    assert "401" in line
+    assert "personal access token" in line
+    assert token not in ran.out + ran.err
+
+
+def test_status_of_cells(server: Running, pushed: Project) -> None:
+    tasks = tasks_of(pushed)
+    accept(pushed, tasks["a b.png"], choice("review", "approved"))
+    accept(pushed, tasks["d.o.t.s.jpg"], choice("review", "rejected"))
+    ran = annotate(server, "status", "--project", pushed.title, "--target", "16", "--json")
+    assert ran.code == 0, ran
+    found = json.loads(ran.out)
+    assert found["states"]["approved"] == found["states"]["rejected"] == 1
+    assert found["tasks"] == 5
+    cells = {(cell["subject"], cell["transparency"]): cell for cell in found["cells"]}
+    assert len(cells) == 8
+    assert cells["human", "Medium"] == {
+        **{"subject": "human", "transparency": "Medium", "approved": 1, "tasks": 1, "missing": 1}
+    }
+    assert cells["non-human", "Highly"]["missing"] == 2
+    table = annotate(server, "status", "--project", pushed.title)
+    assert "55" in table.out
+    assert "non-human" in table.out
+
+
+def test_no_such_project(client: Client, server: Running, title: str) -> None:
+    ran = annotate(server, "pull", "--project", title, "--out", "/nowhere")
+    assert ran.code == 1
+    assert f"no project is named '{title}'" in ran.err
+    with pytest.raises(RefusedError, match="404"):
+        client.get("/api/tasks/999999/")

@@ -1,0 +1,159 @@
+"""Annotation against a real server: `python -m tests.bench.annotate [--tasks 200] [--json]`.
+
+Pushes and pulls tasks of 4K soft alphas and takes the time and the memory of each command; then
+runs the whole loop on the photos of alphamatting.com, with SAD against the measured alphas.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from annotation.client import Client
+from annotation.project import existing_project
+from annotation.serve import Service, free_port, serving
+from manifests.annotations import annotations_path, read_annotations
+from manifests.pixels import Pixels, decode_alpha, encode_alpha
+from tests.annotation.conftest import (
+    DATA,
+    HASTY,
+    PASSWORD,
+    USER,
+    Running,
+    accept,
+    server_venv,
+    start_annotate,
+    tasks_of,
+    warmed_template,
+)
+from tests.annotation.loop import ALPHAMATTING, run_loop
+
+HEIGHT, WIDTH = 2160, 3840
+ALPHAS = 8  # different ones; more would measure the disk
+
+
+def run(server: Running, *arguments: str) -> dict[str, float]:
+    """A command to its end: seconds, and the peak memory of its process."""
+    settings = {"LABEL_STUDIO_URL": server.url, "LABEL_STUDIO_API_KEY": server.token}
+    begin = time.monotonic()
+    process = start_annotate(*arguments, **settings)
+    assert process.stdout is not None and process.stderr is not None
+    with process.stdout, process.stderr:
+        said = process.stdout.read() + process.stderr.read()
+        _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"annotate {' '.join(arguments)}\n{said}")
+    return {"seconds": time.monotonic() - begin, "peak_mb": used.ru_maxrss / 1000}
+
+
+def alphas() -> list[Pixels]:
+    """Real soft alphas, enlarged to 4K: hair becomes wider, so that more pixels are soft."""
+    paths = sorted((DATA / "foregrounds").glob("*.png"))[:: max(1, 63 // ALPHAS)][:ALPHAS]
+    found = []
+    for path in paths:
+        cutout = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if cutout is None:
+            raise FileNotFoundError(f"{path}")
+        alpha = cv2.resize(cutout[..., 3], (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+        found.append(np.asarray(alpha, np.uint8))
+    return found
+
+
+def sources(folder: Path, count: int) -> list[Pixels]:
+    """photos/ and alphas/ with as many 4K pairs; the alphas, which come round again and again."""
+    kinds = alphas()
+    rng = np.random.default_rng(1)
+    for name in ("photos", "alphas"):
+        (folder / name).mkdir(parents=True)
+    coarse = Image.fromarray(rng.integers(0, 256, (9, 16, 3), np.uint8))
+    photo = np.asarray(coarse.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)).copy()
+    pngs = [encode_alpha(alpha) for alpha in kinds]
+    for number in range(count):
+        photo[0, 0] = divmod(number, 256) + (0,)  # each another file
+        Image.fromarray(photo).save(folder / "photos" / f"{number:04d}.jpg", quality=90)
+        (folder / "alphas" / f"{number:04d}.png").write_bytes(pngs[number % len(pngs)])
+    return kinds
+
+
+def many(server: Running, folder: Path, count: int) -> dict[str, dict[str, float]]:
+    """Push and pull of many 4K tasks. Raises SystemExit if an alpha did not come back the same."""
+    kinds = sources(folder, count)
+    project, out = ("--project", f"{count} tasks"), folder / "out"
+    given = ("--photos", str(folder / "photos"), "--alphas", str(folder / "alphas"))
+    found = {"push": run(server, "push", *project, *given)}
+    found["push again"] = run(server, "push", *project, *given)
+    with Client(server.url, server.token, HASTY) as client:
+        one = existing_project(client, f"{count} tasks")
+        for task in tasks_of(one).values():
+            accept(one, task)
+    found["pull"] = run(server, "pull", *project, "--out", str(out))
+    found["pull again"] = run(server, "pull", *project, "--out", str(out))
+    found["status"] = run(server, "status", *project)
+    rows = read_annotations(annotations_path(out))
+    for row in rows:
+        number = int(Path(row.photo_file).stem)
+        alpha = decode_alpha((out / row.path).read_bytes())
+        if not np.array_equal(alpha, kinds[number % len(kinds)]):
+            raise SystemExit(f"{row.photo_file} came back another")
+    if len(rows) != count:
+        raise SystemExit(f"{len(rows)} of {count} came back")
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run, and print a table or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", type=int, default=200)
+    parser.add_argument("--photos", type=int, default=20, help="of alphamatting.com; 0: no loop")
+    parser.add_argument("--scale", type=float, default=1.0, help="of these photos")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(arguments)
+    venv = server_venv()
+    template = warmed_template(venv)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        shutil.copytree(template, root / "data")
+        token = (root / "data" / "token").read_text()
+        service = Service(root / "data", free_port(), venv, USER, PASSWORD, token)
+        found: dict[str, object] = {}
+        with serving(service):
+            server = Running(service)
+            if options.tasks:
+                commands = many(server, root / "many", options.tasks)
+                found["commands"] = commands
+                for name, figures in commands.items() if not options.json else ():
+                    per = figures["seconds"] / options.tasks
+                    print(
+                        f"{name:<12} {figures['seconds']:7.1f} s {per:7.3f} s a task "
+                        f"{figures['peak_mb']:6.0f} MB"
+                    )
+            names = sorted(path.name for path in (ALPHAMATTING / "input").glob("*.png"))
+            if options.photos:
+                loop = run_loop(
+                    server, root / "loop", "loop", names[: options.photos], options.scale
+                )
+                found["solutions"] = [vars(one) for one in loop.solutions]
+                if not options.json:
+                    for command, ran in loop.printed:
+                        print(f"$ {command.replace(folder, '')}\n{ran.out}{ran.err}", end="")
+                    for one in loop.solutions:
+                        print(f"{one.photo}  SAD {one.sad:6.2f}  unknown {one.unknown:7,}")
+                    print(f"mean SAD {np.mean([one.sad for one in loop.solutions]):.2f}")
+    if options.json:
+        json.dump(found, sys.stdout, indent=1)
+
+
+if __name__ == "__main__":
+    main()

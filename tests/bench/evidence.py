@@ -1,0 +1,182 @@
+"""What the trained models are worth: the whole experiment behind docs/results.md.
+
+    python -m tests.bench.evidence WORK [--steps compose,train,evaluate,figure] [--iterations N] ...
+
+compose   20,000 training samples of 512 x 512 from the real sources; GT16 to GT20 and nine other
+          foregrounds, and 50 backgrounds, are held out: 700 validation samples.
+train     base, an and an-tw, with the same seeds and the same data in the same order; and an-tw
+          with the alpha loss on the estimated unknown area alone, as the paper has it.
+evaluate  all of them, closed-form and KNN matting on held-out samples with crude trimaps, on
+          GT16 to GT20 with trimaps from ISNet's masks, and with alphamatting.com's trimap1.
+figure    four held-out samples, side by side.
+
+What is there already is kept; remove a file to make it again. Tables go to WORK/results.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from manifests.pixels import Pixels
+from manifests.sources import Split
+from tests.bench.real_masks import HELD_OUT, write_case
+from training.checkpoint import load_model
+from training.classical import Method, solve
+from training.data import validation_samples
+from training.masks import BAND, LEAST, SURE
+from training.predict import alpha_of, predict
+from training.predict import trimap_of as estimated_trimap_of
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+SEED = 0
+# name -> options of `train`
+RUNS = {
+    "base": ("--variant", "base"),
+    "an": ("--variant", "an"),
+    "an-tw": ("--variant", "an-tw"),
+    "an-tw-unknown": ("--variant", "an-tw", "--area", "unknown"),
+}
+CLASSICAL = ("closed-form", "knn")
+HEADINGS = ("SAD whole", "MSE whole", "SAD", "MSE", "Grad", "Conn")
+FIELDS = ("sad_whole", "mse_whole", "sad", "mse", "grad", "conn")
+SETS = {
+    "val": "held-out samples, crude trimaps",
+    "isnet": "GT16 to GT20, trimaps from ISNet's masks",
+    "trimap1": "GT16 to GT20, trimap1",
+}
+
+
+def run(program: str, *arguments: str) -> None:
+    """A command of this project, seen as it is typed."""
+    print("$", program, *arguments, flush=True)
+    subprocess.run([Path(sys.executable).with_name(program), *arguments], check=True)
+
+
+def sources(work: Path) -> Path:
+    """The real foregrounds, with labels that hold out GT16 to GT20."""
+    folder = work / "foregrounds"
+    if not folder.exists():
+        shutil.copytree(DATA / "foregrounds", folder)
+        with (DATA / "foregrounds.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            row["split"] = "val" if Path(row["file"]).stem.endswith(tuple(HELD_OUT)) else "train"
+        with (folder / "foregrounds.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    return folder
+
+
+def compose(work: Path, samples: int) -> None:
+    run(
+        "datagen", "compose", "--fg", str(sources(work)), "--bg", str(DATA / "backgrounds"),
+        "--out", str(work / "shards"), "--size", "512", "--samples", str(samples),
+        "--shard-size", "500", "--holdout-fg", "14", "--holdout-bg", "50", "--seed", str(SEED),
+    )  # fmt: skip
+
+
+def train(work: Path, name: str, options: list[str]) -> None:
+    out = work / "runs" / name
+    resume = ["--resume"] if (out / "config.json").exists() else []
+    run(
+        "train", "--shards", str(work / "shards"), "--out", str(out), *RUNS[name],
+        "--precision", "bf16", "--seed", str(SEED), *options, *resume,
+    )  # fmt: skip
+
+
+def evaluate(work: Path, name: str, limit: int) -> None:
+    """All three sets by one method or model, as JSON."""
+    how = ["--method", name, "--workers", "2"]
+    if name in RUNS:
+        how = ["--checkpoint", str(work / "runs" / name)]
+    gt = work / "gt"
+    truth = ["--images", str(gt / "images"), "--alphas", str(gt / "alphas")]
+    trimap1 = ["--trimaps", str(gt / "trimaps")]
+    inputs = {
+        "val": ["--shards", str(work / "shards"), "--limit", str(limit)],
+        "isnet": [*truth, *trimap1, "--given-trimaps", str(gt / "crude_trimaps")],
+        "trimap1": [*truth, *trimap1],
+    }
+    for kind, options in inputs.items():
+        target = work / "scores" / kind / f"{name}.json"
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            run("matte", "evaluate", *how, *options, "--json", str(target))
+
+
+def tables(work: Path, names: list[str]) -> str:
+    """Markdown: each set, all methods; then the whole-image SAD by transparency and subject."""
+    lines = []
+    for kind, title in SETS.items():
+        lines += [f"\n{title}:\n", "| | " + " | ".join(HEADINGS) + " |", "| --- |" + " --- |" * 6]
+        for name in names:
+            path = work / "scores" / kind / f"{name}.json"
+            if path.exists():
+                mean = json.loads(path.read_text())["mean"]
+                shown = " | ".join(f"{mean[field]:.4g}" for field in FIELDS)
+                lines.append(f"| {name} | {shown} |")
+    return "\n".join(lines) + "\n"
+
+
+def figure(work: Path, name: str, count: int = 4) -> Pixels:
+    """image, crude trimap, estimated trimap, alpha, truth, closed-form; `count` rows."""
+    model = load_model(work / "runs" / name)
+    rows = []
+    for sample in validation_samples(str(work / "shards"), Split.VAL, count):
+        prediction = predict(model, sample.image, sample.crude_trimap)
+        estimated = estimated_trimap_of(prediction)
+        assert estimated is not None
+        greys = (
+            sample.crude_trimap * 127,
+            estimated * 127,
+            alpha_of(prediction),
+            sample.alpha,
+            solve(Method.CLOSED_FORM, sample.image, sample.crude_trimap),
+        )
+        pictures = [sample.image, *(np.repeat(grey[..., None], 3, axis=2) for grey in greys)]
+        rows.append(np.hstack(pictures))
+    sheet = np.vstack(rows)
+    return np.asarray(cv2.resize(sheet, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The experiment behind docs/results.md.")
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--steps", default="compose,train,evaluate,figure")
+    parser.add_argument("--samples", type=int, default=20_000)
+    parser.add_argument("--limit", type=int, default=140, help="held-out samples to evaluate")
+    parser.add_argument("--runs", default=",".join(RUNS))
+    parser.add_argument("train", nargs="*", help="after --: more options of `train`")
+    options = parser.parse_args()
+    work, names = options.work, options.runs.split(",")
+    work.mkdir(parents=True, exist_ok=True)
+    steps = set(options.steps.split(","))
+    if "compose" in steps:
+        compose(work, options.samples)
+    if "train" in steps:
+        for name in names:
+            train(work, name, options.train)
+    if "evaluate" in steps:
+        for name in HELD_OUT:
+            write_case(name, work / "gt", BAND, LEAST, SURE)
+        for name in (*names, *CLASSICAL):
+            evaluate(work, name, options.limit)
+        (work / "results.md").write_text(tables(work, [*names, *CLASSICAL]))
+        print((work / "results.md").read_text())
+    if "figure" in steps:
+        sheet = figure(work, "an-tw")
+        cv2.imwrite(str(work / "figure.png"), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+
+
+if __name__ == "__main__":
+    main()

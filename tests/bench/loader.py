@@ -1,0 +1,190 @@
+"""Speed of the training loader on real composites, as JSON.
+
+    python -m tests.bench.loader [--quick]
+
+Samples of 800 x 800 with layers, JPEG quality 95, crops of 512, batches of 16. On one core: the
+loader (`workers=0`), the floor (the same streams decoded from memory and nothing else), and the
+`webdataset` library reading the same tars with the same decoders, crops and batches; its own
+decoders are slower and are given too. They take turns, and the best turn of each counts, so that
+a slow minute of the machine hits all. Run it on an idle machine: four minutes (--quick: two).
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from manifests.pixels import Pixels, trimap_of
+from manifests.samples import LAYERS
+from manifests.shards import ShardFormat, read_shard
+from training.augment import Scales, cut_codes_into, cut_into, draw_crop
+from training.data import LoaderSettings, batches, is_unknown
+from training.order import TrimapChoice
+from training.store import decode
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+SAMPLES, PER_SHARD, BATCH, CROP = 512, 256, 16, 512
+PLAIN = ("image", "alpha", "crude_trimap")
+Streams = tuple[str, ...]
+
+
+def compose(root: Path, form: ShardFormat) -> None:
+    arguments = ["--fg", DATA / "foregrounds", "--bg", DATA / "backgrounds", "--out", root]
+    arguments += ["--samples", SAMPLES, "--shard-size", PER_SHARD, "--format", form]
+    command = [sys.executable, "-m", "datagen.cli", "compose", *map(str, arguments)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def rate(seconds_of: Callable[[], float]) -> float:
+    return SAMPLES / seconds_of()
+
+
+def loader_seconds(root: Path, layers: bool, workers: int = 0) -> float:
+    """One epoch; with workers from the first batch to the last, as they take time to start."""
+    # Of one process its processor's time, which a busy neighbour changes least
+    clock = time.perf_counter if workers else time.process_time
+    settings = LoaderSettings(
+        str(root), batch_size=BATCH, crop_size=CROP, layers=layers, workers=workers
+    )
+    warm = 2 * 2 * workers  # what they may have made while the first was waited for
+    with closing(batches(settings, 0, SAMPLES // BATCH + warm)) as made:
+        for _ in itertools.islice(made, warm):
+            pass
+        begin = clock()
+        count = sum(len(batch.keys) for batch in made)
+    assert count == SAMPLES
+    return clock() - begin
+
+
+def floor_seconds(encoded: list[dict[str, bytes]], streams: Streams) -> float:
+    wanted = [{name: sample[name] for name in streams} for sample in encoded]
+    begin = time.process_time()
+    for sample in wanted:
+        decode(sample)
+    return time.process_time() - begin
+
+
+class Work:
+    """What the loader does to a sample, as a function for a pipeline of `webdataset`."""
+
+    def __init__(self, streams: Streams, decoded: bool) -> None:
+        self._streams, self._decoded = streams, decoded
+        self._rng = np.random.default_rng(0)
+
+    def __call__(self, sample: dict[str, Any]) -> dict[str, Pixels]:
+        members = {name.partition(".")[0]: value for name, value in sample.items()}
+        if self._decoded:  # trimaps come as grey levels from its decoders
+            pixels = {name: members[name] for name in self._streams}
+            pixels["crude_trimap"] = cv2.LUT(pixels["crude_trimap"], _CODE_OF_GREY)
+        else:
+            pixels = decode({name: members[name] for name in self._streams})
+        unknown = is_unknown(pixels, TrimapChoice.CRUDE)
+        crop = draw_crop(self._rng, unknown, CROP, Scales())
+        out = {
+            name: np.empty((CROP, CROP, *array.shape[2:]), np.uint8)
+            for name, array in pixels.items()
+        }
+        for name, array in pixels.items():
+            (cut_codes_into if name == "crude_trimap" else cut_into)(array, crop, out[name])
+        return {**out, "trimap": trimap_of(out["alpha"])}
+
+
+_CODE_OF_GREY = np.array([0] * 64 + [1] * 128 + [2] * 64, np.uint8)
+
+
+def collate(samples: list[dict[str, Pixels]]) -> dict[str, torch.Tensor]:
+    names = [name for name in samples[0] if not name.startswith("__")]  # it adds the key
+    return {name: torch.from_numpy(np.stack([s[name] for s in samples])) for name in names}
+
+
+def pillow_or_grey(name: str, data: bytes) -> Any:
+    """webdataset's own way: Pillow."""
+    import webdataset
+
+    how = "rgb8" if name.rpartition(".")[0].endswith((".image", *LAYERS)) else "l8"
+    return webdataset.imagehandler(how)(name, data)
+
+
+def webdataset_batches(files: list[str], streams: Streams, own: bool) -> Iterator[Any]:
+    import webdataset
+
+    source = webdataset.WebDataset(files, shardshuffle=len(files)).shuffle(128)
+    if own:
+        source = source.decode(pillow_or_grey)
+    yield from source.map(Work(streams, own)).batched(BATCH, collation_fn=collate)
+
+
+def webdataset_seconds(root: Path, streams: Streams, own: bool) -> float:
+    files = sorted(map(str, (root / "data").glob("*.tar")))
+    begin = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # it leaves files open
+        count = sum(len(batch["alpha"]) for batch in webdataset_batches(files, streams, own))
+    assert count == SAMPLES
+    return time.process_time() - begin
+
+
+def measure(folder: Path, turns: int) -> dict[str, float]:
+    tars, tables = folder / "tars", folder / "tables"
+    compose(tars, ShardFormat.WEBDATASET)
+    compose(tables, ShardFormat.PARQUET)
+    encoded = [s.streams for path in sorted((tars / "data").glob("*")) for s in read_shard(path)]
+    ways: dict[str, Callable[[], float]] = {}
+    for name, streams in (("", PLAIN), ("_layers", (*PLAIN, *LAYERS))):
+        layers = len(streams) > len(PLAIN)
+        ways |= {
+            f"floor{name}": partial(floor_seconds, encoded, streams),
+            f"loader{name}": partial(loader_seconds, tars, layers),
+            f"webdataset{name}": partial(webdataset_seconds, tars, streams, own=False),
+        }
+    ways |= {
+        "webdataset_own_decoders": partial(webdataset_seconds, tars, PLAIN, own=True),
+        "loader_parquet": partial(loader_seconds, tables, layers=False),
+        "one_worker": partial(loader_seconds, tars, layers=False, workers=1),
+        "two_workers": partial(loader_seconds, tars, layers=False, workers=2),
+        "two_workers_parquet": partial(loader_seconds, tables, layers=False, workers=2),
+    }
+    rates: dict[str, float] = dict.fromkeys(ways, 0.0)
+    for _ in range(turns):
+        for name, seconds_of in ways.items():
+            rates[name] = max(rates[name], rate(seconds_of))
+    return {
+        **{f"{name}_per_second": round(value, 1) for name, value in rates.items()},
+        "floor_ratio": round(rates["loader"] / rates["floor"], 3),
+        "floor_ratio_layers": round(rates["loader_layers"] / rates["floor_layers"], 3),
+        "over_webdataset": round(rates["loader"] / rates["webdataset"], 3),
+        "over_webdataset_layers": round(rates["loader_layers"] / rates["webdataset_layers"], 3),
+        "scaling_two_workers": round(rates["two_workers"] / rates["one_worker"], 3),
+        "parquet_over_tar": round(rates["loader_parquet"] / rates["loader"], 3),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Speed of the training loader, as JSON.")
+    parser.add_argument("--quick", action="store_true", help="one turn instead of three")
+    options = parser.parse_args()
+    if not DATA.is_dir():
+        parser.error(f"{DATA} is not here: the figures are of real composites")
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(measure(Path(folder), 1 if options.quick else 3), indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Real pictures with trimaps made of a real network's masks, as folders for `matte evaluate`.
+
+`python -m tests.bench.real_masks --out DIR [--names GT16 GT17 ...]` writes images/, alphas/,
+trimaps/ (the careful trimap1) and crude_trimaps/ (ISNet's mask, then a band that follows the
+subject's size). With `--methods closed-form knn` it also solves them from both trimaps and prints
+the metrics; the unknown region is always that of trimap1, as in the field's benchmark.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from manifests.pixels import (
+    BACKGROUND,
+    FOREGROUND,
+    UNKNOWN,
+    ImageCodec,
+    Pixels,
+    encode_colour,
+)
+from manifests.storage import write_bytes
+from training.classical import Method, solve
+from training.evaluate import Evaluation, evaluate_method, folder_cases, table_of, to_json
+from training.masks import BAND, LEAST, SURE, trimap_of_mask
+from training.pictures import (
+    check_sizes,
+    read_alpha,
+    read_image,
+    read_trimap,
+    write_alpha,
+    write_trimap,
+)
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+HELD_OUT = ("GT16", "GT17", "GT18", "GT19", "GT20")
+FOLDERS = ("images", "alphas", "trimaps", "crude_trimaps")
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How a trimap fits an alpha, in shares of the pixels; `soft_known` is of the soft ones."""
+
+    name: str
+    unknown: float
+    wrong_known: float  # called background where alpha > 0, foreground where alpha < 255
+    far_known: float  # the same, but wrong by more than half: the mask lost or took a piece
+    soft_known: float
+
+
+def coverage(name: str, alpha: Pixels, trimap: Pixels) -> Coverage:
+    """All H x W uint8."""
+    is_background, is_foreground = trimap == BACKGROUND, trimap == FOREGROUND
+    is_soft = (alpha > 0) & (alpha < 255)
+    wrong = (is_background & (alpha > 0)) | (is_foreground & (alpha < 255))
+    far = (is_background & (alpha > 127)) | (is_foreground & (alpha < 128))
+    shares = [float(mask.mean()) for mask in (trimap == UNKNOWN, wrong, far)]
+    soft_known = float((trimap != UNKNOWN)[is_soft].mean()) if is_soft.any() else 0.0
+    return Coverage(name, *(round(share, 4) for share in (*shares, soft_known)))
+
+
+def write_case(name: str, out: Path, band: float, least: float, sure: float) -> Coverage:
+    """One picture of alphamatting.com into the four folders; how its crude trimap fits."""
+    source = DATA / "alphamatting"
+    files = [source / kind / f"{name}.png" for kind in ("input", "gt", "trimap1")]
+    mask_file = DATA / "segmentation" / "isnet" / f"alphamatting_train__{name}.png"
+    image, alpha, trimap = read_image(files[0]), read_alpha(files[1]), read_trimap(files[2])
+    probability = read_alpha(mask_file)
+    check_sizes(dict(zip([*files, mask_file], [image, alpha, trimap, probability], strict=True)))
+    crude = trimap_of_mask(probability, band, least, sure)
+    images, alphas, trimaps, crude_trimaps = (out / folder / f"{name}.png" for folder in FOLDERS)
+    write_bytes(images, encode_colour(image, ImageCodec.PNG))
+    write_alpha(alphas, alpha)
+    write_trimap(trimaps, trimap)
+    write_trimap(crude_trimaps, crude)
+    return coverage(name, alpha, crude)
+
+
+def evaluated(out: Path, method: Method, given: str, workers: int) -> Evaluation:
+    """given: the folder of the trimaps that the method sees."""
+    cases = folder_cases(*(out / folder for folder in ("images", "alphas", "trimaps", given)))
+    return evaluate_method(functools.partial(solve, method), cases, workers=workers)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--names", nargs="+", default=HELD_OUT, metavar="GT16")
+    parser.add_argument(
+        "--band", type=float, default=BAND, help=f"over the subject's size ({BAND})"
+    )
+    parser.add_argument("--least", type=float, default=LEAST, help=f"pixels ({LEAST})")
+    parser.add_argument("--sure", type=float, default=SURE, help=f"probability ({SURE})")
+    parser.add_argument("--methods", nargs="*", default=(), choices=list(Method), type=Method)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    options = parser.parse_args()
+    band = (options.band, options.least, options.sure)
+    fits = [write_case(name, options.out, *band) for name in options.names]
+    evaluations = {
+        (str(method), given): evaluated(options.out, method, given, options.workers)
+        for method in options.methods
+        for given in ("trimaps", "crude_trimaps")
+    }
+    if options.json:
+        found = [
+            {"method": method, "given": given} | to_json(one)
+            for (method, given), one in evaluations.items()
+        ]
+        print(json.dumps({"coverage": [asdict(fit) for fit in fits], "evaluations": found}))
+        return
+    console = Console(width=120, highlight=False)
+    for fit in fits:
+        console.print("  ".join(f"{name} {value}" for name, value in asdict(fit).items()))
+    for (method, given), one in evaluations.items():
+        console.print(table_of(one, f"{method}, {given}"))
+        for failure in one.failed:
+            console.print(f"{failure.name}: {failure.reason}")
+
+
+if __name__ == "__main__":
+    main()

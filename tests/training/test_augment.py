@@ -1,0 +1,208 @@
+"""Crops: around what is unknown, the same for every stream, drawn from an explicit generator."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from manifests.pixels import UNKNOWN, Pixels, trimap_of
+from tests.strategies import few, many, rgb_images, soft_alphas, trimaps
+from tests.training.shard_sets import pixels_of
+from training.augment import Crop, Scales, cut_codes_into, cut_into, draw_crop, draw_trimap
+from training.order import TrimapChoice
+
+SCALES = Scales(1 / 1.5, 1.5, 1.0)
+seeds = st.integers(0, 2**32 - 1)
+scale_ranges = st.sampled_from(
+    [SCALES, Scales(1.0, 1.0, 1.0), Scales(0.5, 0.9, 1.0), Scales(1.2, 4.0, 1.0), Scales()]
+)
+
+
+def cut(pixels: Pixels, crop: Crop, size: int) -> Pixels:
+    out = np.full((size, size, *pixels.shape[2:]), 77, np.uint8)
+    cut_into(pixels, crop, out)
+    return out
+
+
+def cut_codes(trimap: Pixels, crop: Crop, size: int) -> Pixels:
+    out = np.full((size, size), 77, np.uint8)
+    cut_codes_into(trimap, crop, out)
+    return out
+
+
+@given(
+    given=trimaps(), alpha=soft_alphas(), size=st.integers(8, 40), scales=scale_ranges, seed=seeds
+)
+@many
+def test_a_window_holds_an_unknown_pixel_if_there_is_one(
+    given: Pixels, alpha: Pixels, size: int, scales: Scales, seed: int
+) -> None:
+    height, width = (min(a, b) for a, b in zip(given.shape, alpha.shape, strict=True))
+    given, exact = given[:height, :width], trimap_of(alpha[:height, :width])
+    is_unknown = (given == UNKNOWN) | (exact == UNKNOWN)
+    crop = draw_crop(np.random.default_rng(seed), is_unknown, size, scales)
+
+    least, most = round(size * scales.low), round(size * scales.high)
+    limit = max(size, min(height, width))
+    assert min(least, limit) <= crop.side <= min(most, limit) or crop.side == size
+    for start, length in ((crop.top, height), (crop.left, width)):
+        if crop.side <= length:
+            assert 0 <= start <= length - crop.side
+        else:
+            assert length - crop.side <= start <= 0, "the whole image is inside"
+    rows = slice(max(crop.top, 0), crop.top + crop.side)
+    columns = slice(max(crop.left, 0), crop.left + crop.side)
+    assert is_unknown[rows, columns].any() == is_unknown.any()
+
+
+def test_every_unknown_pixel_is_drawn_and_scales_and_flips_are_even() -> None:
+    is_unknown = np.zeros((60, 60), bool)
+    places = [(5, 7), (30, 30), (59, 0)]
+    for place in places:
+        is_unknown[place] = True
+    hits = dict.fromkeys(places, 0)
+    sides, flips = [], []
+    for seed in range(400):
+        crop = draw_crop(np.random.default_rng(seed), is_unknown, 12, SCALES)
+        for row, column in places:
+            inside = crop.top <= row < crop.top + crop.side
+            hits[row, column] += inside and crop.left <= column < crop.left + crop.side
+        sides.append(crop.side)
+        flips.append(crop.flip)
+    assert sum(hits.values()) == 400, "they lie too far apart for a window of two"
+    assert all(100 < count < 170 for count in hits.values()), hits
+    assert (min(sides), max(sides)) == (8, 18)
+    smaller, larger = (sum(side < 12 for side in sides), sum(side > 12 for side in sides))
+    assert abs(smaller - larger) < 60, "a window is enlarged as often as it is shrunk"
+    assert 160 < sum(flips) < 240
+
+
+def test_some_windows_are_not_scaled() -> None:
+    everywhere = np.ones((90, 90), bool)
+    crops = [draw_crop(np.random.default_rng(n), everywhere, 32, Scales()) for n in range(400)]
+    assert 170 < sum(crop.side == 32 for crop in crops) < 250
+    never = Scales(0.5, 0.5, 0.0)
+    assert draw_crop(np.random.default_rng(0), everywhere, 32, never).side == 32
+
+
+@pytest.mark.parametrize("share", [1e-4, 0.01, 1.0])
+def test_each_unknown_pixel_is_as_likely(share: float) -> None:
+    """Windows of one pixel are the pixels drawn; the search for them crosses many stretches."""
+    is_unknown = np.random.default_rng(5).random((300, 200)) < share
+    draws = [
+        draw_crop(np.random.default_rng(n), is_unknown, 1, Scales(probability=0))
+        for n in range(600)
+    ]
+    assert all(is_unknown[crop.top, crop.left] for crop in draws)
+    rows, expected = np.array([crop.top for crop in draws]), np.nonzero(is_unknown)[0]
+    assert abs(rows.mean() - expected.mean()) < 15
+    assert abs(rows.std() - expected.std()) < 10
+
+
+def test_without_unknown_pixels_the_window_is_anywhere() -> None:
+    nowhere = np.zeros((50, 90), bool)
+    crops = [draw_crop(np.random.default_rng(n), nowhere, 16, SCALES) for n in range(200)]
+    assert min(crop.top for crop in crops) == 0
+    assert max(crop.left + crop.side for crop in crops) == 90
+
+
+@given(image=rgb_images(), seed=seeds, size=st.integers(8, 20), flip=st.booleans())
+@many
+def test_a_window_of_the_size_is_the_pixels_themselves(
+    image: Pixels, seed: int, size: int, flip: bool
+) -> None:
+    height, width = image.shape[:2]
+    rng = np.random.default_rng(seed)
+    top, left = (
+        int(rng.integers(min(0, n - size), max(0, n - size), endpoint=True))
+        for n in (height, width)
+    )
+    crop = Crop(top, left, size, flip)
+    around = [(max(-top, 0), max(top + size - height, 0))]
+    around += [(max(-left, 0), max(left + size - width, 0)), (0, 0)]
+    padded = np.pad(image, around, mode="reflect")
+    expected = padded[max(top, 0) :, max(left, 0) :][:size, :size]
+    expected = expected[:, ::-1] if flip else expected
+    assert np.array_equal(cut(image, crop, size), expected)
+    assert np.array_equal(cut(image[..., 0], crop, size), expected[..., 0])
+    codes = image[..., 0] % 3
+    assert np.array_equal(cut_codes(codes, crop, size), expected[..., 0] % 3)
+
+
+@pytest.mark.parametrize("side", [20, 27, 32, 40, 48])
+@pytest.mark.parametrize("flip", [False, True])
+def test_the_streams_stay_aligned(side: int, flip: bool) -> None:
+    pixels, size = pixels_of(3, 90, 96), 32
+    rows, columns = np.nonzero(pixels["trimap"] == UNKNOWN)
+    crop = Crop(max(int(rows[0]) - 5, 0), int(columns[0]) - side // 2, side, flip)
+    image, alpha, foreground, background = (
+        cut(pixels[name], crop, size).astype(np.float64)
+        for name in ("image", "alpha", "foreground", "background")
+    )
+    opacity = alpha[..., None] / 255
+    blend = opacity * foreground + (1 - opacity) * background
+    # Scaling does not commute with blending, by little where colours change slowly
+    assert np.abs(blend - image).max() <= 12
+    assert np.abs(blend - image).mean() <= 1
+    wrong = opacity[:, ::-1] * foreground + (1 - opacity[:, ::-1]) * background
+    assert np.abs(wrong - image).mean() > 5 * np.abs(blend - image).mean(), "mistakes are seen"
+
+    exact, codes = trimap_of(alpha.astype(np.uint8)), cut_codes(pixels["trimap"], crop, size)
+    # A code of the nearest pixel against Eq. (2) of the scaled alpha: they part at edges alone
+    edge = cv2.dilate((exact == UNKNOWN).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    assert np.array_equal(exact[~edge], codes[~edge])
+    assert np.mean(exact != codes) < 0.1
+
+
+@given(trimap=trimaps(), seed=seeds, size=st.integers(8, 40))
+@few
+def test_codes_are_never_mixed(trimap: Pixels, seed: int, size: int) -> None:
+    crop = draw_crop(np.random.default_rng(seed), trimap == UNKNOWN, size, SCALES)
+    found = cut_codes(trimap, crop, size)
+    assert set(np.unique(found)) <= set(np.unique(trimap))
+
+
+@pytest.mark.parametrize("side", [36, 40, 45, 48, 56, 64, 70, 96, 160])
+@pytest.mark.parametrize("period", [2.0, 2.3, 3.0])
+def test_shrinking_leaves_no_aliases(side: int, period: float) -> None:
+    """Stripes finer than what the smaller image can hold turn grey rather than broad."""
+    size = 32
+    if period * size / side > 1.6:
+        pytest.skip("such stripes are coarse enough to stay")
+    waves = np.sin(2 * np.pi * np.arange(side) / period)
+    stripes = np.rint(127.5 + 127 * np.tile(waves, (side, 1))).astype(np.uint8)
+    left = cut(stripes, Crop(0, 0, side, False), size)[2:-2, 2:-2].std() / stripes.std()
+    area = cv2.resize(stripes, (size, size), interpolation=cv2.INTER_AREA)[2:-2, 2:-2].std()
+    assert left <= max(0.3, 1.1 * area / stripes.std())
+
+
+@pytest.mark.parametrize("side", [20, 30, 36, 40, 45, 48, 64, 100])
+def test_scaling_moves_nothing(side: int) -> None:
+    ramp = np.tile(np.linspace(10, 240, side), (side, 1))
+    found = cut(np.rint(ramp).astype(np.uint8), Crop(0, 0, side, False), 32).astype(float)
+    centres = (np.arange(32) + 0.5) * side / 32 - 0.5
+    expected = np.interp(centres, np.arange(side), ramp[0])
+    assert np.abs(found[:, 1:-1] - expected[1:-1]).max() < 1.5
+
+
+@given(seed=seeds, trimap=trimaps())
+@few
+def test_what_is_drawn_does_not_depend_on_the_choice_of_the_trimap(
+    seed: int, trimap: Pixels
+) -> None:
+    crops = set()
+    for choice in TrimapChoice:
+        rng = np.random.default_rng(seed)
+        drawn = draw_trimap(rng, choice)
+        assert drawn is choice or choice is TrimapChoice.MIXED
+        crops.add(draw_crop(rng, trimap == UNKNOWN, 16, SCALES))
+    assert len(crops) == 1
+
+
+def test_mixed_is_half_and_half() -> None:
+    drawn = [draw_trimap(np.random.default_rng(n), TrimapChoice.MIXED) for n in range(400)]
+    assert set(drawn) == {TrimapChoice.CRUDE, TrimapChoice.EXACT}
+    assert 160 < drawn.count(TrimapChoice.CRUDE) < 240

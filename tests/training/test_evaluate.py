@@ -1,0 +1,233 @@
+"""Evaluations of folders and methods: the same scores by every way, and every fault by name."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import pickle
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from manifests.pixels import UNKNOWN, ImageCodec, Pixels, encode_colour, trimap_of
+from manifests.sources import Subject, Transparency
+from manifests.storage import write_bytes
+from training.classical import Method, solve
+from training.evaluate import (
+    Case,
+    Evaluation,
+    Failure,
+    Score,
+    evaluate_folders,
+    evaluate_method,
+    folder_cases,
+    grouped,
+    table_of,
+    to_json,
+)
+from training.metrics import Metrics, mean_of, measure
+from training.pictures import PictureError, write_alpha, write_trimap
+
+KEYS = ["name", "sad", "mse", "grad", "conn", "sad_whole", "mse_whole"]
+
+
+def case(number: int, shape: tuple[int, int] = (20, 30)) -> Case:
+    """A disc with a soft edge; the given trimap calls a corner of it background."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    away = np.hypot(rows - shape[0] / 2, columns - shape[1] / 2)
+    alpha = np.rint(255 * np.clip((9 - away) / (3 + number), 0, 1)).astype(np.uint8)
+    image = np.dstack([alpha, 255 - alpha, np.full(shape, 40 * number, np.uint8)])
+    trimap = trimap_of(alpha)
+    given = trimap.copy()
+    given[: shape[0] // 2, : shape[1] // 2] = 0
+    return Case(f"disc{number}", image, alpha, trimap, given)
+
+
+def redness(image: Pixels, trimap: Pixels) -> Pixels:
+    """A perfect method on these cases, but where it trusts the trimap."""
+    return np.where(trimap == 0, 0, image[..., 0]).astype(np.uint8)
+
+
+def halves(image: Pixels, trimap: Pixels) -> Pixels:
+    return np.where(trimap == UNKNOWN, 128, image[..., 0]).astype(np.uint8)
+
+
+def particular(image: Pixels, trimap: Pixels) -> Pixels:
+    if image[0, 0, 2] == 40:
+        raise ValueError("no solution")
+    return redness(image, trimap)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """images, alphas, trimaps, given and predictions of three cases."""
+    for one in map(case, range(3)):
+        colours = encode_colour(one.image, ImageCodec.PNG)
+        write_bytes(tmp_path / "images" / f"{one.name}.png", colours)
+        write_alpha(tmp_path / "alphas" / f"{one.name}.png", one.alpha)
+        write_trimap(tmp_path / "trimaps" / f"{one.name}.png", one.trimap)
+        write_trimap(tmp_path / "given" / f"{one.name}.png", one.given_trimap)
+        prediction = redness(one.image, one.given_trimap)
+        write_alpha(tmp_path / "predictions" / f"{one.name}.png", prediction)
+    return tmp_path
+
+
+def of_folders(root: Path, workers: int = 1) -> Evaluation:
+    return evaluate_folders(
+        root / "predictions", root / "alphas", root / "trimaps", workers=workers
+    )
+
+
+def test_the_unknown_region_is_that_of_the_exact_trimap() -> None:
+    one = case(2)
+    (score,) = evaluate_method(redness, [one]).scores
+    assert score == Score(
+        "disc2", measure(redness(one.image, one.given_trimap), one.alpha, one.trimap)
+    )
+    perfect = evaluate_method(redness, [replace(one, given_trimap=one.trimap)]).scores[0]
+    assert set(asdict(perfect.metrics).values()) == {0.0}
+    assert score.metrics.sad_whole > score.metrics.sad > 0
+
+
+def test_folders_and_methods_agree(folders: Path) -> None:
+    files = of_folders(folders)
+    cases = folder_cases(*(folders / name for name in ("images", "alphas", "trimaps", "given")))
+    assert evaluate_method(redness, cases) == files
+    assert evaluate_method(redness, [case(number) for number in range(3)]) == files
+    assert [score.name for score in files.scores] == ["disc0", "disc1", "disc2"]
+    same = folder_cases(*(folders / name for name in ("images", "alphas", "trimaps")))
+    assert evaluate_method(halves, same) == evaluate_method(
+        halves, [replace(one, given_trimap=one.trimap) for one in map(case, range(3))]
+    )
+
+
+def test_processes_give_the_same_scores(folders: Path) -> None:
+    assert of_folders(folders, workers=2) == of_folders(folders)
+    cases: list[Case | Failure] = [
+        *(case(number % 3) for number in range(7)),
+        Failure("lost", "not found"),
+    ]
+    assert evaluate_method(redness, iter(cases), workers=2) == evaluate_method(redness, cases)
+
+
+def test_the_classical_methods_can_travel_to_a_process() -> None:
+    method = pickle.loads(pickle.dumps(functools.partial(solve, Method.CLOSED_FORM)))
+    one = case(0)
+    np.testing.assert_array_equal(
+        method(one.image, one.trimap), solve(Method.CLOSED_FORM, one.image, one.trimap)
+    )
+
+
+def test_progress_knows_how_many_where_that_can_be_known() -> None:
+    calls: list[tuple[int, int]] = []
+
+    def note(done: int, total: int) -> None:
+        calls.append((done, total))
+
+    def some() -> Iterator[Case]:
+        yield from (case(0), case(1))
+
+    evaluate_method(redness, list(some()), note)
+    evaluate_method(redness, some(), note)
+    assert calls == [(1, 2), (2, 2), (1, 0), (2, 0)]
+
+
+def test_one_fault_fails_one_case() -> None:
+    cases: list[Case | Failure] = [case(0), case(1), Failure("gone", "could not be read"), case(2)]
+    found = evaluate_method(particular, cases)
+    assert [score.name for score in found.scores] == ["disc0", "disc2"]
+    assert found.failed == [Failure("disc1", "no solution"), Failure("gone", "could not be read")]
+    assert to_json(found)["failed"][0] == {"name": "disc1", "reason": "no solution"}
+
+
+def test_files_that_cannot_be_measured_are_named(folders: Path) -> None:
+    (folders / "predictions" / "disc0.png").write_text("not a picture")
+    write_alpha(folders / "alphas" / "disc1.png", np.zeros((4, 5), np.uint8))
+    write_alpha(folders / "trimaps" / "disc2.png", np.full((20, 30), 127, np.uint8))
+    found = of_folders(folders)
+    assert (found.scores, [failure.name for failure in found.failed]) == (
+        [],
+        ["disc0", "disc1", "disc2"],
+    )
+    words = [failure.reason for failure in found.failed]
+    assert "predictions/disc0.png: cannot be read" in words[0]
+    assert "alphas/disc1.png is 4 x 5" in words[1]
+    assert "trimaps/disc2.png: trimap values 127" in words[2]
+    assert to_json(found)["mean"] == {}
+    assert (
+        evaluate_method(
+            redness, folder_cases(folders / "images", folders / "alphas", folders / "trimaps")
+        )
+        .failed[1]
+        .name
+        == "disc2"
+    )
+
+
+def test_every_alpha_needs_a_prediction(folders: Path) -> None:
+    (folders / "predictions" / "disc1.png").unlink()
+    with pytest.raises(PictureError, match=r"no predictions for 1 of the alphas .*disc1"):
+        of_folders(folders)
+
+
+def test_the_json_is_the_contract(folders: Path) -> None:
+    found = json.loads(json.dumps(to_json(of_folders(folders)), allow_nan=False))
+    assert list(found) == ["images", "mean"]
+    assert [list(image) for image in found["images"]] == [KEYS] * 3
+    assert list(found["mean"]) == KEYS[1:]
+    sads = [image["sad"] for image in found["images"]]
+    assert found["mean"]["sad"] == pytest.approx(sum(sads) / 3)
+
+
+def labelled() -> Evaluation:
+    labels = [
+        ("human", "Little"),
+        ("non-human", "Little"),
+        ("human", "Highly"),
+        ("human", "Little"),
+    ]
+    return Evaluation(
+        [
+            Score(f"{n}", Metrics(n, n, n, n, n, n), Subject(subject), Transparency(transparency))
+            for n, (subject, transparency) in enumerate(labels)
+        ],
+        [],
+    )
+
+
+def test_groups_by_transparency_and_subject() -> None:
+    groups = grouped(labelled())
+    assert {key: [int(m.sad) for m in metrics] for key, metrics in groups.items()} == {
+        ("Highly", "human"): [2],
+        ("Little", "human"): [0, 3],
+        ("Little", "non-human"): [1],
+        ("Little", ""): [0, 1, 3],
+        ("all", ""): [0, 1, 2, 3],
+    }
+    assert next(iter(groups)) == ("Highly", "human")
+    assert list(groups)[-2:] == [("Little", ""), ("all", "")]
+    assert mean_of(groups["Little", "human"]).sad == 1.5
+    image = to_json(labelled())["images"][1]
+    assert (image["subject"], image["transparency"]) == ("non-human", "Little")
+
+
+def test_the_table(folders: Path) -> None:
+    lines = [line.split() for line in printed(table_of(labelled(), "On crude trimaps"))]
+    assert lines[0] == ["On", "crude", "trimaps"]
+    assert ["Little", "human", "2", "1.50", "1.5000", "1.50", "1.50", "1.50", "1.5000"] in lines
+    assert lines[-1] == ["all", "4", "1.50", "1.5000", "1.50", "1.50", "1.50", "1.5000"]
+    assert len(printed(table_of(of_folders(folders)))) == 3  # headings, a rule, all
+    assert len(printed(table_of(Evaluation([], [])))) == 2
+
+
+def printed(table: Table) -> list[str]:
+    console = Console(width=120, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(table)
+    return [line for line in capture.get().splitlines() if line.strip()]

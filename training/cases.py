@@ -1,0 +1,35 @@
+"""The samples of a shard set as cases to evaluate: crude trimaps are given, exact ones measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from manifests.pixels import trimap_of
+from manifests.sources import Split
+from training.data import validation_samples
+from training.evaluate import Case
+from training.order import TrimapChoice
+
+
+@dataclass(frozen=True)
+class ShardCases:
+    """At most `limit` samples of a split, spread evenly over it; read each time anew."""
+
+    shards: str
+    split: Split
+    limit: int | None = None
+    given: TrimapChoice = TrimapChoice.CRUDE  # or exact
+
+    def __iter__(self) -> Iterator[Case]:
+        for sample in validation_samples(self.shards, self.split, self.limit):
+            exact = trimap_of(sample.alpha)
+            yield Case(
+                name=sample.key,
+                image=sample.image,
+                alpha=sample.alpha,
+                trimap=exact,
+                given_trimap=sample.crude_trimap if self.given is TrimapChoice.CRUDE else exact,
+                subject=sample.row.subject,
+                transparency=sample.row.transparency,
+            )

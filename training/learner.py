@@ -1,0 +1,103 @@
+"""The model while it learns: its loss, its optimizer, and one step on one batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from training import checkpoint
+from training.data import Batch
+from training.log import Step
+from training.losses import Losses, MattingLoss
+from training.model import MattingModel, Variant
+from training.processes import Processes
+from training.settings import Precision, TrainSettings
+
+
+class _Forward(nn.Module):
+    """A batch -> its losses: all that has parameters, so that processes share their gradients."""
+
+    def __init__(self, model: MattingModel, criterion: MattingLoss, bf16: bool) -> None:
+        super().__init__()
+        self.model, self.criterion, self.bf16 = model, criterion, bf16
+
+    def forward(
+        self, image: Tensor, given: Tensor, alpha: Tensor, trimap: Tensor, contrast: Tensor | None
+    ) -> Losses:
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.bf16):
+            prediction = self.model(image, given)
+        losses: Losses = self.criterion(prediction, given, alpha, trimap, contrast)
+        return losses
+
+
+class Learner:
+    """All that a run changes. The same settings and batches give the same bits on a CPU."""
+
+    def __init__(self, settings: TrainSettings, processes: Processes) -> None:
+        self._settings, self._device = settings, processes.device
+        torch.backends.cudnn.benchmark = True  # crops are all of one size
+        torch.manual_seed(settings.seed)  # for the initial weights; nothing else draws from it
+        model = MattingModel(trimap_decoder=settings.variant is not Variant.BASE)
+        self.model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        criterion = MattingLoss(settings.area, settings.variant is Variant.AN_TW)
+        self._criterion = criterion.to(self._device)
+        parameters = [*self.model.parameters(), *criterion.parameters()]
+        self._optimizer = torch.optim.Adam(parameters, fused=True)
+        forward = _Forward(self.model, criterion, settings.precision is Precision.BF16)
+        self._forward = forward if processes.world == 1 else DistributedDataParallel(forward)
+        self.best = float("inf")  # least validation error so far
+
+    def restore(self, run: Path) -> int:
+        """Go back to the last checkpoint of a run; how many iterations it had done."""
+        saved = checkpoint.checkpoints(run)
+        if not saved:
+            return 0
+        state = checkpoint.load(saved[-1], self.model, self._optimizer, self._beside())
+        self.best = state["best"]
+        return int(state["iteration"])
+
+    def save(self, run: Path, done: int, is_best: bool) -> None:
+        """Write a checkpoint after `done` iterations."""
+        state = {"iteration": done, "best": self.best}
+        saved = checkpoint.save(
+            run, self.model, self._settings.variant, self._optimizer, self._beside(), state
+        )
+        if is_best:
+            checkpoint.save_best(run, saved)
+        checkpoint.prune(run, self._settings.keep)
+
+    def _beside(self) -> dict[str, Tensor]:
+        return {"log_sigmas": self._criterion.log_sigmas}
+
+    def step(self, iteration: int, batch: Batch) -> Step:
+        """One step of Adam."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._settings.learning_rate(iteration)
+        self.model.train()
+        losses: Losses = self._forward(*on_device(batch, self._device))
+        self._optimizer.zero_grad()
+        losses.total.backward()  # type: ignore[no-untyped-call]
+        if iteration < self._settings.weights_from * self._settings.iterations:
+            self._criterion.log_sigmas.grad = None
+        self._optimizer.step()
+        return Step(iteration, batch.keys, losses.detached(), self._criterion.sigmas())
+
+
+def on_device(
+    batch: Batch, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
+    """image in 0..1, given trimap codes, alpha in 0..1, exact trimap codes, |F - B| in 0..1."""
+
+    def moved(pixels: Tensor) -> Tensor:
+        return pixels.to(device, non_blocking=True)
+
+    contrast = None
+    if batch.foreground is not None and batch.background is not None:
+        difference = moved(batch.foreground).float() - moved(batch.background).float()
+        contrast = difference.abs_().div_(255)
+    image = moved(batch.image).contiguous(memory_format=torch.channels_last).float().div_(255)
+    given, trimap = moved(batch.given_trimap).float(), moved(batch.trimap)
+    return image, given, moved(batch.alpha).float().div_(255), trimap, contrast

@@ -1,0 +1,202 @@
+"""The samples of one split by number: their shards checked, and fetched if they are elsewhere.
+
+A folder of the run's own holds what its processes share: the shards fetched last, and notes of
+which ones were found to be whole, so that each is fetched and checked once, not once a process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from manifests.dataset import Dataset
+from manifests.pixels import Pixels, decode_alpha, decode_colour, decode_trimap
+from manifests.samples import Sample
+from manifests.shards import OpenShard, Shard, data_path, index_path, open_shard, sha256_of
+from manifests.sources import Split
+from manifests.storage import Location, Url, fetch, read_bytes
+
+_OPEN = 2  # a batch straddles two shards, seldom more
+_FETCHED = 4  # of the shards from elsewhere, how many are kept in the run's folder
+_NAMED = 5  # broken samples of a shard
+
+_DECODERS = {"alpha": decode_alpha, "trimap": decode_trimap, "crude_trimap": decode_trimap}
+
+
+class ShardStore:
+    """Opens shards as they are needed, a few at a time; may be copied to other processes before.
+
+    With `lenient` a shard that is not what dataset.json says is used as far as it can be read.
+    Shards from elsewhere go to `cache` and stay, or else to `folder` and make room for others.
+    """
+
+    def __init__(
+        self,
+        root: Location,
+        dataset: Dataset,
+        split: Split,
+        streams: Sequence[str],
+        folder: Path,
+        cache: Path | None = None,
+        lenient: bool = False,
+    ) -> None:
+        self._root, self._form, self._streams = root, dataset.format, tuple(streams)
+        self._shards = shards_of(root, dataset, split)
+        self._folder, self._cache, self._lenient = folder, cache, lenient
+        self._opened: OrderedDict[int, OpenShard] = OrderedDict()
+        self._broken: dict[int, str] = {}
+
+    def sample(self, shard: int, sample: int) -> tuple[str, dict[str, Pixels]]:
+        """The key and the wanted streams of a sample: numbers of the shard and within it.
+
+        Raises ValueError that names the shard's file and the sample if they cannot be read.
+        """
+        try:
+            opened = self._open(shard)
+        except ValueError as error:
+            raise ValueError(f"sample {self._name(shard, sample)}: {error}") from error
+        key = opened.key(sample)
+        try:
+            return key, decode(opened.read(sample, self._streams))
+        except ValueError as error:
+            place = f"{self._location(shard)}: sample {key}: "
+            raise ValueError(place + str(error).removeprefix(place)) from error
+
+    def row(self, shard: int, sample: int) -> Sample:
+        """What the shard says of a sample. Raises ValueError as `sample`."""
+        return self._open(shard).row(sample)
+
+    def close(self) -> None:
+        for opened in self._opened.values():
+            opened.close()
+        self._opened.clear()
+
+    def _location(self, number: int) -> Location:
+        return data_path(self._root, self._shards[number].name, self._form)
+
+    def _open(self, number: int) -> OpenShard:
+        if number in self._broken:  # once is enough for a download that fails
+            raise ValueError(self._broken[number])
+        if number not in self._opened:
+            while len(self._opened) >= _OPEN:
+                self._opened.popitem(last=False)[1].close()
+            try:
+                self._opened[number] = self._open_whole(number)
+            except (OSError, ValueError) as error:
+                self._broken[number] = str(error)
+                raise ValueError(str(error)) from error
+        self._opened.move_to_end(number)
+        return self._opened[number]
+
+    def _open_whole(self, number: int) -> OpenShard:
+        shard, location = self._shards[number], self._location(number)
+        with self._alone():
+            path = self._fetched(location, shard) if isinstance(location, Url) else location
+            if not path.exists():
+                raise FileNotFoundError(
+                    f"{location}: missing; make it again with the datagen compose that made the set"
+                )
+            fault = self._fault(path, shard)
+            try:
+                opened = open_shard(path, location)
+            finally:
+                if fault and path != location:
+                    path.unlink()  # no cache keeps what is damaged; what is open stays readable
+        if fault and not self._lenient:
+            fault = f"{fault}; {_broken_samples(opened, self._streams)}"
+        elif len(opened) != shard.samples:
+            fault = f"{len(opened)} samples, dataset.json says {shard.samples}"
+        else:
+            return opened
+        opened.close()
+        raise ValueError(f"{location}: {fault}")
+
+    def _fetched(self, url: Url, shard: Shard) -> Path:
+        """A copy of a shard, named by its content: a cache may serve many sets."""
+        path = (self._cache or self._folder) / f"{shard.sha256}{url.suffix}"
+        if not path.exists():
+            fetch(url, path)
+            if self._cache is None:
+                copies = sorted(self._folder.glob(f"*{url.suffix}"), key=_written)
+                for old in copies[:-_FETCHED]:
+                    old.unlink()  # who has it open reads on
+        return path
+
+    def _fault(self, path: Path, shard: Shard) -> str:
+        """How a file differs from what dataset.json says; "" if it does not."""
+        note = self._folder / f"{shard.name}.checked"
+        if not note.exists():
+            size = path.stat().st_size
+            fault = ""
+            if size != shard.bytes:
+                fault = f"{size} bytes, dataset.json says {shard.bytes}"
+            elif sha256_of(path) != shard.sha256:
+                fault = "its sha256 is not the one in dataset.json"
+            note.write_text(fault)
+        return note.read_text()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other process of the run is in here: none fetches the same, or removes what is new."""
+        with (self._folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
+            yield
+
+    def _name(self, shard: int, sample: int) -> str:
+        """What to call a sample whose shard cannot be read: its key if the index can."""
+        name = self._shards[shard].name
+        try:
+            index = read_bytes(index_path(self._root, name))
+            keys = pq.read_table(pa.BufferReader(index), columns=["key"])["key"]
+            return f"{keys[sample]}"
+        except (pa.ArrowException, OSError, ValueError, KeyError):
+            return f"{name}, number {sample}"
+
+
+def shards_of(root: Location, dataset: Dataset, split: Split) -> tuple[Shard, ...]:
+    """The shards of one split. Raises ValueError with the splits there are if it has no samples."""
+    shards = tuple(shard for shard in dataset.shards if shard.split == split)
+    if not sum(shard.samples for shard in shards):
+        there = sorted({shard.split for shard in dataset.shards if shard.samples})
+        found = f"only {', '.join(there)}" if there else "no samples at all"
+        hint = " (datagen compose --holdout-fg and --holdout-bg make one)" * (split == Split.VAL)
+        raise ValueError(f"{root}: no split {split}, {found}{hint}")
+    return shards
+
+
+def decode(streams: Mapping[str, bytes]) -> dict[str, Pixels]:
+    """The pixels of each stream. Raises ValueError with its name, or if they differ in size."""
+    pixels: dict[str, Pixels] = {}
+    for name, data in streams.items():
+        try:
+            pixels[name] = _DECODERS.get(name, decode_colour)(data)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    sizes = {name: array.shape[:2] for name, array in pixels.items()}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"the streams differ in size: {sizes}")
+    return pixels
+
+
+def _broken_samples(opened: OpenShard, streams: Sequence[str]) -> str:
+    """Which samples of a damaged shard show it, as a sentence."""
+    broken = []
+    for number in range(len(opened)):
+        try:
+            decode(opened.read(number, streams))
+        except ValueError as error:
+            broken.append(f"{opened.key(number)} ({error})")
+    if not broken:
+        return "each sample still decodes, so which one differs is not known"
+    more = f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
+    return f"broken samples: {', '.join(broken[:_NAMED])}{more}"
+
+
+def _written(path: Path) -> int:
+    return path.stat().st_mtime_ns

@@ -1,0 +1,141 @@
+"""The training loop, to be read from top to bottom."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from manifests.sources import Split
+from manifests.storage import write_bytes
+from training.checkpoint import sweep
+from training.data import LoaderSettings, batches
+from training.learner import Learner
+from training.log import RunLog
+from training.processes import Processes
+from training.settings import FREE_TO_CHANGE, TrainSettings
+from training.validate import Score, validate
+
+
+class Stopped(Exception):  # noqa: N818 (no error: the user asked for it)
+    """Ctrl-C: the run was saved and can go on."""
+
+
+@dataclass(frozen=True)
+class News:
+    """What the loop tells now and then."""
+
+    iteration: int  # done so far
+    samples: int  # seen by all processes since the start of this one
+    skipped: int  # bad samples so far, of this process
+    losses: dict[str, float] | None = None  # means since the last time
+    score: Score | None = None  # of a validation
+
+
+def train(
+    settings: TrainSettings, run: Path, processes: Processes, tell: Callable[[News], None]
+) -> None:
+    """Train until settings.iterations, from where the run stands; all processes call it.
+
+    Raises ValueError for bad samples, shards and settings, FloatingPointError if a loss is not a
+    number, Stopped after Ctrl-C.
+    """
+    learner = Learner(settings, processes)
+    first = learner.restore(run)
+    stream = batches(loader_settings(settings, processes), first, settings.iterations)
+    samples = skipped = 0
+    with (
+        closing(stream),
+        RunLog(run if processes.first else None, first) as log,
+        _interrupts() as interrupted,
+    ):
+        for batch in stream:
+            if not batch.keys:
+                raise ValueError(f"none of the samples of a batch can be read: {batch.skipped}")
+            log.add(learner.step(batch.number, batch))
+            done = batch.number + 1
+            samples += len(batch.keys) * processes.world
+            skipped += len(batch.skipped)
+
+            is_last = done == settings.iterations
+            stop = processes.any(interrupted())
+            is_saving = is_last or stop or done % settings.checkpoint_every == 0
+            is_validating = is_last or done % settings.validate_every == 0
+            if is_saving or is_validating or done % settings.log_every == 0:
+                means = log.flush()  # raises if a loss is not a number, before anything is saved
+                tell(News(done, samples, skipped, losses=means))
+            score = None
+            if is_validating and processes.first:
+                score = validate(learner.model, settings, log.panels(done))
+            if score is not None:
+                log.score(done, score)
+                tell(News(done, samples, skipped, score=score))
+            is_best = score is not None and score.sad_whole < learner.best
+            if is_best and score is not None:
+                learner.best = score.sad_whole
+            if processes.first and (is_saving or is_best):
+                learner.save(run, done, is_best)
+            if stop:
+                raise Stopped
+
+
+def loader_settings(settings: TrainSettings, processes: Processes) -> LoaderSettings:
+    return LoaderSettings(
+        shards=settings.shards,
+        split=Split.TRAIN,
+        batch_size=settings.batch_size,
+        crop_size=settings.crop_size,
+        trimap=settings.trimap,
+        seed=settings.seed,
+        rank=processes.rank,
+        world=processes.world,
+        skip_bad=settings.skip_bad,
+        workers=settings.workers,
+    )
+
+
+def open_run(run: Path, settings: TrainSettings, resume: bool) -> None:
+    """Make a run's folder, or check that what lies there is the same run; only one process does.
+
+    Raises ValueError if a run is there and `resume` is not asked for, or if its settings differ.
+    """
+    config = run / "config.json"
+    if not config.exists():
+        if resume:
+            raise ValueError(f"{run}: there is no run here to resume")
+        write_bytes(config, (json.dumps(settings.to_dict(), indent=1) + "\n").encode())
+        return
+    if not resume:
+        raise ValueError(f"{run}: a run is here; go on with --resume, or name another --out")
+    there, here = json.loads(config.read_bytes()), settings.to_dict()
+    names = sorted((there.keys() | here.keys()) - FREE_TO_CHANGE)
+    changed = [
+        f"{name}: {there.get(name)} -> {here.get(name)}"
+        for name in names
+        if there.get(name) != here.get(name)
+    ]
+    if changed:
+        raise ValueError(f"{run}: is a run with other settings ({', '.join(changed)})")
+    sweep(run)
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed: looked at between iterations, so that none is half done."""
+    pressed = False
+
+    def press(*_: Any) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt  # the second time: at once
+        pressed = True
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
