@@ -15,6 +15,11 @@ setup: .venv/all .venv-server/all
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 
+# ... and what trains.
+.venv/training: .venv/core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[training]'
+	@touch $@
+
 # All extras, for the tests.
 .venv/all: .venv/core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[training,annotation,dev]'
@@ -27,7 +32,7 @@ setup: .venv/all .venv-server/all
 		-r annotation/server-requirements.txt
 	@touch $@
 
-demo: .venv/core
+demo: .venv/core .venv/training
 	rm -rf $(DEMO)
 	$(BIN)/datagen synth --out $(DEMO)/sources --fg 40 --bg 60 --size 640
 	$(BIN)/datagen compose --fg $(DEMO)/sources/fgs --bg $(DEMO)/sources/bgs --out $(DEMO)/shards \
@@ -35,6 +40,15 @@ demo: .venv/core
 	$(BIN)/datagen stats --shards $(DEMO)/shards --by-transparency --plot $(DEMO)/stats.png
 	$(BIN)/datagen preview --shards $(DEMO)/shards --out $(DEMO)/preview.png
 	$(BIN)/datagen verify --shards $(DEMO)/shards
+	$(BIN)/train --shards $(DEMO)/shards --out $(DEMO)/run --iterations 40 --batch-size 8 \
+		--crop-size 160 --lr 1e-3 --precision bf16 --validation-samples 8
+	$(BIN)/datagen replay val-00000000 --shards $(DEMO)/shards --fg $(DEMO)/sources/fgs \
+		--bg $(DEMO)/sources/bgs --out $(DEMO)/sample
+	mkdir -p $(DEMO)/images $(DEMO)/trimaps
+	cp $(DEMO)/sample/val-00000000.image.jpg $(DEMO)/images/sample.jpg
+	cp $(DEMO)/sample/val-00000000.crude_trimap.png $(DEMO)/trimaps/sample.png
+	$(BIN)/matte predict --checkpoint $(DEMO)/run --images $(DEMO)/images \
+		--trimaps $(DEMO)/trimaps --out $(DEMO)/alphas
 
 test: .venv/all .venv-server/all
 	$(BIN)/ruff check .

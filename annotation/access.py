@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-
-import httpx
+from urllib.parse import urlsplit
 
 TOKEN_HELP = (
     "it takes a personal access token (Account & Settings > Personal Access Token) or, where the "
@@ -25,18 +24,21 @@ def access_ends(access: str) -> float:
 
 
 def checked_url(url: str) -> str:
+    """An address to which paths may be added. Raises ValueError if it is none, or holds secrets."""
     try:
-        parts = httpx.URL(url.strip())
-    except httpx.InvalidURL as error:
+        parts = urlsplit(url.strip())
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
         raise ValueError(f"--url: {error}") from None
-    if parts.scheme not in {"http", "https"} or not parts.host:
-        raise ValueError(f"--url: {url!r} is no http:// or https:// address")
-    if parts.userinfo:
+    if "@" in parts.netloc:
         raise ValueError("--url: leave user and password out of the address; give a token")
-    return str(parts.copy_with(query=None, fragment=None)).rstrip("/")
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ValueError(f"--url: {url!r} is no http:// or https:// address")
+    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
 
 
 def checked_token(token: str) -> str:
+    """A token as it is sent. Raises ValueError, without it, if it cannot be one."""
     bare = token.strip()
     if not bare:
         raise ValueError(f"there is no token; {TOKEN_HELP}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from annotation.client import Client, Patience, ServerError
+from annotation.client import Client, OutageError, Patience
 from annotation.pull import Wanted
 from annotation.report import (
     fail,
@@ -251,7 +252,8 @@ def serve(
         token=_legacy_token() if is_new else "",
         files=local_files,
     )
-    signal.signal(signal.SIGTERM, _interrupt)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _interrupt)
     with server.serving(service) as process:
         print(f"{service.url}  user {service.user}", flush=True)
         say("Ctrl-C ends it")
@@ -300,29 +302,43 @@ def _show(found: Any, show: Callable[[Any], None], is_json: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; a user's mistake becomes one sentence and an exit code."""
-    sys.exit(_guarded(lambda: app(args=arguments, standalone_mode=False)))
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(_guarded(lambda: app(args=given, standalone_mode=False), given))
 
 
-def _guarded(run: Callable[[], Any]) -> int:
+def _guarded(command: Callable[[], Any], given: Sequence[str]) -> int:
     try:
-        code = run() or DONE
+        code = command() or DONE
+    except typer.Exit as stop:
+        code = stop.exit_code
     except _UsageError as error:
-        fail(error.format_message() if hasattr(error, "format_message") else str(error))
+        error.show()  # type: ignore[attr-defined]
         return WRONG_USAGE
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except ServerError as error:
-        fail(f"{error}; what is done is kept, the same command goes on from there")
+    except OutageError as error:
+        fail(f"{error}; what is done is kept, go on with: {_again(given)}")
         return FAILED
     except (OSError, ValueError, RuntimeError) as error:
         fail(str(error))
         return FAILED
     if code == INTERRUPTED:  # typer makes an exit of the interrupt
-        fail("interrupted; what is done is kept, and the same command goes on from there")
+        fail(f"interrupted; what is done is kept, go on with: {_again(given)}")
     return int(code)
+
+
+def _again(given: Sequence[str]) -> str:
+    """The command as it was typed, but for the token."""
+    words = list(given)
+    for number, word in enumerate(given):
+        if word == "--token" and number + 1 < len(words):
+            words[number + 1] = "..."
+        elif word.startswith("--token="):
+            words[number] = "--token=..."
+    return shlex.join(["annotate", *words])
 
 
 if __name__ == "__main__":

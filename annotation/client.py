@@ -55,6 +55,10 @@ class RefusedError(ServerError):
         self.status = status
 
 
+class OutageError(ServerError):
+    """There was no answer, or none that could be used, for as long as patience lasts."""
+
+
 class UnsureError(ServerError):
     """The request broke off: it may have been carried out. `is_over` if it is not being carried
     out any more, because the server itself said that it failed."""
@@ -169,7 +173,7 @@ class Client:
                 raise UnsureError(what, answer.is_over)
             wait = pause if answer.wait is None else max(answer.wait, pause)
             if time.monotonic() + wait > end:
-                raise ServerError(self._gave_up(what, answer))
+                raise OutageError(self._gave_up(what, answer))
             if wait >= 2:
                 self._say(f"{what}; again in {wait:.0f} s")
             time.sleep(wait)
@@ -199,7 +203,7 @@ class Client:
                 response = self._http.request(
                     method, path, headers=headers, timeout=timeout, **content
                 )
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 return _fault_of(error)
             if response.status_code != 401 or not self._is_personal:
                 break  # else access may have run out between two clocks
@@ -243,7 +247,7 @@ class Client:
         path = "/api/token/refresh/"
         try:
             response = self._http.post(path, json={"refresh": self._token})
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise _NoAccessError(_fault_of(error)) from None
         if response.status_code in {400, 403, 404}:
             raise RefusedError(f"{self.url}: 401, the token is refused; {TOKEN_HELP}", 401)
@@ -288,11 +292,11 @@ def is_up(url: str) -> bool:
     """Whether a Label Studio server at the URL says that it is ready."""
     try:
         return bool(httpx.get(f"{url}/health", timeout=5, trust_env=False).json()["status"] == "UP")
-    except (httpx.TransportError, ValueError, KeyError, TypeError):
+    except (httpx.RequestError, ValueError, KeyError, TypeError):
         return False
 
 
-def _fault_of(error: httpx.TransportError) -> _Fault:
+def _fault_of(error: httpx.RequestError) -> _Fault:
     if isinstance(error, httpx.UnsupportedProtocol | httpx.ProxyError):
         raise ServerError(f"the connection cannot be made: {error}") from None
     begun = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)

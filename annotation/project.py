@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from annotation.client import Client, RefusedError, ServerError, UnsureError
+from annotation.client import Client, OutageError, ServerError, UnsureError
 
 _PAGE = 25  # the server reads every annotation of a page from its database even to list ids
 _PROJECT_PAGE = 100
@@ -58,10 +58,23 @@ class Project:
                 query=json.dumps({"ordering": ["tasks:id"]}),
             )
             rows, total = _page(page, "tasks", "total")
-            yield from map(_row, rows)
+            yield from map(self._row, rows)
             seen += len(rows)
             if not rows:
                 return
+
+    def _row(self, task: Mapping[str, Any]) -> Row:
+        try:
+            data = task.get("data")
+            return Row(
+                id=int(task["id"]),
+                data=data if isinstance(data, dict) else {},
+                updated=str(task.get("updated_at", "")),
+                annotations=int(task.get("total_annotations") or 0),
+                skipped=int(task.get("cancelled_annotations") or 0),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ServerError(f"{self.url}: a task that is none: {error!r}") from error
 
     def task(self, id_: int) -> dict[str, Any]:
         """A task with its annotations and predictions."""
@@ -85,8 +98,8 @@ class Project:
     def uploads(self) -> dict[str, str]:
         """Of every file uploaded with this token: the name that it was given -> its URL path."""
         found: dict[str, str] = {}
-        for upload in self.client.get(f"/api/projects/{self.id}/file-uploads", all="true"):
-            path = str(upload["file"]).lstrip("/")
+        for upload in self.client.get(f"/api/projects/{self.id}/file-uploads", all="true") or ():
+            path = str(upload.get("file")).lstrip("/")
             match = _UPLOADED.search(path)
             if match:
                 found.setdefault(match["name"], f"/data/{path.removeprefix('data/')}")
@@ -100,7 +113,10 @@ class Project:
             self.client.post_file(path, name, data, commit_to_project="false")
 
         once(self.client, send, lambda: name in self.uploads(), f"upload of {name}")
-        return self.uploads()[name]
+        url = self.uploads().get(name)
+        if url is None:
+            raise ServerError(f"{self.url}: {name} was uploaded, but is not in the list of uploads")
+        return url
 
     def predictions(self, task: int) -> list[dict[str, Any]]:
         """The predictions of a task, results included."""
@@ -145,7 +161,7 @@ def find_project(client: Client, title: str) -> Project | None:
             "/api/projects/", title=title, page=number, page_size=_PROJECT_PAGE, include="id,title"
         )
         found, total = _page(page, "results", "count")
-        ids += [int(one["id"]) for one in found if one.get("title") == title]
+        ids += [one["id"] for one in found if one.get("title") == title]
         more = bool(found) and number * _PROJECT_PAGE < total
     if len(ids) > 1:
         where = ", ".join(f"{client.url}/projects/{one}" for one in ids)
@@ -203,7 +219,7 @@ def once(client: Client, act: Callable[[], object], is_done: Callable[[], bool],
             time.sleep(next(pauses))
         else:
             return
-    raise ServerError(f"{what}: given up after {TRIES} tries; {last}")
+    raise OutageError(f"{what}: given up after {TRIES} tries; {last}")
 
 
 def _controls(interface: str) -> set[str]:
@@ -235,17 +251,3 @@ def _page(page: Any, items: str, total: str) -> tuple[list[dict[str, Any]], int]
         return list(page[items]), int(page[total])
     except (KeyError, TypeError, ValueError):
         raise ServerError(f"a list of {items} without {items!r} and {total!r}") from None
-
-
-def _row(task: Mapping[str, Any]) -> Row:
-    data = task.get("data")
-    return Row(
-        id=int(task["id"]),
-        data=data if isinstance(data, dict) else {},
-        updated=str(task.get("updated_at", "")),
-        annotations=int(task.get("total_annotations") or 0),
-        skipped=int(task.get("cancelled_annotations") or 0),
-    )
-
-
-__all__ = ["Project", "RefusedError", "Row", "existing_project", "find_project", "make_project"]

@@ -12,7 +12,7 @@ from datagen.plan import ShardPlan
 from datagen.prepare import Cutout, prepare_background, prepare_cutout
 from datagen.scan import read_source
 from datagen.settings import Settings
-from datagen.shard import build_sample
+from datagen.shard import compose_sample
 from manifests.dataset import Dataset, read_dataset, read_sources
 from manifests.pixels import Pixels
 from manifests.samples import EncodedSample, Sample, extension_of
@@ -46,7 +46,8 @@ def replay(key: str, root: Path, sources: Sources, out: Path) -> Replay:
     background = backgrounds[row.background_id]
     photo = _photo(background, sources, settings)
     plan = ShardPlan(row.shard, row.split, ())
-    rebuilt, _ = build_sample(settings, key, plan, row.recipe, cutouts, (background, photo))
+    composed = compose_sample(settings, key, plan, row.recipe, cutouts, (background, photo))
+    rebuilt = composed.encoded(settings)
 
     files = []
     for stream, data in rebuilt.streams.items():

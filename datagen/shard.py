@@ -89,6 +89,25 @@ def make_shard(task: ShardTask, report: Report) -> str:
 
 def make_sample(task: ShardTask, pair: Pair) -> tuple[EncodedSample, Histogram]:
     """Draw and build one sample, and count its alpha levels."""
+    composed = draw_and_compose(task, pair)
+    return composed.encoded(task.settings), composed.histogram
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A sample in pixels: all but the encoding is done."""
+
+    row: Sample
+    composite: Composite
+    crude_trimap: Pixels
+    histogram: Histogram
+
+    def encoded(self, settings: Settings) -> EncodedSample:
+        return EncodedSample(self.row, encode(self.composite, self.crude_trimap, settings))
+
+
+def draw_and_compose(task: ShardTask, pair: Pair) -> Composed:
+    """One sample of a shard, from its own generator."""
     settings = task.settings
     rng = generator(settings.seed, pair.foreground, pair.background, pair.round)
     foreground, background = task.foregrounds[pair.foreground], task.backgrounds[pair.background]
@@ -102,7 +121,7 @@ def make_sample(task: ShardTask, pair: Pair) -> tuple[EncodedSample, Histogram]:
     path = background_path(task.cache, background, settings)
     photo = load_background(path, background, settings)
     cutouts = [(foreground, cutout), *([second] if second else [])]
-    return build_sample(settings, pair.key, task.plan, recipe, cutouts, (background, photo))
+    return compose_sample(settings, pair.key, task.plan, recipe, cutouts, (background, photo))
 
 
 def _load_cutout(task: ShardTask, source: Foreground) -> Cutout:
@@ -110,14 +129,14 @@ def _load_cutout(task: ShardTask, source: Foreground) -> Cutout:
     return load_cutout(path, source.box, task.settings)
 
 
-def build_sample(
+def compose_sample(
     settings: Settings,
     key: str,
     plan: ShardPlan,
     recipe: Recipe,
     cutouts: Sequence[tuple[Foreground, Cutout]],
     background: tuple[Background, Pixels],
-) -> tuple[EncodedSample, Histogram]:
+) -> Composed:
     """A sample from its recipe and working copies: nothing is drawn here."""
     foreground, size = cutouts[0][0], settings.size
     crop = recipe.background
@@ -154,7 +173,7 @@ def build_sample(
         crude_wrong_known_share=errors.wrong_known_share,
         recipe=recipe,
     )
-    return EncodedSample(row, encode(composite, crude, settings)), histogram
+    return Composed(row, composite, crude, histogram)
 
 
 def place_subject(

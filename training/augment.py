@@ -134,11 +134,14 @@ def _sigma(variance: float) -> float:
 
 def cut_codes_into(trimap: Pixels, crop: Crop, out: Pixels) -> None:
     """The same for the codes of a trimap, which cannot be averaged: each the nearest one's."""
-    size, codes = out.shape[0], _window(trimap, crop)
-    if crop.side != size:
+    codes = _window(trimap, crop)
+    if crop.side != len(out):
         how = cv2.INTER_NEAREST_EXACT  # INTER_NEAREST is half a pixel off
-        codes = np.asarray(cv2.resize(codes, (size, size), interpolation=how), np.uint8)
-    np.copyto(out, codes[:, ::-1] if crop.flip else codes)
+        codes = np.asarray(cv2.resize(codes, out.shape, interpolation=how), np.uint8)
+    if crop.flip:
+        cv2.flip(codes, 1, dst=out)
+    else:
+        np.copyto(out, codes)
 
 
 def _window(pixels: Pixels, crop: Crop) -> Pixels:

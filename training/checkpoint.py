@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import struct
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -46,8 +45,13 @@ def save(
     optimizer: torch.optim.Optimizer,
     beside: Mapping[str, Tensor],
     state: dict[str, Any],
+    is_best: bool = False,
 ) -> Path:
-    """Write a checkpoint: its folder. beside: tensors that the model does not hold."""
+    """Write a checkpoint: its folder. beside: tensors that the model does not hold.
+
+    The best is also copied to `best`, and first: a run killed in between does it again, where one
+    that held the checkpoint alone would believe that its best is there.
+    """
     iteration = state["iteration"]
     target = run / "checkpoints" / f"{iteration:08d}"
     with _folder(target) as part:
@@ -55,6 +59,8 @@ def save(
         save_file(_plain(model.state_dict()), part / MODEL, metadata)
         save_file({**_moments(optimizer), **_plain(beside)}, part / OPTIMIZER)
         (part / STATE).write_text(json.dumps(state) + "\n")
+        if is_best:
+            _save_best(run, part)
     return target
 
 
@@ -64,8 +70,7 @@ def prune(run: Path, keep: int) -> None:
         shutil.rmtree(old)
 
 
-def save_best(run: Path, checkpoint: Path) -> None:
-    """Make `best` a copy of a checkpoint's model."""
+def _save_best(run: Path, checkpoint: Path) -> None:
     with _folder(run / "best") as part:
         shutil.copy(checkpoint / MODEL, part / MODEL)
         shutil.copy(checkpoint / STATE, part / STATE)
@@ -77,14 +82,20 @@ def load(
     optimizer: torch.optim.Optimizer,
     beside: Mapping[str, Tensor],
 ) -> dict[str, Any]:
-    """Put a checkpoint back into a model, its optimizer and what is beside; its state."""
-    model.load_state_dict(load_file(checkpoint / MODEL))
-    tensors = load_file(checkpoint / OPTIMIZER)
-    with torch.no_grad():
-        for name, value in beside.items():
-            value.copy_(tensors.pop(name))
-    _restore(optimizer, tensors)
-    state: dict[str, Any] = json.loads((checkpoint / STATE).read_text())
+    """Put a checkpoint back into a model, its optimizer and what is beside; its state.
+
+    Raises FileNotFoundError or ValueError that names the file which is not there or not whole.
+    """
+    with _named(checkpoint / MODEL):
+        model.load_state_dict(load_file(checkpoint / MODEL))
+    with _named(checkpoint / OPTIMIZER):
+        tensors = load_file(checkpoint / OPTIMIZER)
+        with torch.no_grad():
+            for name, value in beside.items():
+                value.copy_(tensors.pop(name))
+        _restore(optimizer, tensors)
+    with _named(checkpoint / STATE):
+        state: dict[str, Any] = json.loads((checkpoint / STATE).read_text())
     return state
 
 
@@ -105,15 +116,24 @@ def load_model(path: Path) -> MattingModel:
     Raises FileNotFoundError if there is none, ValueError if it is not one of this program's.
     """
     file = find_model(path)
-    try:
+    with _named(file):
         with safe_open(file, framework="pt") as content:
-            variant = Variant((content.metadata() or {})["variant"])
-        model = MattingModel(trimap_decoder=variant is not Variant.BASE)
+            metadata = content.metadata() or {}
+        if "variant" not in metadata:
+            raise ValueError("no variant in its header")
+        model = MattingModel(trimap_decoder=Variant(metadata["variant"]) is not Variant.BASE)
         model.load_state_dict(load_file(file))
-    except (SafetensorError, KeyError, ValueError, RuntimeError, struct.error) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"{file}: not a checkpoint of this model: {reason}") from error
     return model.eval()
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Whatever is wrong with the content of a file becomes one sentence that names it."""
+    try:
+        yield
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{file}: not a checkpoint of this model: {reason}") from error
 
 
 @contextmanager
@@ -160,3 +180,9 @@ def _restore(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> No
         state.setdefault(int(number), {})[key] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+    # The fused kernel walks a weight and its moments side by side in memory: they must be laid
+    # out alike, which files do not say.
+    for parameter, values in optimizer.state.items():
+        for key, value in values.items():
+            if value.shape == parameter.shape:
+                values[key] = torch.empty_like(parameter).copy_(value)

@@ -19,7 +19,7 @@ from training.classical import Method
 from training.losses import Area
 from training.model import Variant
 from training.order import TrimapChoice
-from training.progress import notes, progress
+from training.progress import Advance, notes, progress
 from training.settings import Precision, TrainSettings
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -104,62 +104,60 @@ def train(
     With several GPUs: torchrun --nproc-per-node 4 -m training.cli --shards ...
     """
     from training.processes import join, pick_device
-    from training.train import News, Stopped, open_run
+    from training.train import Stopped, open_run
     from training.train import train as train_model
 
-    settings = replace(
-        _DEFAULT,
-        shards=shards,
-        variant=variant,
-        area=area,
-        iterations=iterations,
-        batch_size=batch_size,
-        crop_size=crop_size,
-        lr=lr,
-        lr_end=min(lr, _DEFAULT.lr_end),
-        workers=workers,
-        precision=precision,
-        trimap=trimap,
-        seed=seed,
-        skip_bad=skip_bad,
-        checkpoint_every=checkpoint_every,
-        validate_every=validate_every,
-        validation_samples=validation_samples,
-        keep=keep,
-    )
+    try:
+        settings = replace(
+            _DEFAULT,
+            shards=shards,
+            variant=variant,
+            area=area,
+            iterations=iterations,
+            batch_size=batch_size,
+            crop_size=crop_size,
+            lr=lr,
+            lr_end=min(lr, _DEFAULT.lr_end),
+            workers=workers,
+            precision=precision,
+            trimap=trimap,
+            seed=seed,
+            skip_bad=skip_bad,
+            checkpoint_every=checkpoint_every,
+            validate_every=validate_every,
+            validation_samples=validation_samples,
+            keep=keep,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     run = out or Path("runs") / str(variant)
     with join(pick_device(device)) as processes:
         if processes.first:
             open_run(run, settings, resume)
         processes.wait()
-        if not processes.first:
-            train_model(settings, run, processes, lambda _: None)
-            return
-        first = latest_iteration(run)
-        with progress("train", iterations, "iterations", first) as advance:
-            samples = ""
+        try:
+            if processes.first:
+                with progress("train", iterations, "iterations", latest_iteration(run)) as advance:
+                    train_model(settings, run, processes, functools.partial(_tell, advance))
+            else:
+                train_model(settings, run, processes, lambda _: None)
+        except Stopped:
+            raise KeyboardInterrupt from None
+    if processes.first:
+        notes.print(f"{run}: trained; `matte predict --checkpoint {run}` uses its best checkpoint")
 
-            def tell(news: News) -> None:
-                nonlocal samples
-                if news.score is not None:
-                    score = news.score
-                    notes.print(
-                        f"iteration {news.iteration}: validation SAD {score.sad_whole:.3f}, MSE "
-                        f"{score.mse_whole:.5f}; unknown area {score.sad:.3f}, {score.mse:.5f}"
-                    )
-                if news.losses is not None:
-                    means = news.losses
-                    shown = "  ".join(
-                        f"{name} {means[name]:.4f}" for name in ("loss", "l1", "trimap")
-                    )
-                    bad = f"  {news.skipped} skipped" if news.skipped else ""
-                    advance(news.iteration, f"{news.samples:,} samples  {shown}{bad}")
 
-            try:
-                train_model(settings, run, processes, tell)
-            except Stopped:
-                raise KeyboardInterrupt from None
-    notes.print(f"{run}: trained; `matte predict --checkpoint {run}` uses its best checkpoint")
+def _tell(advance: Advance, news: Any) -> None:
+    if news.score is not None:
+        score = news.score
+        notes.print(
+            f"iteration {news.iteration}: validation SAD {score.sad_whole:.3f}, MSE "
+            f"{score.mse_whole:.5f}; unknown area {score.sad:.3f}, {score.mse:.5f}"
+        )
+    if news.losses is not None:
+        shown = "  ".join(f"{name} {news.losses[name]:.4f}" for name in ("loss", "l1", "trimap"))
+        bad = f"  {news.skipped} skipped" if news.skipped else ""
+        advance(news.iteration, f"{news.samples:,} samples  {shown}{bad}")
 
 
 def latest_iteration(run: Path) -> int:
@@ -185,18 +183,28 @@ def predict(
     """Alphas of photos with trimaps."""
     from training.checkpoint import load_model
     from training.classical import foreground_of
-    from training.pictures import match_folders, read_image, read_trimap, write_alpha, write_cutout
+    from training.pictures import (
+        check_sizes,
+        match_folders,
+        read_image,
+        read_trimap,
+        write_alpha,
+        write_cutout,
+    )
     from training.predict import matte
     from training.processes import pick_device
 
+    if out.resolve() in {images.resolve(), trimaps.resolve()}:
+        raise typer.BadParameter(f"--out {out}: the alphas would overwrite what is read from there")
     model = load_model(checkpoint).without_trimap_decoder().to(pick_device(device))
     matched = match_folders({"images": images, "trimaps": trimaps})
     failed = 0
     with progress("predict", len(matched), "images") as advance:
         for done, pair in enumerate(matched, start=1):
             try:
-                image = read_image(pair.files[0])
-                alpha = matte(model, image, read_trimap(pair.files[1]))
+                image, trimap = read_image(pair.files[0]), read_trimap(pair.files[1])
+                check_sizes(dict(zip(pair.files, (image, trimap), strict=True)))
+                alpha = matte(model, image, trimap)
                 write_alpha(out / f"{pair.name}.png", alpha)
                 if foregrounds:
                     write_cutout(out / "cutouts" / f"{pair.name}.png", foreground_of(image, alpha))
@@ -245,6 +253,13 @@ def evaluate(
     from training.evaluate import evaluate_folders, evaluate_method, folder_cases
 
     _exactly_one(predictions=predictions, checkpoint=checkpoint, method=method)
+    if trimap is TrimapChoice.MIXED:
+        raise typer.BadParameter("--trimap is crude or exact here")
+    if predictions is not None:
+        _unused("predictions", shards=shards, images=images, given_trimaps=given_trimaps)
+    if shards is not None:
+        folders = {"alphas": alphas, "trimaps": trimaps, "images": images}
+        _unused("shards", **folders, given_trimaps=given_trimaps)
     with progress("evaluate", 0, "images") as advance:
 
         def tell(done: int, _: int) -> None:
@@ -348,6 +363,12 @@ def _exactly_one(**given: object) -> None:
         raise typer.BadParameter(f"give exactly one of {names}")
 
 
+def _unused(beside: str, **given: object) -> None:
+    names = ", ".join(f"--{n.replace('_', '-')}" for n, value in given.items() if value is not None)
+    if names:
+        raise typer.BadParameter(f"{names} cannot be used with --{beside}")
+
+
 def _needed(name: str, value: Path | None) -> Path:
     if value is None:
         raise typer.BadParameter(f"--{name} is needed here")
@@ -356,7 +377,8 @@ def _needed(name: str, value: Path | None) -> Path:
 
 def train_main(arguments: Sequence[str] | None = None) -> None:
     """`train`; a user's mistake becomes one sentence and an exit code."""
-    sys.exit(_guarded(lambda: train_app(args=arguments, standalone_mode=False)))
+    hint = "; training goes on with --resume where it stopped"
+    sys.exit(_guarded(lambda: train_app(args=arguments, standalone_mode=False), hint))
 
 
 def matte_main(arguments: Sequence[str] | None = None) -> None:
@@ -364,7 +386,7 @@ def matte_main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(_guarded(lambda: matte_app(args=arguments, standalone_mode=False)))
 
 
-def _guarded(command: Callable[[], Any]) -> int:
+def _guarded(command: Callable[[], Any], on_interrupt: str = "") -> int:
     try:
         code = command() or DONE
     except typer.Exit as stop:
@@ -381,7 +403,7 @@ def _guarded(command: Callable[[], Any]) -> int:
         fail(str(error))
         return FAILED
     if code == INTERRUPTED:  # typer makes an exit of the interrupt
-        fail("interrupted; training goes on with --resume where it stopped")
+        fail(f"interrupted{on_interrupt}")
     return int(code)
 
 

@@ -257,10 +257,9 @@ class _Batches(Dataset["Batch | _Failure"]):
 
 def is_unknown(pixels: Mapping[str, Pixels], given: TrimapChoice) -> Mask:
     """Where alpha is soft, or the given trimap (crude or exact) says unknown; H x W."""
-    is_soft: Mask = pixels["alpha"] - np.uint8(1) < 254  # 0 wraps to 255
-    if given is TrimapChoice.EXACT:
-        return is_soft
-    unknown: Mask = is_soft | (pixels["crude_trimap"] == UNKNOWN)
+    unknown: Mask = pixels["alpha"] - np.uint8(1) < 254  # 0 wraps to 255
+    if given is not TrimapChoice.EXACT:
+        unknown |= pixels["crude_trimap"] == UNKNOWN
     return unknown
 
 

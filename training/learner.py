@@ -60,13 +60,20 @@ class Learner:
         return int(state["iteration"])
 
     def save(self, run: Path, done: int, is_best: bool) -> None:
-        """Write a checkpoint after `done` iterations."""
+        """Write a checkpoint after `done` iterations.
+
+        Raises FloatingPointError, and writes nothing, if a weight is not a number: the loss of
+        another process may have been none, or the gradient of a sound loss.
+        """
+        weights = [*self.model.state_dict().values(), *self._beside().values()]
+        if not all(bool(values.isfinite().all()) for values in weights):
+            raise FloatingPointError(
+                f"iteration {done - 1}: a weight is not a number; the last checkpoint is sound"
+            )
         state = {"iteration": done, "best": self.best}
-        saved = checkpoint.save(
-            run, self.model, self._settings.variant, self._optimizer, self._beside(), state
-        )
-        if is_best:
-            checkpoint.save_best(run, saved)
+        variant = self._settings.variant
+        beside = self._beside()
+        checkpoint.save(run, self.model, variant, self._optimizer, beside, state, is_best)
         checkpoint.prune(run, self._settings.keep)
 
     def _beside(self) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ After *IamAlpha: Instant and Adaptive Mobile Network for Alpha Matting*.
 
 from __future__ import annotations
 
+import copy
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -63,8 +64,10 @@ class MattingModel(nn.Module):
         return Prediction(alpha, logits)
 
     def without_trimap_decoder(self) -> MattingModel:
-        """A model with the same weights but for the trimap decoder: the one to ship."""
-        lean = MattingModel(trimap_decoder=False)
-        kept = {k: v for k, v in self.state_dict().items() if not k.startswith("trimap_decoder.")}
-        lean.load_state_dict(kept)
-        return lean.to(self.mean.device).train(self.training)
+        """A copy without it, the one to ship: in evaluation mode its alpha is the same to the bit.
+
+        So it keeps the memory format too, on which the order of sums depends.
+        """
+        lean = copy.deepcopy(self)
+        lean.trimap_decoder = None
+        return lean

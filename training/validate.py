@@ -40,7 +40,8 @@ def validate(model: MattingModel, settings: TrainSettings, show: Show) -> Score 
     was_training = model.training
     model.eval()
     rows = []
-    samples = validation_samples(settings.shards, Split.VAL, settings.validation_samples)
+    skipped: list[str] | None = [] if settings.skip_bad else None
+    samples = validation_samples(settings.shards, Split.VAL, settings.validation_samples, skipped)
     for number, sample in enumerate(samples):
         prediction = predict(model, sample.image, sample.crude_trimap, precision)
         alpha = alpha_of(prediction)
@@ -52,13 +53,15 @@ def validate(model: MattingModel, settings: TrainSettings, show: Show) -> Score 
                 panel(sample.image, sample.crude_trimap, estimated, alpha, sample.alpha),
             )
     model.train(was_training)
+    if not rows:
+        return None  # each was skipped
     sad, mse, sad_whole, mse_whole = np.mean(rows, axis=0).tolist()
     return Score(sad, sad_whole, mse, mse_whole)
 
 
 def has_validation(shards: str) -> bool:
     dataset = read_dataset(location_of(shards))
-    return any(shard.split is Split.VAL for shard in dataset.shards)
+    return any(shard.split is Split.VAL and shard.samples for shard in dataset.shards)
 
 
 def panel(

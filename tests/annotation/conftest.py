@@ -13,7 +13,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,11 @@ def annotate(server: Running, *arguments: str, seconds: float = 120) -> Ran:
     """`annotate` as a process, to its end, with the server's URL and token as users set them."""
     settings = {"LABEL_STUDIO_URL": server.url, "LABEL_STUDIO_API_KEY": server.token}
     return finish(start_annotate(*arguments, **settings), seconds)
+
+
+def quiet(total: int) -> Callable[[int], None]:
+    """No progress is shown."""
+    return lambda done: None
 
 
 def submit(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ from tests.annotation.conftest import (
     USER,
     Running,
     paint,
+    quiet,
     save_alpha,
     save_photo,
     soft_alpha,
@@ -46,11 +47,6 @@ FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"),
     *("--disable-component-update", "--no-first-run", "--disable-extensions"),
 ]
-
-
-def quiet(total: int) -> Callable[[int], None]:
-    """No progress is shown."""
-    return lambda done: None
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from tests.annotation.conftest import (
     accept,
     annotate,
     paint,
+    quiet,
     save_alpha,
     save_photo,
     soft_alpha,
@@ -43,11 +45,6 @@ from tests.conftest import Ran, descendants, finish
 IMPORT = r"POST /api/projects/\d+/import$"
 UPLOAD = r"POST /api/projects/\d+/import\?commit"
 IMPATIENT = replace(HASTY, answer=1.5, work=1.5, settle=2.5, outage=20)
-
-
-def quiet(total: int) -> Callable[[int], None]:
-    """No progress is shown."""
-    return lambda done: None
 
 
 @pytest.fixture
@@ -212,9 +209,11 @@ def test_nobody_there(server: Running, three: Sources) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     command = ("push", "--photos", str(three.photos), "--project", "x", "--url", nowhere)
     begin = time.monotonic()
-    line = stopped(annotate(server, *command))
+    line = stopped(annotate(server, *command, f"--token={server.token}"))
+    assert server.token not in line
     assert nowhere in line
     assert "is the server running" in line
+    assert f"go on with: annotate push --photos {three.photos}" in line
     assert time.monotonic() - begin < 15
 
 
@@ -229,16 +228,37 @@ def test_the_token_is_never_shown(
 ) -> None:
     """Not even if the server says it."""
     echo = f"your token {server.token} is bad".encode()
-    for status in (400, 500):
-        trouble = Trouble("answer", "POST", status=status, times=99, body=echo)
-        proxy.troubles[:] = [trouble]
-        photos = ("--photos", str(three.photos))
-        ran = annotate(
-            server, "push", *photos, "--project", title, "--url", proxy.url, "--timeout", "1"
-        )
+    for trouble in (Trouble("answer", "POST", status=400), Trouble("answer", "", status=500)):
+        proxy.troubles[:] = [replace(trouble, times=99, body=echo)]
+        photos = ("--photos", str(three.photos), "--project", title)
+        ran = annotate(server, "push", *photos, "--url", proxy.url)
         assert ran.code == 1
         assert server.token not in ran.out + ran.err
+        assert "[token]" in ran.err or trouble.status == 500
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and server.token in read(p)]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ("push --project x", "--photos"),
+        ("push --project x --photos . --solved .", "--solved"),
+        ("push --project x --alphas . --solved .", "--solved"),
+        ("push --project x --photos nowhere", "nowhere"),
+        ("pull --project x --out y --state maybe", "maybe"),
+        ("pull --out y", "--project"),
+        ("status --project x --url ftp://host", "ftp://host"),
+        ("status --project x --url http://me:secret@host", "leave user and password out"),
+        ("status --project x --token ''", "LABEL_STUDIO_API_KEY"),
+        ("status --project x --token 'two words'", "no token has"),
+        ("serve --port 0", "--port"),
+    ],
+)
+def test_wrong_usage(options: str, named: str) -> None:
+    ran = finish(start_annotate(*shlex.split(options), LABEL_STUDIO_API_KEY=""))
+    assert (ran.code, ran.out) == (2, "")
+    assert named in " ".join(ran.err.split())
+    assert "secret" not in ran.err
 
 
 def read(path: Path) -> str:
@@ -262,7 +282,7 @@ def test_interrupted_pull_goes_on(
     process.send_signal(signal.SIGINT)
     ran = finish(process)
     assert ran.code == 130
-    assert "the same command goes on" in ran.err
+    assert f"go on with: annotate pull --project '{title}' --out" in ran.err
     assert len(read_annotations(annotations_path(tmp_path / "out"))) == 2
     found = pull(client, title, tmp_path / "out", Wanted.ALL, quiet)
     assert (found.fetched, found.rows) == (1, 3)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import secrets
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -32,6 +33,7 @@ from tests.annotation.conftest import (
     annotate,
     colours,
     paint,
+    quiet,
     save_alpha,
     save_photo,
     soft_alpha,
@@ -42,11 +44,6 @@ from tests.annotation.conftest import (
 
 NAMES = ["a b.png", "deep/a b.png", "d.o.t.s.jpg", "ünï-日本.png", "[x].png"]
 LABELS = "file,subject,transparency,licence\na b.png,human,Medium,CC0\n[x].png,non-human,Highly,\n"
-
-
-def quiet(total: int) -> Callable[[int], None]:
-    """No progress is shown."""
-    return lambda done: None
 
 
 def sources(folder: Path) -> Sources:
@@ -312,6 +309,7 @@ def test_bad_annotations_are_named_and_the_rest_is_pulled(
     files = [path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()]
     assert sorted(files) == sorted(["annotations.parquet", "pull.json", row.path, row.photo_path])
     assert {path.name for path in tmp_path.iterdir()} == {"src", "out"}
+    assert not any(server.token.encode() in (out / file).read_bytes() for file in files)
 
 
 def evil_task(photo: str) -> dict[str, object]:
@@ -332,6 +330,24 @@ def test_token_goes_to_no_other_server(pushed: Project, tmp_path: Path) -> None:
     submit(pushed, number, prediction_of("", alpha=soft_alpha(1, 60, 80))["result"])
     _, (fault,) = pulled(pushed, tmp_path / "out")
     assert f"task {number}: 0: its picture is at 'http://127.0.0.1:9/" in fault
+
+
+def test_bitmasks_are_read(pushed: Project, tmp_path: Path) -> None:
+    """From a project whose interface somebody gave BitmaskLabels."""
+    control = '<BitmaskLabels name="bitmask" toName="image"><Label value="Alpha"/></BitmaskLabels>'
+    interface = labels_xml().replace("</View>", f"{control}</View>", 1)
+    pushed.client.patch(f"/api/projects/{pushed.id}/", {"label_config": interface})
+    alpha = np.random.default_rng(3).integers(0, 256, (60, 80)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(np.dstack([alpha] * 4)).save(buffer, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    (region,) = prediction_of("", alpha=alpha)["result"]
+    value = {"format": "mask", "imageDataURL": url, "bitmasklabels": ["Alpha"]}
+    bitmask = {**region, "type": "bitmasklabels", "from_name": "bitmask", "value": value}
+    submit(pushed, tasks_of(pushed)["[x].png"], [bitmask])
+    assert pulled(pushed, tmp_path / "out") == (1, [])
+    (row,) = read_annotations(annotations_path(tmp_path / "out"))
+    assert np.array_equal(decode_alpha((tmp_path / "out" / row.path).read_bytes()), alpha)
 
 
 def test_skipped_is_no_fault(pushed: Project, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -46,16 +45,25 @@ ALPHAS = 8  # different ones; more would measure the disk
 def run(server: Running, *arguments: str) -> dict[str, float]:
     """A command to its end: seconds, and the peak memory of its process."""
     settings = {"LABEL_STUDIO_URL": server.url, "LABEL_STUDIO_API_KEY": server.token}
-    begin = time.monotonic()
+    begin, peak = time.monotonic(), 0.0
     process = start_annotate(*arguments, **settings)
-    assert process.stdout is not None and process.stderr is not None
-    with process.stdout, process.stderr:
-        said = process.stdout.read() + process.stderr.read()
-        _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    while process.poll() is None:
+        peak = max(peak, _peak_mb(process.pid))
+        time.sleep(0.02)
+    seconds = time.monotonic() - begin
+    out, err = process.communicate()
     if process.returncode:
-        raise SystemExit(f"annotate {' '.join(arguments)}\n{said}")
-    return {"seconds": time.monotonic() - begin, "peak_mb": used.ru_maxrss / 1000}
+        raise SystemExit(f"annotate {' '.join(arguments)}\n{out}{err}")
+    return {"seconds": seconds, "peak_mb": peak}
+
+
+def _peak_mb(process: int) -> float:
+    """Of a process so far. What the kernel tells at the end counts its parent's memory, too."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(one.split()[1]) / 1000 for one in lines if one.startswith("VmHWM")), 0.0)
 
 
 def alphas() -> list[Pixels]:
@@ -81,7 +89,7 @@ def sources(folder: Path, count: int) -> list[Pixels]:
     photo = np.asarray(coarse.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)).copy()
     pngs = [encode_alpha(alpha) for alpha in kinds]
     for number in range(count):
-        photo[0, 0] = divmod(number, 256) + (0,)  # each another file
+        photo[0, 0] = (*divmod(number, 256), 0)  # each another file
         Image.fromarray(photo).save(folder / "photos" / f"{number:04d}.jpg", quality=90)
         (folder / "alphas" / f"{number:04d}.png").write_bytes(pngs[number % len(pngs)])
     return kinds

@@ -19,13 +19,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from datagen import shard as shard_module
 from datagen.job import Sources, prepare_source, scan_sources
 from datagen.plan import plan_splits
 from datagen.run import Cluster, cluster
 from datagen.scan import Scan
 from datagen.settings import Settings
-from datagen.shard import ShardTask, make_sample, make_shard, shard_task
+from datagen.shard import ShardTask, draw_and_compose, make_shard, shard_task
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SOURCES = Sources(DATA / "foregrounds", DATA / "backgrounds")
@@ -71,21 +70,11 @@ def timed_shard(task: ShardTask) -> tuple[int, float, int, int]:
 def encoding_seconds(task: ShardTask) -> float:
     """Seconds a sample that go into encoding its streams, and into nothing else."""
     spent = 0.0
-    encode = shard_module.encode
-
-    def timed(*arguments: object) -> dict[str, bytes]:
-        nonlocal spent
+    for pair in task.plan.pairs:
+        composed = draw_and_compose(task, pair)
         begin = time.perf_counter()
-        streams = encode(*arguments)  # type: ignore[arg-type]
+        composed.encoded(task.settings)
         spent += time.perf_counter() - begin
-        return streams
-
-    shard_module.encode = timed  # type: ignore[assignment]
-    try:
-        for pair in task.plan.pairs:
-            make_sample(task, pair)
-    finally:
-        shard_module.encode = encode
     return spent / len(task.plan.pairs)
 
 

@@ -1,6 +1,6 @@
 """What the trained models are worth: the whole experiment behind docs/results.md.
 
-    python -m tests.bench.evidence WORK [--steps compose,train,evaluate,figure] [--iterations N] ...
+    python -m tests.bench.evidence WORK [--steps compose,train,evaluate,figure] [--train OPTIONS]
 
 compose   20,000 training samples of 512 x 512 from the real sources; GT16 to GT20 and nine other
           foregrounds, and 50 backgrounds, are held out: 700 validation samples.
@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -156,7 +157,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=20_000)
     parser.add_argument("--limit", type=int, default=140, help="held-out samples to evaluate")
     parser.add_argument("--runs", default=",".join(RUNS))
-    parser.add_argument("train", nargs="*", help="after --: more options of `train`")
+    parser.add_argument("--train", default="", help="more options of `train`, in one string")
     options = parser.parse_args()
     work, names = options.work, options.runs.split(",")
     work.mkdir(parents=True, exist_ok=True)
@@ -165,7 +166,7 @@ def main() -> None:
         compose(work, options.samples)
     if "train" in steps:
         for name in names:
-            train(work, name, options.train)
+            train(work, name, shlex.split(options.train))
     if "evaluate" in steps:
         for name in HELD_OUT:
             write_case(name, work / "gt", BAND, LEAST, SURE)

@@ -30,7 +30,7 @@ from datagen.settings import Settings
 from datagen.shard import (
     ShardTask,
     alpha_histogram,
-    build_sample,
+    compose_sample,
     make_sample,
     make_shard,
     shard_task,
@@ -210,11 +210,9 @@ def test_a_sample_is_rebuilt_from_its_recipe(
         path = background_path(task.cache, background, settings)
         photo = load_background(path, background, settings)
         plan = ShardPlan("train-00000", Split.TRAIN, ())
-        rebuilt, counted = build_sample(
-            settings, pair.key, plan, recipe, cutouts, (background, photo)
-        )
-        assert rebuilt == sample
-        assert np.array_equal(counted, histogram)
+        rebuilt = compose_sample(settings, pair.key, plan, recipe, cutouts, (background, photo))
+        assert rebuilt.encoded(settings) == sample
+        assert np.array_equal(rebuilt.histogram, histogram)
         assert np.array_equal(same_histogram, histogram)
         crop = recipe.background
         behind = crop_background(photo, crop.top, crop.left, SIZE, crop.flip)

@@ -1,0 +1,16 @@
+"""`annotate`: the commands, reached so that Ctrl-C during the imports is no traceback either."""
+
+import sys
+
+
+def main() -> None:
+    """Run a command."""
+    try:
+        from annotation.cli import main as run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()
