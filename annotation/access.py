@@ -37,6 +37,12 @@ def checked_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
 
 
+def is_loopback(url: str) -> bool:
+    """Whether an address is this machine's own."""
+    host = urlsplit(url).hostname or ""
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
 def checked_token(token: str) -> str:
     """A token as it is sent. Raises ValueError, without it, if it cannot be one."""
     bare = token.strip()

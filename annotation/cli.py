@@ -177,7 +177,7 @@ def export(
     out: Annotated[
         Path, typer.Option(help="Folder of foregrounds to write.", metavar="FGS", file_okay=False)
     ],
-    pulled: PulledOption,
+    pulled: PulledOption = Path("annotations"),
     json_: JsonOption = False,
 ) -> None:
     """Approved alphas to RGBA foregrounds and foregrounds.csv, for `datagen compose --fg`."""

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Self
 
 import httpx
 
-from annotation.access import TOKEN_HELP, access_ends, checked_token, checked_url
+from annotation.access import TOKEN_HELP, access_ends, checked_token, checked_url, is_loopback
 
 Json = Any  # what the server sends; its readers check it
 _Read = Callable[[httpx.Response], Json]  # raises ValueError if the answer is no whole one
@@ -96,6 +96,7 @@ class Client:
         self._http = httpx.Client(
             base_url=self.url,
             timeout=httpx.Timeout(self.patience.answer, connect=self.patience.connect),
+            trust_env=not is_loopback(self.url),  # a company's proxy does not know this machine
         )
 
     def __enter__(self) -> Self:

@@ -17,6 +17,7 @@ GROUND_FLOOR = {"manifests", "numpy", "pyarrow", "PIL", "cv2"}
 HOMES = {
     "ray": {"datagen/run.py"},
     "matplotlib": {"datagen/plot.py"},
+    "httpx": {"annotation/client.py"},
     "typer": {f"{product}/cli.py" for product in PRODUCTS},
     "click": {f"{product}/cli.py" for product in PRODUCTS},
 }

@@ -132,7 +132,8 @@ def _named(file: Path) -> Iterator[None]:
     try:
         yield
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        missing = "no " if isinstance(error, KeyError) else ""
+        reason = missing + " ".join(str(error).split())[:200]
         raise ValueError(f"{file}: not a checkpoint of this model: {reason}") from error
 
 

@@ -7,24 +7,17 @@ makes the same batches, and resuming is to begin at a number: there is no state 
 from __future__ import annotations
 
 import math
-import os
-import signal
 import sys
-import threading
-import warnings
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, fields
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import Dataset, get_worker_info
 
 from manifests.dataset import Dataset as ShardSet
 from manifests.dataset import read_dataset
@@ -35,6 +28,7 @@ from manifests.storage import Location, location_of
 from training.augment import Mask, Scales, cut_codes_into, cut_into, draw_crop, draw_trimap
 from training.order import Order, Place, TrimapChoice, generator_of
 from training.store import ShardStore, shards_of
+from training.workers import in_order
 
 _STREAMS = ("image", "alpha", "crude_trimap")  # the exact trimap follows from alpha: Eq. (2)
 _ENDLESS = sys.maxsize
@@ -194,15 +188,14 @@ def _batches(
             Path(settings.cache) if settings.cache else None,
             lenient=settings.skip_bad,
         )
-        made = _made(_Batches(settings, order, store, layers), settings.workers, numbers)
+        made = in_order(_Batches(settings, order, store, layers), settings.workers, numbers)
         try:
-            for number in numbers:
-                batch = _next(made, number)
+            for batch in made:
                 if isinstance(batch, _Failure):
                     raise ValueError(batch.reason)  # noqa: TRY004 (the type says: no batch)
                 yield batch
         finally:
-            del made  # ends the workers, before the folder goes
+            made.close()  # and with it the workers, before the folder goes
             store.close()
 
 
@@ -287,63 +280,3 @@ def _room(shape: tuple[int, ...]) -> Tensor:
     # As torch's own collation does
     shared = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
     return torch.empty(0, dtype=torch.uint8).set_(shared).reshape(shape)
-
-
-def _made(dataset: _Batches, workers: int, numbers: range) -> Iterator[Batch | _Failure]:
-    """The batches, made by other processes if there are any; they end with the iterator."""
-    # A fork would copy the locks of threads that it does not copy: the loop's, CUDA's. A server
-    # that forks has none, and what it has imported is shared by all.
-    server = get_context("forkserver")
-    server.set_forkserver_preload([__name__])
-    with warnings.catch_warnings():
-        # More workers than cores are the caller's to choose
-        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
-        return iter(
-            DataLoader(
-                dataset,
-                batch_size=None,
-                sampler=numbers,
-                num_workers=workers,
-                collate_fn=_as_it_is,
-                worker_init_fn=_begin_worker,
-                multiprocessing_context=server if workers else None,
-                pin_memory=torch.cuda.is_available(),
-                # Its own: else each loader would draw from the generator that the model uses
-                generator=torch.Generator(),
-            )
-        )
-
-
-def _next(made: Iterator[Batch | _Failure], number: int) -> Batch | _Failure:
-    try:
-        return next(made)
-    # Whether torch finds a dead worker or one dies while it hands over a tensor is chance
-    except (RuntimeError, OSError, EOFError) as error:
-        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
-            raise
-        raise RuntimeError(
-            f"batch {number}: a process that loads was killed, or ran out of memory or of "
-            f"/dev/shm; try fewer workers or a smaller batch ({error})"
-        ) from error
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
-def _begin_worker(number: int) -> None:
-    cv2.setNumThreads(0)  # one process a core is enough
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the loop ends its workers
-    threading.Thread(target=_end_with_the_loop, daemon=True).start()
-
-
-def _end_with_the_loop() -> None:
-    """End this process when the one that runs the loop is gone, however it was killed.
-
-    torch looks at the parent instead, which here is the server; and the server stays as long as
-    it has children.
-    """
-    loop = parent_process()
-    if loop is not None:
-        wait([loop.sentinel])
-        os._exit(1)

@@ -37,7 +37,7 @@ class Learner:
     """All that a run changes. The same settings and batches give the same bits on a CPU."""
 
     def __init__(self, settings: TrainSettings, processes: Processes) -> None:
-        self._settings, self._device = settings, processes.device
+        self._settings, self._device, self._world = settings, processes.device, processes.world
         torch.backends.cudnn.benchmark = True  # crops are all of one size
         torch.manual_seed(settings.seed)  # for the initial weights; nothing else draws from it
         model = MattingModel(trimap_decoder=settings.variant is not Variant.BASE)
@@ -51,11 +51,19 @@ class Learner:
         self.best = float("inf")  # least validation error so far
 
     def restore(self, run: Path) -> int:
-        """Go back to the last checkpoint of a run; how many iterations it had done."""
+        """Go back to the last checkpoint of a run; how many iterations it had done.
+
+        Raises ValueError if it was trained by another number of processes.
+        """
         saved = checkpoint.checkpoints(run)
         if not saved:
             return 0
         state = checkpoint.load(saved[-1], self.model, self._optimizer, self._beside())
+        if state["world"] != self._world:
+            raise ValueError(
+                f"{run}: was trained by {state['world']} processes, these are {self._world}: go on "
+                "with as many, since the batches depend on it"
+            )
         self.best = state["best"]
         return int(state["iteration"])
 
@@ -70,7 +78,7 @@ class Learner:
             raise FloatingPointError(
                 f"iteration {done - 1}: a weight is not a number; the last checkpoint is sound"
             )
-        state = {"iteration": done, "best": self.best}
+        state = {"iteration": done, "best": self.best, "world": self._world}
         variant = self._settings.variant
         beside = self._beside()
         checkpoint.save(run, self.model, variant, self._optimizer, beside, state, is_best)

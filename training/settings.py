@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -53,9 +54,9 @@ class TrainSettings:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, it must be at least 1")
-        if not 0 < self.lr_end <= self.lr:
+        if not 0 < self.lr_end <= self.lr < math.inf:
             raise ValueError(
-                f"learning rates: 0 < lr_end ({self.lr_end}) <= lr ({self.lr}) must hold"
+                f"learning rates: 0 < lr_end ({self.lr_end}) <= lr ({self.lr}) < inf must hold"
             )
 
     def learning_rate(self, iteration: int) -> float:

@@ -217,6 +217,13 @@ def test_nobody_there(server: Running, three: Sources) -> None:
     assert time.monotonic() - begin < 15
 
 
+def test_no_proxy_stands_before_this_machine(server: Running) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    command = ("status", "--project", "no such", "--url", server.url)
+    settings = {"HTTP_PROXY": nobody, "ALL_PROXY": nobody, "LABEL_STUDIO_API_KEY": server.token}
+    assert "no project is named" in stopped(finish(start_annotate(*command, **settings)))
+
+
 def test_other_kind_of_server(server: Running, proxy: Proxy, three: Sources) -> None:
     proxy.troubles.append(Trouble("answer", "", status=200, times=99, body=b"<html>hello</html>"))
     command = ("push", "--photos", str(three.photos), "--project", "x", "--url", proxy.url)

@@ -165,18 +165,23 @@ def test_codes_are_never_mixed(trimap: Pixels, seed: int, size: int) -> None:
     assert set(np.unique(found)) <= set(np.unique(trimap))
 
 
-@pytest.mark.parametrize("side", [36, 40, 45, 48, 56, 64, 70, 96, 160])
-@pytest.mark.parametrize("period", [2.0, 2.3, 3.0])
+FINE = [
+    (side, period)
+    for side in (36, 40, 45, 48, 56, 64, 70, 96, 160)
+    for period in (2.2, 2.5, 3.1)
+    if period * 32 / side <= 1.6  # others are coarse enough to stay
+]
+
+
+@pytest.mark.parametrize(("side", "period"), FINE)
 def test_shrinking_leaves_no_aliases(side: int, period: float) -> None:
     """Stripes finer than what the smaller image can hold turn grey rather than broad."""
     size = 32
-    if period * size / side > 1.6:
-        pytest.skip("such stripes are coarse enough to stay")
     waves = np.sin(2 * np.pi * np.arange(side) / period)
     stripes = np.rint(127.5 + 127 * np.tile(waves, (side, 1))).astype(np.uint8)
     left = cut(stripes, Crop(0, 0, side, False), size)[2:-2, 2:-2].std() / stripes.std()
     area = cv2.resize(stripes, (size, size), interpolation=cv2.INTER_AREA)[2:-2, 2:-2].std()
-    assert left <= max(0.3, 1.1 * area / stripes.std())
+    assert left <= 1.15 * area / stripes.std() + 0.05, "about what an average over areas leaves"
 
 
 @pytest.mark.parametrize("side", [20, 30, 36, 40, 45, 48, 64, 100])

@@ -1,0 +1,87 @@
+"""A shard set of small samples, a model in which every weight counts, and the two commands."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from manifests.sources import Split
+from tests.conftest import QUIET, Ran
+from tests.training.shard_sets import write_set
+from training.model import MattingModel
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+MATTE = "from training.cli import matte_main; matte_main()"
+TRAIN_SAMPLES, VAL_SAMPLES = (7, 5), 3
+
+
+@functools.cache
+def lively(layout: torch.memory_format = torch.contiguous_format) -> MattingModel:
+    """Weights as after training: each block adds to its shortcut, alphas spread. Not to be changed.
+
+    In a fresh model the last norm of each block is zero and all alphas are 0.5, so that much could
+    be wrong in between without a trace.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model = MattingModel()
+        norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+        for norm in norms:
+            nn.init.uniform_(norm.weight, 0.5, 1.0)
+            nn.init.uniform_(norm.bias, -0.2, 0.2)
+            norm.momentum = 1.0  # the statistics of the next batch become those of the model
+        image, trimap = torch.rand(2, 3, 96, 96), torch.randint(0, 3, (2, 1, 96, 96)).float()
+        with torch.no_grad():
+            logits = model.train()(image, trimap).alpha.logit()
+            model.alpha_decoder.head.weight /= logits.std()
+        for norm in norms:
+            norm.momentum = 0.1
+    return model.eval().to(memory_format=layout)  # type: ignore[call-overload,no-any-return]  # torch forgot this one
+
+
+def called(
+    capsys: pytest.CaptureFixture[str], main: Callable[[list[str]], None], *arguments: str
+) -> Ran:
+    """`train_main` or `matte_main` in this process."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main(list(arguments))
+    printed = capsys.readouterr()
+    return Ran(int(stop.value.code or 0), printed.out, printed.err)
+
+
+def started(*command: str) -> subprocess.Popen[str]:
+    """Python with these arguments as a process of one thread, the leader of its own group."""
+    return subprocess.Popen(
+        [sys.executable, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | QUIET | ONE_THREAD,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two shards to train on, one held out. Not to be changed."""
+    root = tmp_path_factory.mktemp("shards") / "set"
+    write_set(root, {Split.TRAIN: TRAIN_SAMPLES, Split.VAL: [VAL_SAMPLES]}, size=(72, 80))
+    return root
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums in the order of a process with one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -1,0 +1,512 @@
+"""Training: killed, interrupted or spread over processes, a run computes what it should to the bit."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from manifests.pixels import Pixels
+from manifests.shards import ShardFormat, data_path, shard_name
+from manifests.sources import Split
+from tests.conftest import Ran, descendants, finish
+from tests.training.conftest import TRAIN_SAMPLES, VAL_SAMPLES, called, lively, started
+from tests.training.shard_sets import write_set
+from training.checkpoint import MODEL, OPTIMIZER, STATE, checkpoints, load_model
+from training.cli import DONE, FAILED, INTERRUPTED, WRONG_USAGE, train_main
+from training.data import Batch, batches, validation_samples
+from training.learner import Learner, on_device
+from training.log import METRICS
+from training.losses import MattingLoss
+from training.metrics import mean_of, measure
+from training.model import MattingModel, Variant
+from training.predict import matte
+from training.processes import Processes
+from training.settings import Precision, TrainSettings
+from training.train import News, loader_settings, train
+from training.validate import validate
+
+ITERATIONS, BATCH, CROP, EVERY = 12, 2, 64, 4
+SMALL = ("--batch-size", f"{BATCH}", "--crop-size", f"{CROP}", "--device", "cpu")
+OFTEN = ("--checkpoint-every", f"{EVERY}", "--validate-every", "6", "--keep", "1")
+TERMS = ["loss", "l1", "l2", "composition", "ssim", "rest", "trimap", "s1", "s2"]
+ALONE = Processes(0, 1, torch.device("cpu"))
+Capture = pytest.CaptureFixture[str]
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def options(shards: Path, run: Path, *more: str) -> list[str]:
+    """Of a run of twelve iterations."""
+    always = ("--shards", str(shards), "--out", str(run), "--iterations", f"{ITERATIONS}")
+    return [*always, *SMALL, *OFTEN, *more]
+
+
+def process(*arguments: str) -> subprocess.Popen[str]:
+    """`train` as a process of its own."""
+    return started("-m", "training.cli", *arguments)
+
+
+def lines(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
+
+
+def steps(run: Path) -> list[dict[str, Any]]:
+    return [line for line in lines(run) if "validation" not in line]
+
+
+def weights(run: Path, file: str = MODEL) -> dict[str, Tensor]:
+    """Of the last checkpoint."""
+    tensors: dict[str, Tensor] = load_file(checkpoints(run)[-1] / file)
+    return tensors
+
+
+def assert_same(run: Path, other: Path) -> None:
+    """Losses, scores, weights and moments, to the last bit."""
+    assert (run / METRICS).read_text() == (other / METRICS).read_text()
+    for file in (MODEL, OPTIMIZER):
+        ours, theirs = weights(run, file), weights(other, file)
+        assert ours.keys() == theirs.keys()
+        assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+
+
+@pytest.fixture(scope="module")
+def whole(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Ran]]:
+    """A run from beginning to end, and what it printed. Not to be changed."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    ran = finish(process(*options(shards, run)))
+    assert ran.code == DONE, ran
+    yield run, ran
+    shutil.rmtree(run)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Path]:
+    """Where a run goes; a quarter of a gigabyte, so it is not left behind."""
+    yield tmp_path / "run"
+    shutil.rmtree(tmp_path / "run", ignore_errors=True)
+
+
+def test_a_run_leaves_what_is_needed(whole: tuple[Path, Ran], shards: Path) -> None:
+    run, ran = whole
+    assert ran.out == ""
+    assert "train: 12 of 12 iterations" in ran.err
+    assert "iteration 6: validation SAD " in ran.err
+    assert f"{run}: trained; `matte predict --checkpoint {run}`" in ran.err
+    expected = replace(
+        TrainSettings(),
+        shards=str(shards),
+        iterations=12,
+        batch_size=2,
+        crop_size=64,
+        checkpoint_every=4,
+        validate_every=6,
+        keep=1,
+    )
+    assert json.loads((run / "config.json").read_text()) == expected.to_dict()
+    assert [path.name for path in checkpoints(run)] == ["00000012"]
+    assert sorted(path.name for path in checkpoints(run)[0].iterdir()) == [MODEL, OPTIMIZER, STATE]
+    assert not list(run.rglob(".part-*"))
+
+    assert [line["iteration"] for line in steps(run)] == list(range(12))
+    assert all(list(line) == ["iteration", *TERMS] for line in steps(run))
+    values = [line[name] for line in steps(run) for name in TERMS]
+    assert all(map(math.isfinite, values))
+    assert len({line["loss"] for line in steps(run)}) == 12
+    scores = {line["iteration"]: line["validation"] for line in lines(run) if "validation" in line}
+    assert list(scores) == [6, 12]
+    best = min(scores, key=lambda done: scores[done]["sad_whole"])
+    state = json.loads((run / "best" / STATE).read_text())
+    assert state == {"iteration": best, "best": scores[best]["sad_whole"]}
+    assert load_model(run).trimap_decoder is not None
+
+
+def test_a_run_can_be_looked_at_in_tensorboard(whole: tuple[Path, Ran]) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = EventAccumulator(str(whole[0] / "tensorboard")).Reload()  # type: ignore[no-untyped-call]
+    tags = board.Tags()  # type: ignore[no-untyped-call]
+    assert set(tags["scalars"]) == {
+        *(f"train/{name}" for name in TERMS),
+        *(f"validation/{name}" for name in ("sad", "sad_whole", "mse", "mse_whole")),
+    }
+    assert tags["images"] == [f"validation/val-{number:08d}" for number in range(VAL_SAMPLES)]
+    for tag in tags["images"]:
+        shown = board.Images(tag)  # type: ignore[no-untyped-call]
+        assert [(image.step, image.height, image.width) for image in shown] == [
+            (6, 72, 5 * 80),
+            (12, 72, 5 * 80),
+        ], "image, crude trimap, estimated trimap, alpha, truth"
+    (_, last) = board.Scalars("train/loss")  # type: ignore[no-untyped-call]
+    assert last.value == pytest.approx(steps(whole[0])[-1]["loss"])
+
+
+def test_the_weights_of_the_losses_wait_for_a_tenth_of_the_iterations(
+    whole: tuple[Path, Ran],
+) -> None:
+    rows = steps(whole[0])
+    at_first = (rows[0]["s1"], rows[0]["s2"])
+    assert at_first == pytest.approx((4.0, 4.0), rel=1e-6)
+    assert (rows[1]["s1"], rows[1]["s2"]) == at_first
+    for before, row in zip(rows[1:], rows[2:], strict=False):  # 1.2 iterations are a tenth
+        assert row["s1"] < before["s1"]
+        assert row["s2"] < before["s2"]
+    assert weights(whole[0], OPTIMIZER)["log_sigmas"].exp().tolist() == [
+        rows[-1]["s1"],
+        rows[-1]["s2"],
+    ]
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, f"{path} never came"
+        time.sleep(0.005)
+
+
+def test_killed_and_resumed_is_never_killed(
+    whole: tuple[Path, Ran], shards: Path, run: Path, capsys: Capture
+) -> None:
+    killed = process(*options(shards, run))
+    wait_for(run / "checkpoints/00000004", killed)
+    loaders = descendants(killed.pid) - {killed.pid}
+    killed.kill()
+    killed.communicate(timeout=20)
+    assert killed.returncode == -signal.SIGKILL
+    assert not (run / "checkpoints/00000012").exists()
+    end = time.monotonic() + 20
+    while any(Path(f"/proc/{loader}").exists() for loader in loaders):
+        assert time.monotonic() < end, "processes that load outlive the one that trains"
+        time.sleep(0.05)
+    # As if it had been killed a little later: lines of iterations after the checkpoint, one cut
+    with (run / METRICS).open("a") as file:
+        file.write(json.dumps({"iteration": 11, "loss": 0.0}) + '\n{"iteration": 12, "lo')
+    shutil.copytree(checkpoints(run)[-1], run / "checkpoints/.part-0123456789ab")
+
+    ran = called(capsys, train_main, *options(shards, run, "--resume"))
+    assert ran.code == DONE, ran
+    assert_same(run, whole[0])
+    assert not list(run.rglob(".part-*"))
+
+
+def test_ctrl_c_saves_and_the_run_goes_on(
+    whole: tuple[Path, Ran], shards: Path, run: Path, capsys: Capture
+) -> None:
+    stopped = process(*options(shards, run))
+    wait_for(run / "checkpoints/00000004", stopped)
+    stopped.send_signal(signal.SIGINT)
+    ran = finish(stopped)
+    assert ran.code == INTERRUPTED, ran
+    assert "interrupted; training goes on with --resume where it stopped" in ran.err
+    (saved,) = checkpoints(run)
+    done = int(saved.name)
+    assert 4 < done < 12
+    assert [line["iteration"] for line in steps(run)] == list(range(done))
+
+    more = ("--resume", "--workers", "0", "--checkpoint-every", "100")
+    ran = called(capsys, train_main, *options(shards, run, *more))
+    assert ran.code == DONE, ran
+    assert_same(run, whole[0])
+
+
+def test_what_cannot_be_resumed(whole: tuple[Path, Ran], shards: Path, capsys: Capture) -> None:
+    run, before = whole[0], (whole[0] / METRICS).read_bytes()
+    none = run.with_name("none")
+    changed = ("--lr", "1e-3", "--seed", "1", "--keep", "9")
+    for arguments, said in (
+        (options(shards, none, "--resume"), rf"{none}: there is no run here to resume"),
+        (options(shards, run), f"{run}: a run is here; go on with --resume, or name another --out"),
+        (
+            options(shards, run, "--resume", *changed),
+            f"{run}: is a run with other settings (lr: 0.0001 -> 0.001, seed: 0 -> 1)",
+        ),
+    ):
+        ran = called(capsys, train_main, *arguments)
+        assert (ran.code, ran.out) == (FAILED, "")
+        assert ran.err == f"error: {said}\n"
+    assert not none.exists()
+    assert (run / METRICS).read_bytes() == before
+
+
+def test_a_finished_run_has_nothing_left_to_do(
+    whole: tuple[Path, Ran], shards: Path, run: Path, capsys: Capture
+) -> None:
+    shutil.copytree(whole[0], run)
+    ran = called(capsys, train_main, *options(shards, run, "--resume"))
+    assert ran.code == DONE, ran
+    assert_same(run, whole[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--lr", "0"), WRONG_USAGE, "learning rates"),
+        (("--iterations", "0"), WRONG_USAGE, "--iterations"),
+        (("--variant", "other"), WRONG_USAGE, "base"),
+        (("--device", "abacus"), FAILED, "device 'abacus' cannot be used"),
+        (("--shards", "/none/such"), FAILED, "/none/such/dataset.json: no such folder"),
+    ],
+)
+def test_mistakes(
+    shards: Path, run: Path, capsys: Capture, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    ran = called(capsys, train_main, *options(shards, run, *arguments))
+    assert (ran.code, ran.out) == (code, "")
+    assert said in ran.err
+
+
+def silent(news: News) -> None:
+    """Tell nobody."""
+
+
+def settings_of(shards: Path, **changes: Any) -> TrainSettings:
+    small = {"iterations": 2, "batch_size": BATCH, "crop_size": CROP, "workers": 0, "keep": 1}
+    return TrainSettings(**{"shards": str(shards), **small, **changes})
+
+
+def test_a_loss_that_is_no_number_stops_the_run(
+    whole: tuple[Path, Ran], shards: Path, run: Path, capsys: Capture
+) -> None:
+    shutil.copytree(whole[0], run)
+    saved = checkpoints(run)[0].rename(run / "checkpoints/00000005")
+    state = json.loads((saved / STATE).read_text())
+    (saved / STATE).write_text(json.dumps({**state, "iteration": 5}))
+    broken = load_file(saved / MODEL)
+    broken["encoder.stem.0.1.weight"][3] = math.nan
+    save_file(broken, saved / MODEL, {"variant": "an-tw"})
+    before = {path: path.read_bytes() for path in run.glob("*/*/*.safetensors")}
+
+    ran = called(capsys, train_main, *options(shards, run, "--resume", "--workers", "0"))
+    settings = settings_of(shards, iterations=ITERATIONS)
+    with closing(batches(loader_settings(settings, ALONE), 5, 6)) as made:
+        (batch,) = made
+    assert ran.code == FAILED
+    assert ran.err == (
+        f"error: iteration 5: the loss is nan on samples {', '.join(batch.keys)}; "
+        "the last checkpoint is sound\n"
+    )
+    assert {path: path.read_bytes() for path in run.glob("*/*/*.safetensors")} == before
+    assert [line["iteration"] for line in steps(run)] == list(range(5))
+
+
+def test_weights_that_are_no_numbers_are_not_saved(shards: Path, run: Path) -> None:
+    """As after a gradient that is none, in this process or another."""
+    learner = Learner(settings_of(shards), ALONE)
+    with torch.no_grad():
+        next(learner.model.parameters())[0] = math.inf
+    with pytest.raises(FloatingPointError, match=r"iteration 6: a weight is not a number"):
+        learner.save(run, 7, is_best=True)
+    assert not run.exists()
+
+
+@pytest.mark.parametrize("variant", [Variant.AN, Variant.BASE])
+def test_fixed_weights_stay(shards: Path, run: Path, variant: Variant) -> None:
+    settings = settings_of(shards, variant=variant, weights_from=0.0, validate_every=9)
+    train(settings, run, ALONE, silent)
+    for row in steps(run):
+        assert (row["s1"], row["s2"]) == pytest.approx((4.0, 4.0), rel=1e-6)
+        parts = row["l1"] + row["l2"] + row["composition"] + row["ssim"] + 0.5 * row["rest"]
+        expected = parts if variant is Variant.BASE else (row["trimap"] + parts) / 32 + math.log(32)
+        assert row["loss"] == pytest.approx(expected, rel=1e-5)
+        assert (row["trimap"] > 0) == (variant is Variant.AN)
+    assert (load_model(run).trimap_decoder is None) == (variant is Variant.BASE)
+
+
+def test_bf16_learns_in_32_bits_and_a_set_may_hold_nothing_out(tmp_path: Path, run: Path) -> None:
+    """One sample again and again: the error falls."""
+    write_set(tmp_path / "set", {Split.TRAIN: [1]}, size=(72, 80))
+    settings = settings_of(
+        tmp_path / "set", iterations=8, precision=Precision.BF16, batch_size=1, lr=1e-3
+    )
+    told: list[News] = []
+    train(settings, run, ALONE, told.append)
+    assert [line["iteration"] for line in lines(run)] == list(range(8)), "no validation"
+    assert np.mean([row["l1"] for row in steps(run)[-2:]]) < 0.8 * steps(run)[0]["l1"]
+    assert {x.dtype for x in weights(run).values()} == {torch.float32, torch.int64}
+    assert not (run / "best").exists()
+    assert load_model(run).trimap_decoder is not None
+    (news,) = told
+    assert (news.iteration, news.samples, news.skipped, news.score) == (8, 8, 0, None)
+
+
+def break_sample(root: Path, split: Split, shard: int = 0) -> None:
+    """Zeros over the pixels of a shard's first image."""
+    path = data_path(root, shard_name(split, shard), ShardFormat.WEBDATASET)
+    content = path.read_bytes()
+    begin = content.index(b"IDAT") + 20
+    path.write_bytes(content[:begin] + bytes(200) + content[begin + 200 :])
+
+
+def test_bad_samples_stop_the_run_or_are_skipped_and_counted(tmp_path: Path, run: Path) -> None:
+    root = tmp_path / "set"
+    write_set(root, {Split.TRAIN: [4], Split.VAL: [2]}, size=(72, 80))
+    break_sample(root, Split.TRAIN)
+    break_sample(root, Split.VAL)
+    settings = settings_of(root, validate_every=2)
+    with pytest.raises(ValueError, match=r"train-00000\.tar.*train-00000000 \("):
+        train(settings, run, ALONE, silent)
+    told: list[News] = []
+    train(replace(settings, skip_bad=True), run, ALONE, told.append)
+    assert (told[-1].samples, told[-1].skipped) == (3, 1)
+    assert told[-1].score is not None
+    assert told[-1].score == validate(load_model(run), replace(settings, skip_bad=True), unseen)
+
+
+def unseen(name: str, picture: Pixels) -> None:
+    """Show nobody."""
+
+
+def test_the_score_is_that_of_the_metrics(shards: Path) -> None:
+    model, settings = lively(), settings_of(shards)
+    panels: dict[str, Pixels] = {}
+    score = validate(model, settings, panels.__setitem__)
+    samples = list(validation_samples(str(shards)))
+    found = [measure(matte(model, s.image, s.crude_trimap), s.alpha, s.trimap) for s in samples]
+    expected = asdict(mean_of(found))
+    assert score is not None
+    assert asdict(score) == pytest.approx({name: expected[name] for name in asdict(score)})
+    assert score.sad_whole > score.sad > 0
+    assert not model.training
+    assert list(panels) == [f"validation/{sample.key}" for sample in samples]
+    for panel, sample in zip(panels.values(), samples, strict=True):
+        image, crude, estimated, alpha, truth = np.split(panel, 5, axis=1)
+        assert (image == sample.image).all()
+        assert (crude == sample.crude_trimap[..., None] * 127).all()
+        assert set(np.unique(estimated)) <= {0, 127, 254}
+        assert (alpha == matte(model, sample.image, sample.crude_trimap)[..., None]).all()
+        assert (truth == sample.alpha[..., None]).all()
+    one = validate(model, replace(settings, validation_samples=1), unseen)
+    assert one is not None
+    assert one.sad_whole == pytest.approx(found[0].sad_whole)
+
+
+# Several processes
+
+
+def torchrun(*arguments: str) -> subprocess.Popen[str]:
+    """Two of them on this machine; nothing of them listens elsewhere than on loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    agent = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1")
+    return started(*agent, "--master-port", f"{port}", "-m", "training.cli", *arguments)
+
+
+@pytest.fixture(autouse=True)
+def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where gloo listens."""
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+
+
+def ended(process: subprocess.Popen[str], seconds: float = 60) -> tuple[int, str]:
+    """Exit code and standard error; torchrun shows tracebacks of its own for what failed."""
+    try:
+        _, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    return process.returncode, err
+
+
+def first_batches(settings: TrainSettings, count: int) -> list[list[Batch]]:
+    """Of each of two processes."""
+    found = []
+    for rank in range(2):
+        mine = loader_settings(settings, Processes(rank, 2, torch.device("cpu")))
+        with closing(batches(mine, 0, count)) as made:
+            found.append(list(made))
+    return found
+
+
+def test_two_processes_share_an_epoch(shards: Path) -> None:
+    total = sum(TRAIN_SAMPLES)
+    ours, theirs = first_batches(settings_of(shards, batch_size=1), total)
+    epochs = [
+        {(batch.epoch, key) for batch in made for key in batch.keys} for made in (ours, theirs)
+    ]
+    assert not epochs[0] & epochs[1]
+    # Two epochs in all: each process has one shard in the one, the other in the next
+    assert set(Counter(epoch for epoch, _ in epochs[0] | epochs[1]).values()) == {total}
+    assert len({key for _, key in epochs[0]}) == total
+
+
+def gradients(settings: TrainSettings, batch: Batch) -> tuple[float, list[Tensor], MattingModel]:
+    """Of one process alone, at the first iteration."""
+    torch.manual_seed(settings.seed)
+    model = MattingModel().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch forgot this one
+    loss = MattingLoss(settings.area, trainable_weights=True)
+    image, given, alpha, trimap, contrast = on_device(batch, torch.device("cpu"))
+    found = loss(model.train()(image, given), given, alpha, trimap, contrast).total
+    found.backward()
+    return float(found.detach()), [p.grad for p in model.parameters() if p.grad is not None], model
+
+
+def test_two_processes_learn_from_both_and_resume(shards: Path, run: Path) -> None:
+    small = (*SMALL, "--workers", "0", "--iterations", "3")
+    often = ("--checkpoint-every", "1", "--validate-every", "2", "--keep", "3")
+    arguments = ("--shards", str(shards), "--out", str(run), *small, *often)
+    code, err = ended(torchrun(*arguments))
+    assert code == DONE, err
+    assert err.count(f"{run}: trained") == 1, "one process speaks"
+    assert [path.name for path in checkpoints(run)] == ["00000001", "00000002", "00000003"]
+    assert [line["iteration"] for line in lines(run)] == [0, 1, 2, 2, 3]
+
+    settings = settings_of(shards)
+    ours, theirs = first_batches(settings, 1)
+    loss, first, model = gradients(settings, ours[0])
+    _, second, _ = gradients(settings, theirs[0])
+    assert steps(run)[0]["loss"] == pytest.approx(loss, rel=1e-6)
+    moments = load_file(run / "checkpoints/00000001" / OPTIMIZER)
+    names = [name for name, _ in model.named_parameters()]
+    assert len(first) == len(second) == len(names)
+    for number, name in enumerate(names):
+        mean = (first[number] + second[number]) / 2
+        found = moments[f"{number}.exp_avg"] / 0.1  # 1 - beta1, after one step
+        scale = float(mean.abs().max())
+        torch.testing.assert_close(found, mean, rtol=0, atol=1e-3 * scale + 1e-9, msg=name)
+
+    # Killed after the first iteration, as far as files can tell
+    again = run.with_name("again")
+    try:
+        shutil.copytree(run, again)
+        for later in checkpoints(again)[1:]:
+            shutil.rmtree(later)
+        shutil.rmtree(again / "best", ignore_errors=True)
+        code, err = ended(torchrun(*arguments, "--out", str(again), "--resume"))
+        assert code == DONE, err
+        assert_same(again, run)
+    finally:
+        shutil.rmtree(again)
+
+
+def test_a_process_that_fails_ends_the_others(tmp_path: Path, run: Path) -> None:
+    """One shard each, one of them broken: that process names it, and nobody waits for it."""
+    root = tmp_path / "set"
+    write_set(root, {Split.TRAIN: [3, 3]}, size=(72, 80))
+    ours, theirs = first_batches(settings_of(root), 1)
+    assert ours[0].keys != theirs[0].keys
+    bad = int(theirs[0].keys[0].rpartition("-")[2]) // 3
+    break_sample(root, Split.TRAIN, bad)
+    arguments = ("--shards", str(root), "--out", str(run), *SMALL, "--workers", "0")
+    code, err = ended(torchrun(*arguments, "--iterations", "1000"))
+    assert code == FAILED
+    assert f"error: sample " in err or f"train-0000{bad}.tar" in err
