@@ -61,6 +61,8 @@ bench: .venv/all .venv-server/all
 	$(BIN)/python -m tests.bench.compose
 	$(BIN)/python -m tests.bench.sharpness
 	$(BIN)/python -m tests.bench.crude
+	$(BIN)/python -m tests.bench.loader
+	$(BIN)/python -m tests.bench.brush
 	$(BIN)/python -m tests.bench.annotate
 
 clean:

@@ -24,10 +24,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
-import numpy as np
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
-from manifests.pixels import Pixels
 from manifests.sources import Split
 from tests.bench.real_masks import HELD_OUT, write_case
 from training.checkpoint import load_model
@@ -49,6 +48,7 @@ RUNS = {
 CLASSICAL = ("closed-form", "knn")
 HEADINGS = ("SAD whole", "MSE whole", "SAD", "MSE", "Grad", "Conn")
 FIELDS = ("sad_whole", "mse_whole", "sad", "mse", "grad", "conn")
+COLUMNS = ("image", "crude trimap", "estimated trimap", "alpha", "truth", "closed-form")
 SETS = {
     "val": "held-out samples, crude trimaps",
     "isnet": "GT16 to GT20, trimaps from ISNet's masks",
@@ -129,25 +129,32 @@ def tables(work: Path, names: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def figure(work: Path, name: str, count: int = 4) -> Pixels:
-    """image, crude trimap, estimated trimap, alpha, truth, closed-form; `count` rows."""
+def figure(work: Path, name: str, count: int = 4) -> Figure:
+    """`count` held-out samples, a row each: what was given, what was estimated, and the truth."""
     model = load_model(work / "runs" / name)
-    rows = []
-    for sample in validation_samples(str(work / "shards"), Split.VAL, count):
+    samples = list(validation_samples(str(work / "shards"), Split.VAL, count))
+    sheet, axes = plt.subplots(count, len(COLUMNS), figsize=(2 * len(COLUMNS), 2 * count))
+    for number, (row, sample) in enumerate(zip(axes, samples, strict=True)):
         prediction = predict(model, sample.image, sample.crude_trimap)
         estimated = estimated_trimap_of(prediction)
         assert estimated is not None
-        greys = (
+        pictures = (
+            sample.image,
             sample.crude_trimap * 127,
             estimated * 127,
             alpha_of(prediction),
             sample.alpha,
             solve(Method.CLOSED_FORM, sample.image, sample.crude_trimap),
         )
-        pictures = [sample.image, *(np.repeat(grey[..., None], 3, axis=2) for grey in greys)]
-        rows.append(np.hstack(pictures))
-    sheet = np.vstack(rows)
-    return np.asarray(cv2.resize(sheet, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+        for axis, picture, title in zip(row, pictures, COLUMNS, strict=True):
+            axis.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
+            axis.set_axis_off()
+            if number == 0:
+                axis.set_title(title, fontsize=10)
+    sheet.subplots_adjust(
+        left=0, right=1, bottom=0, top=1 - 0.3 / (2 * count), wspace=0.03, hspace=0.03
+    )
+    return sheet
 
 
 def main() -> None:
@@ -175,8 +182,7 @@ def main() -> None:
         (work / "results.md").write_text(tables(work, [*names, *CLASSICAL]))
         print((work / "results.md").read_text())
     if "figure" in steps:
-        sheet = figure(work, "an-tw")
-        cv2.imwrite(str(work / "figure.png"), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+        figure(work, "an-tw").savefig(work / "figure.png", dpi=150)
 
 
 if __name__ == "__main__":
