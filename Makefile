@@ -54,7 +54,7 @@ test: .venv/all .venv-server/all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 # An idle machine and the real sources in ../shared/data.
 bench: .venv/all .venv-server/all
