@@ -50,7 +50,9 @@ demo: .venv/core .venv/training
 	$(BIN)/matte predict --checkpoint $(DEMO)/run --images $(DEMO)/images \
 		--trimaps $(DEMO)/trimaps --out $(DEMO)/alphas
 
+# pymatting compiles itself when it is first imported: once, before two processes would do it.
 test: .venv/all .venv-server/all
+	$(BIN)/python -c 'import pymatting'
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from training.model import MattingModel
 
 FULL_HD = (1080, 1920)
-_SECONDS, _LEAST = 3.0, 5  # of measuring, and runs at least
+_LEAST = 3  # runs
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,25 @@ class Cost:
     device: str
 
 
-def measure(size: int, device: torch.device) -> Cost:
-    """32 bits on a CPU, 16 bits on a GPU."""
+def measure(
+    size: int,
+    device: torch.device,
+    wide: tuple[int, int] = FULL_HD,
+    seconds: float = 3.0,
+) -> Cost:
+    """32 bits on a CPU, 16 bits on a GPU; each size (`wide`: height, width) for some seconds."""
     parameters, gmac = count(size)
     model = MattingModel(trimap_decoder=False).eval().to(device)
     if device.type == "cuda":
         model = model.half()
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    latency = _latency(model, size, size)
+    latency = _latency(model, size, size, seconds)
     return Cost(
         parameters=parameters,
         gmac=round(gmac, 3),
         latency_ms=round(1000 * latency, 2),
         frames_per_second=round(1 / latency, 2),
-        frames_per_second_1080p=round(1 / _latency(model, *FULL_HD), 2),
+        frames_per_second_1080p=round(1 / _latency(model, *wide, seconds), 2),
         device=_device_name(device),
     )
 
@@ -57,23 +62,23 @@ def count(size: int) -> tuple[int, float]:
     return parameters, counter.get_total_flops() / 2 / 1e9
 
 
-def _latency(model: MattingModel, height: int, width: int) -> float:
+def _latency(model: MattingModel, height: int, width: int, seconds: float) -> float:
     """Median seconds of one image, already on the device."""
     weights = next(model.parameters())
     image = torch.rand(1, 3, height, width, device=weights.device, dtype=weights.dtype)
     trimap = torch.ones(1, 1, height, width, device=weights.device, dtype=weights.dtype)
     image = image.contiguous(memory_format=torch.channels_last)
-    seconds: list[float] = []
+    taken: list[float] = []
     with torch.inference_mode():
-        for _ in range(3):  # warm
+        for _ in range(3 if weights.device.type == "cuda" else 1):  # warm
             model(image, trimap)
-        while len(seconds) < _LEAST or sum(seconds) < _SECONDS:
+        while len(taken) < _LEAST or sum(taken) < seconds:
             _finish(weights.device)
             begin = time.perf_counter()
             model(image, trimap)
             _finish(weights.device)
-            seconds.append(time.perf_counter() - begin)
-    return statistics.median(seconds)
+            taken.append(time.perf_counter() - begin)
+    return statistics.median(taken)
 
 
 def _finish(device: torch.device) -> None:

@@ -337,8 +337,12 @@ def bench(
     from training.bench import measure
     from training.processes import pick_device
 
-    cost = measure(size, pick_device(device))
-    if json_:
+    show_cost(measure(size, pick_device(device)), size, json_)
+
+
+def show_cost(cost: Any, size: int, as_json: bool) -> None:
+    """As a JSON object, or a line for each figure."""
+    if as_json:
         print(json.dumps(asdict(cost)))
         return
     for name, value in (

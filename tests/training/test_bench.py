@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import json
-import math
-import time
 
 import pytest
 import torch
 
 from tests.training.conftest import called
-from training.bench import Cost, count, measure
-from training.cli import DONE, FAILED, matte_main
+from training.bench import count, measure
+from training.cli import FAILED, matte_main, show_cost
 
-KEYS = ["parameters", "gmac", "latency_ms", "frames_per_second", "frames_per_second_1080p", "device"]
+KEYS = [
+    "parameters",
+    "gmac",
+    "latency_ms",
+    "frames_per_second",
+    "frames_per_second_1080p",
+    "device",
+]
 
 
-def test_the_json_is_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
-    ran = called(capsys, matte_main, "bench", "--size", "64", "--device", "cpu", "--json")
-    assert (ran.code, ran.err) == (DONE, "")
-    found = json.loads(ran.out)
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_the_figures_and_their_json(capsys: pytest.CaptureFixture[str]) -> None:
+    cost = measure(64, torch.device("cpu"), wide=(128, 96), seconds=0.2)
+    show_cost(cost, 64, as_json=True)
+    found = json.loads(capsys.readouterr().out)
     assert list(found) == KEYS
     parameters, gmac = count(64)
     assert found["parameters"] == parameters
     assert found["gmac"] == round(gmac, 3) > 0
     assert found["frames_per_second"] == pytest.approx(1000 / found["latency_ms"], rel=0.01)
     assert found["frames_per_second"] > found["frames_per_second_1080p"] > 0
-    assert found["device"].endswith(f", {torch.get_num_threads()} threads")
+    assert found["device"].endswith(", 1 threads")
+    show_cost(cost, 64, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(KEYS)
+    assert f"{gmac:.3f} G" in lines[2]
 
 
 def test_a_device_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,349 @@
+"""`matte` and the helps: exit codes, one clear sentence for every mistake, files as promised."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from manifests.pixels import ImageCodec, Pixels, encode_colour
+from manifests.sources import Split
+from manifests.storage import write_bytes
+from tests.conftest import Ran, contents, finish
+from tests.training.conftest import VAL_SAMPLES, called, lively, started
+from tests.training.shard_sets import pixels_of, write_set
+from training.checkpoint import save
+from training.classical import Method, foreground_of, solve
+from training.cli import DONE, FAILED, INTERRUPTED, WRONG_USAGE, matte_main, train_main
+from training.data import validation_samples
+from training.metrics import mean_of, measure
+from training.model import Variant
+from training.pictures import write_alpha
+from training.predict import matte, predict, trimap_of
+
+SIZES = {"hat": (40, 48), "fur": (33, 70), "leaf": (5, 9)}
+KEYS = ["name", "sad", "mse", "grad", "conn", "sad_whole", "mse_whole"]
+Capture = pytest.CaptureFixture[str]
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the lively model."""
+    run = tmp_path_factory.mktemp("run")
+    optimizer = torch.optim.Adam(lively().parameters())
+    return save(run, lively(), Variant.AN, optimizer, {}, {"iteration": 3})
+
+
+def picture(name: str) -> dict[str, Pixels]:
+    return pixels_of(list(SIZES).index(name), *SIZES[name])
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """images, alphas, trimaps and crude (trimaps of the levels 0, 128, 255) of three pictures."""
+    for name in SIZES:
+        pixels = picture(name)
+        suffix = ".jpg" if name == "fur" else ".png"
+        codec = ImageCodec.JPEG if name == "fur" else ImageCodec.PNG
+        write_bytes(tmp_path / "images" / (name + suffix), encode_colour(pixels["image"], codec))
+        write_alpha(tmp_path / "alphas" / f"{name}.png", pixels["alpha"])
+        write_alpha(tmp_path / "trimaps" / f"{name}.png", levels(pixels["trimap"]))
+        write_alpha(tmp_path / "crude" / f"{name}.png", levels(pixels["crude_trimap"]))
+    return tmp_path
+
+
+def levels(codes: Pixels) -> Pixels:
+    return np.array([0, 128, 255], np.uint8)[codes]
+
+
+def run(capsys: Capture, *arguments: object) -> Ran:
+    """`matte` in this process."""
+    return called(capsys, matte_main, *map(str, arguments))
+
+
+def predicting(folders: Path, checkpoint: Path, out: str = "out") -> list[object]:
+    """All of `matte predict`, on crude trimaps."""
+    sources = ("--images", folders / "images", "--trimaps", folders / "crude")
+    return ["predict", "--checkpoint", checkpoint, *sources, "--out", folders / out]
+
+
+def read(path: Path) -> Pixels:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def errors(ran: Ran) -> list[str]:
+    return [line for line in ran.err.splitlines() if line.startswith("error: ")]
+
+
+def in_a_line(text: str) -> str:
+    """What a box of typer's broke over lines."""
+    return " ".join(text.replace("│", " ").split())
+
+
+def test_predict_writes_alphas_of_the_same_names(
+    folders: Path, checkpoint: Path, capsys: Capture
+) -> None:
+    ran = run(capsys, *predicting(folders, checkpoint))
+    assert (ran.code, ran.out, errors(ran)) == (DONE, "", [])
+    assert f"{folders / 'out'}: 3 alphas, 0 failed" in ran.err
+    assert sorted(path.name for path in (folders / "out").iterdir()) == [
+        "fur.png",
+        "hat.png",
+        "leaf.png",
+    ]
+    for name, size in SIZES.items():
+        with Image.open(folders / "out" / f"{name}.png") as image:
+            assert (image.format, image.mode, image.size) == ("PNG", "L", size[::-1])
+        (photo,) = (folders / "images").glob(f"{name}.*")
+        expected = matte(lively(), read(photo), picture(name)["crude_trimap"])
+        assert (read(folders / "out" / f"{name}.png") == expected).all()
+    assert read(folders / "out" / "fur.png").std() > 20, "the model says something"
+
+
+def test_trimaps_of_codes_and_of_levels_mean_the_same(
+    folders: Path, checkpoint: Path, capsys: Capture
+) -> None:
+    assert run(capsys, *predicting(folders, checkpoint, "levels")).code == DONE
+    for name in SIZES:
+        write_alpha(folders / "crude" / f"{name}.png", picture(name)["crude_trimap"])
+    assert run(capsys, *predicting(folders, checkpoint, "codes")).code == DONE
+    assert contents(folders / "codes") == contents(folders / "levels")
+    assert len(contents(folders / "codes")) == 3
+
+
+def test_cutouts_have_estimated_colours(folders: Path, checkpoint: Path, capsys: Capture) -> None:
+    ran = run(capsys, *predicting(folders, checkpoint), "--foregrounds")
+    assert ran.code == DONE, ran
+    for name, size in SIZES.items():
+        (photo,) = (folders / "images").glob(f"{name}.*")
+        cutout, alpha = (read(folders / "out" / f"{x}{name}.png") for x in ("cutouts/", ""))
+        assert cutout.shape == (*size, 4)
+        assert (cutout[..., 3] == alpha).all()
+        assert (cutout == foreground_of(read(photo), alpha)).all()
+
+
+def test_one_bad_file_does_not_stop_the_others(
+    folders: Path, checkpoint: Path, capsys: Capture
+) -> None:
+    odd = np.full(SIZES["fur"], 127, np.uint8)
+    odd[0, :2] = 0, 77
+    write_alpha(folders / "crude" / "fur.png", odd)
+    write_alpha(folders / "crude" / "hat.png", np.zeros((12, 13), np.uint8))
+    ran = run(capsys, *predicting(folders, checkpoint))
+    assert (ran.code, ran.out) == (FAILED, "")
+    first, second = errors(ran)
+    assert first.startswith(f"error: {folders}/crude/fur.png: trimap values 0, 77, 127; expected ")
+    assert second == (
+        f"error: {folders}/images/hat.png is 40 x 48, {folders}/crude/hat.png is 12 x 13 "
+        "(height x width); they must be of one size"
+    )
+    assert f"{folders / 'out'}: 1 alphas, 2 failed" in ran.err
+    assert [path.name for path in (folders / "out").iterdir()] == ["leaf.png"]
+
+
+def test_mistakes_of_predict(folders: Path, checkpoint: Path, capsys: Capture) -> None:
+    before = contents(folders)
+    for name in ("images", "crude"):
+        ran = run(capsys, *predicting(folders, checkpoint, name))
+        assert ran.code == WRONG_USAGE
+        assert "the alphas would overwrite what is read" in in_a_line(ran.err)
+    ran = run(capsys, *predicting(folders, folders / "none"))
+    assert (ran.code, errors(ran)[0]) == (
+        FAILED,
+        f"error: {folders}/none: no checkpoint here; give a run, a checkpoint or a "
+        "model.safetensors",
+    )
+    ran = run(capsys, *predicting(folders, folders / "alphas/hat.png"))
+    assert ran.code == FAILED
+    assert f"{folders}/alphas/hat.png: not a checkpoint of this model: " in ran.err
+    ran = run(capsys, *predicting(folders, checkpoint), "--images", folders / "none")
+    assert ran.code == WRONG_USAGE
+    assert contents(folders) == before
+    (folders / "crude/fur.png").unlink()
+    ran = run(capsys, *predicting(folders, checkpoint))
+    assert ran.code == FAILED
+    assert errors(ran) == [
+        f"error: {folders}/crude: no trimaps for 1 of the images in {folders}/images: fur"
+    ]
+    assert not (folders / "out").exists()
+
+
+def test_a_prediction_is_of_the_picture_and_can_be_shown(folders: Path) -> None:
+    pixels = picture("fur")
+    prediction = predict(lively(), pixels["image"], pixels["crude_trimap"])
+    codes = trimap_of(prediction)
+    assert codes is not None
+    assert prediction.trimap_logits is not None
+    assert (codes == prediction.trimap_logits[0].numpy().argmax(axis=0)).all()
+    assert codes.dtype == np.uint8
+    assert codes.shape == SIZES["fur"]
+    assert trimap_of(predict(lively().without_trimap_decoder(), pixels["image"], codes)) is None
+    with pytest.raises(ValueError, match="image 70 x 33, trimap 48 x 40: sizes differ"):
+        matte(lively(), pixels["image"], picture("hat")["trimap"])
+
+
+def test_evaluate_predictions(folders: Path, checkpoint: Path, capsys: Capture) -> None:
+    assert run(capsys, *predicting(folders, checkpoint)).code == DONE
+    sources = ["--alphas", folders / "alphas", "--trimaps", folders / "trimaps"]
+    file = folders / "scores" / "found.json"
+    given = ["evaluate", "--predictions", folders / "out", *sources]
+    ran = run(capsys, *given, "--json", file)
+    assert ran.code == DONE, ran
+    assert "SAD whole" in ran.out
+    found = json.loads(file.read_text())
+    assert list(found) == ["images", "mean"]
+    assert [list(image) for image in found["images"]] == [KEYS] * 3
+    assert list(found["mean"]) == KEYS[1:]
+    expected = {
+        name: measure(read(folders / "out" / f"{name}.png"), pixels["alpha"], pixels["trimap"])
+        for name, pixels in ((name, picture(name)) for name in sorted(SIZES))
+    }
+    assert found["images"] == [{"name": n, **vars(m)} for n, m in expected.items()]
+    assert found["mean"] == vars(mean_of(list(expected.values())))
+    piped = run(capsys, *given, "--json", "-")
+    assert (piped.code, json.loads(piped.out)) == (DONE, found)
+
+    # The same by the model itself, which saw crude trimaps
+    by_model = ["evaluate", "--checkpoint", checkpoint, *sources, "--images", folders / "images"]
+    ran = run(capsys, *by_model, "--given-trimaps", folders / "crude", "--json", "-")
+    assert json.loads(ran.out) == found
+
+    (folders / "out/hat.png").write_text("no picture")
+    ran = run(capsys, *given, "--json", "-")
+    assert ran.code == FAILED
+    assert errors(ran)[0].startswith(f"error: hat: {folders}/out/hat.png: cannot be read")
+    rest = json.loads(ran.out)
+    assert [image["name"] for image in rest["images"]] == ["fur", "leaf"]
+    assert [failure["name"] for failure in rest["failed"]] == ["hat"]
+
+
+def test_evaluate_a_model_on_shards(
+    shards: Path, checkpoint: Path, folders: Path, capsys: Capture
+) -> None:
+    given = ["evaluate", "--checkpoint", checkpoint, "--shards", shards]
+    ran = run(capsys, *given, "--json", folders / "found.json")
+    assert ran.code == DONE, ran
+    assert ran.out.splitlines()[-2].split()[:2] == ["all", f"{VAL_SAMPLES}"]
+    found = json.loads((folders / "found.json").read_text())
+    samples = list(validation_samples(str(shards)))
+    expected = [
+        measure(matte(lively(), s.image, s.crude_trimap), s.alpha, s.trimap) for s in samples
+    ]
+    assert found["images"] == [
+        {"name": s.key, "subject": "human", "transparency": "Medium", **vars(m)}
+        for s, m in zip(samples, expected, strict=True)
+    ]
+    assert found["mean"] == vars(mean_of(expected))
+    other = run(capsys, *given, "--split", "train", "--limit", "2", "--json", "-")
+    names = [image["name"] for image in json.loads(other.out)["images"]]
+    assert names == ["train-00000000", "train-00000006"]
+    exact = json.loads(run(capsys, *given, "--trimap", "exact", "--json", "-").out)
+    first = measure(
+        matte(lively(), samples[0].image, samples[0].trimap), samples[0].alpha, samples[0].trimap
+    )
+    assert exact["images"][0]["sad_whole"] == first.sad_whole != expected[0].sad_whole
+
+
+def test_evaluate_a_classical_method(shards: Path, capsys: Capture) -> None:
+    given = ["evaluate", "--method", "closed-form", "--shards", shards, "--limit", "1"]
+    ran = run(capsys, *given, "--json", "-")
+    assert ran.code == DONE, ran
+    (sample,) = validation_samples(str(shards), limit=1)
+    alpha = solve(Method.CLOSED_FORM, sample.image, sample.crude_trimap)
+    expected = vars(measure(alpha, sample.alpha, sample.trimap))
+    found = json.loads(ran.out)
+    assert {name: found["images"][0][name] for name in expected} == pytest.approx(expected)
+
+
+def test_evaluations_that_make_no_sense(
+    folders: Path, shards: Path, checkpoint: Path, capsys: Capture
+) -> None:
+    alphas, trimaps = ("--alphas", folders / "alphas"), ("--trimaps", folders / "trimaps")
+    predictions, images = ("--predictions", folders / "alphas"), ("--images", folders / "images")
+    model, method, set_ = ("--checkpoint", checkpoint), ("--method", "knn"), ("--shards", shards)
+    given = ("--given-trimaps", folders / "crude")
+    one = "give exactly one of --predictions, --checkpoint, --method"
+    for arguments, said in (
+        ((), one),
+        ((*model, *method, *set_), one),
+        ((*predictions, *model, *alphas, *trimaps), one),
+        (predictions, "--alphas is needed here"),
+        ((*predictions, *alphas), "--trimaps is needed here"),
+        ((*model, *alphas, *trimaps), "--images is needed here"),
+        ((*method, *images, *trimaps), "--alphas is needed here"),
+        ((*predictions, *alphas, *trimaps, *set_), "--shards cannot be used with --predictions"),
+        ((*predictions, *alphas, *trimaps, *given), "--given-trimaps cannot be used with"),
+        ((*model, *set_, *images, *alphas), "--alphas, --images cannot be used with --shards"),
+        ((*model, *set_, "--trimap", "mixed"), "--trimap is crude or exact here"),
+    ):
+        ran = run(capsys, "evaluate", *arguments)
+        assert (ran.code, ran.out) == (WRONG_USAGE, ""), arguments
+        assert said in in_a_line(ran.err), (arguments, ran)
+
+
+def test_mistakes_on_shards(checkpoint: Path, tmp_path: Path, capsys: Capture) -> None:
+    write_set(tmp_path / "set", {Split.TRAIN: [1]})
+    for root, said in (
+        (tmp_path / "none", f"{tmp_path}/none/dataset.json: no such folder"),
+        (tmp_path / "set", f"{tmp_path}/set: no split val, only train"),
+    ):
+        ran = run(capsys, "evaluate", "--checkpoint", checkpoint, "--shards", root)
+        assert (ran.code, ran.out) == (FAILED, "")
+        assert said in errors(ran)[0]
+
+
+@pytest.mark.parametrize("command", ["", "predict", "evaluate", "export", "bench"])
+def test_help(capsys: Capture, command: str) -> None:
+    ran = run(capsys, *([command] if command else []), "--help")
+    assert (ran.code, ran.err) == (DONE, "")
+    assert "Usage:" in ran.out
+    if not command:
+        assert all(name in ran.out for name in ("predict", "evaluate", "export", "bench"))
+
+
+def test_help_of_train(capsys: Capture) -> None:
+    ran = called(capsys, train_main, "--help")
+    assert ran.code == DONE
+    for option in ("--variant", "--resume", "--skip-bad", "--precision", "--crop-size", "torchrun"):
+        assert option in ran.out
+    assert "300000" in ran.out.replace(",", "")
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "export", "bench", "paint"])
+def test_wrong_options(capsys: Capture, command: str) -> None:
+    ran = run(capsys, command, "--colour", "blue")
+    assert (ran.code, ran.out) == (WRONG_USAGE, "")
+    assert "Usage:" in ran.err
+
+
+def test_export_of_nothing(tmp_path: Path, capsys: Capture) -> None:
+    ran = run(capsys, "export", "--checkpoint", tmp_path / "none", "--out", tmp_path / "model.onnx")
+    assert ran.code == FAILED
+    assert errors(ran)[0].startswith(f"error: {tmp_path}/none: no checkpoint here")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted(folders: Path, checkpoint: Path) -> None:
+    """Ctrl-C in the middle: one sentence, nothing about training, and no half of a file."""
+    for kind in ("images", "crude"):
+        for number in range(500):
+            (folders / kind / f"hat{number}.png").symlink_to(folders / kind / "hat.png")
+    script = "from training.__main__ import matte; matte()"
+    process = started("-c", script, *map(str, predicting(folders, checkpoint)))
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("predict: 1 of 503 images")
+    process.send_signal(signal.SIGINT)
+    ran = finish(process)
+    assert ran.code == INTERRUPTED
+    assert errors(ran) == ["error: interrupted"]
+    written = list((folders / "out").iterdir())
+    assert 0 < len(written) < 503
+    assert all(read(path).shape == SIZES[path.stem.rstrip("0123456789")] for path in written)
