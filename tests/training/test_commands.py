@@ -185,6 +185,8 @@ def test_a_prediction_is_of_the_picture_and_can_be_shown(folders: Path) -> None:
     assert (codes == prediction.trimap_logits[0].numpy().argmax(axis=0)).all()
     assert codes.dtype == np.uint8
     assert codes.shape == SIZES["fur"]
+    alpha = matte(lively(), pixels["image"], pixels["crude_trimap"])
+    assert (alpha == np.rint(255 * prediction.alpha[0, 0].numpy())).all()
     assert trimap_of(predict(lively().without_trimap_decoder(), pixels["image"], codes)) is None
     with pytest.raises(ValueError, match="image 70 x 33, trimap 48 x 40: sizes differ"):
         matte(lively(), pixels["image"], picture("hat")["trimap"])

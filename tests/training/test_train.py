@@ -331,6 +331,21 @@ def test_fixed_weights_stay(shards: Path, run: Path, variant: Variant) -> None:
     assert (load_model(run).trimap_decoder is None) == (variant is Variant.BASE)
 
 
+@pytest.mark.parametrize("iteration", [0, 1, 11])
+def test_a_step_is_as_long_as_the_learning_rate(shards: Path, iteration: int) -> None:
+    """Adam's first step: each weight with a gradient moves by the rate."""
+    settings = settings_of(shards, iterations=ITERATIONS, lr=1e-3)
+    learner = Learner(settings, ALONE)
+    before = [weights.detach().clone() for weights in learner.model.parameters()]
+    with closing(batches(loader_settings(settings, ALONE), 0, 1)) as made:
+        step = learner.step(iteration, next(made))
+    assert (step.iteration, len(step.keys)) == (iteration, BATCH)
+    pairs = zip(before, learner.model.parameters(), strict=True)
+    moved = max(float((new.detach() - old).abs().max()) for old, new in pairs)
+    left = 1 - iteration / ITERATIONS
+    assert moved == pytest.approx(1e-6 + (1e-3 - 1e-6) * left**0.9, rel=1e-2)
+
+
 def test_bf16_learns_in_32_bits_and_a_set_may_hold_nothing_out(tmp_path: Path, run: Path) -> None:
     """One sample again and again: the errors fall."""
     write_set(tmp_path / "set", {Split.TRAIN: [1]}, size=(72, 80))
