@@ -198,6 +198,7 @@ def composed(
     return out, ran
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """A folder of tests is a group: they share a Ray or a server, and run in one process.
 
