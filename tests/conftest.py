@@ -18,8 +18,6 @@ from datagen.cli import main
 from datagen.job import Sources
 from datagen.run import Cluster, cluster
 
-ROOT = Path(__file__).parent
-
 LABELS = """file,subject,transparency
 fur.png,non-human,Strongly
 glass.png,non-human,Highly
@@ -196,14 +194,3 @@ def composed(
     )
     assert ran.code == 0, ran
     return out, ran
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """A folder of tests is a group: they share a Ray or a server, and run in one process.
-
-    The groups run side by side, since those with a server spend most of their time waiting.
-    """
-    for item in items:
-        place = item.path.relative_to(ROOT).parts
-        item.add_marker(pytest.mark.xdist_group(place[0] if len(place) > 1 else "datagen"))
