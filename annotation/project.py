@@ -129,10 +129,12 @@ class Project:
         def is_there() -> bool:
             return any(_same(prediction, one) for one in self.predictions(task))
 
+        def send() -> None:
+            body = {"task": task, "project": self.id, **prediction}
+            self.client.post("/api/predictions/", body)
+
         if is_there():
             return False
-        body = {"task": task, "project": self.id, **prediction}
-        send = lambda: self.client.post("/api/predictions/", body)  # noqa: E731
         once(self.client, send, is_there, f"prediction for task {task}")
         return True
 

@@ -13,10 +13,10 @@ from typing import Any
 from manifests.sources import Split
 from manifests.storage import write_bytes
 from training.checkpoint import sweep
-from training.data import LoaderSettings, batches
+from training.data import LoaderSettings, batches, epoch_length
 from training.learner import Learner
 from training.log import RunLog
-from training.processes import Processes
+from training.processes import ALONE, Processes
 from training.settings import FREE_TO_CHANGE, TrainSettings
 from training.validate import Score, validate
 
@@ -101,8 +101,11 @@ def loader_settings(settings: TrainSettings, processes: Processes) -> LoaderSett
 def open_run(run: Path, settings: TrainSettings, resume: bool) -> None:
     """Make a run's folder, or check that what lies there is the same run; only one process does.
 
-    Raises ValueError if a run is there and `resume` is not asked for, or if its settings differ.
+    Raises what `batches` raises for shards that cannot be used, and ValueError if a run is there
+    and `resume` is not asked for, or if its settings differ.
     """
+    # Before anything is written: a mistyped path must not leave a run that stands in the way.
+    epoch_length(loader_settings(settings, ALONE))
     config = run / "config.json"
     if not config.exists():
         if resume:

@@ -272,6 +272,7 @@ def test_mistakes(
     ran = called(capsys, train_main, *options(shards, run, *arguments))
     assert (ran.code, ran.out) == (code, "")
     assert said in ran.err
+    assert not run.exists()  # so that the same command, put right, is not refused
 
 
 def silent(news: News) -> None:
