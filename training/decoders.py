@@ -16,8 +16,15 @@ _INPUTS = 4
 
 
 def enlarge(x: Tensor, like: Tensor) -> Tensor:
-    """Bilinear, to the height and width of another map."""
-    return interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+    """Bilinear, to the height and width of another map, in the precision of `x`."""
+    # On CPUs autocast would turn it, and all that is joined to it, into 32 bits and back again
+    with torch.autocast("cpu", enabled=False):
+        return interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def joined(deep: Tensor, skip: Tensor) -> Tensor:
+    """A map at the size of a skip connection, and beside it that connection."""
+    return torch.cat([enlarge(deep, skip), skip.to(deep.dtype)], dim=1)
 
 
 def half_width_block(inputs: int, outputs: int) -> ResidualBlock:
@@ -53,7 +60,7 @@ class AlphaDecoder(nn.Module):
         x = self.deep(features.thirtysecond).relu()
         skips = (*reversed(features[:-1]), inputs)
         for block, skip in zip(self.blocks, skips, strict=True):
-            x = block(torch.cat([enlarge(x, skip), skip], dim=1))
+            x = block(joined(x, skip))
         known = inputs[:, -1:]  # -1, 0, 1: background, unknown, foreground
         return self.head(x) + self.trust * known  # type: ignore[no-any-return]
 
@@ -72,5 +79,5 @@ class TrimapDecoder(nn.Module):
     def forward(self, features: Features) -> Tensor:
         x = self.deep(features.thirtysecond).relu()
         for block, skip in ((self.middle, features.sixteenth), (self.shallow, features.eighth)):
-            x = block(torch.cat([enlarge(x, skip), skip], dim=1))
+            x = block(joined(x, skip))
         return self.head(x)  # type: ignore[no-any-return]

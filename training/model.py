@@ -19,6 +19,11 @@ from training.encoder import DOWN, Encoder
 # Means and standard deviations of RGB in 0..1 that image networks are used to (ImageNet's).
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
+# A sigmoid only comes near 0 and 1, and most pixels are exactly one of them: it is stretched by so
+# much at both ends, and cut off at inference. While it is trained the overshoot stays, since a
+# pixel that was cut off would have no gradient, however wrong it is.
+_OVERSHOOT = 0.02
+
 
 class Variant(StrEnum):
     """The ablation of the paper."""
@@ -29,7 +34,7 @@ class Variant(StrEnum):
 
 
 class Prediction(NamedTuple):
-    alpha: Tensor  # N x 1 x H x W float32 in 0..1
+    alpha: Tensor  # N x 1 x H x W float32 in 0..1; in training mode up to 0.02 beyond
     trimap_logits: Tensor | None  # N x 3 x H x W: background, unknown, foreground; None if dropped
 
 
@@ -58,6 +63,9 @@ class MattingModel(nn.Module):
         features = self.encoder(inputs)
         # Sigmoid in 32 bits: 16-bit floats near 1 are two levels of alpha apart.
         alpha = self.alpha_decoder(features, inputs).float().sigmoid()[..., :height, :width]
+        alpha = alpha * (1 + 2 * _OVERSHOOT) - _OVERSHOOT
+        if not self.training:
+            alpha = alpha.clamp(0, 1)
         if self.trimap_decoder is None:
             return Prediction(alpha, None)
         logits = enlarge(self.trimap_decoder(features).float(), inputs)[..., :height, :width]

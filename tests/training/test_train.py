@@ -325,7 +325,7 @@ def test_fixed_weights_stay(shards: Path, run: Path, variant: Variant) -> None:
     train(settings, run, ALONE, silent)
     for row in steps(run):
         assert (row["s1"], row["s2"]) == pytest.approx((4.0, 4.0), rel=1e-6)
-        parts = row["l1"] + row["l2"] + row["composition"] + row["ssim"] + 0.5 * row["rest"]
+        parts = row["l1"] + row["l2"] + row["composition"] + row["ssim"] + 2 * row["rest"]
         expected = parts if variant is Variant.BASE else (row["trimap"] + parts) / 32 + math.log(32)
         assert row["loss"] == pytest.approx(expected, rel=1e-5)
         assert (row["trimap"] > 0) == (variant is Variant.AN)
