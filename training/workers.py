@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
+from types import TracebackType
 from typing import Any, TypeVar
 
 import cv2
@@ -36,7 +39,7 @@ def _loader(dataset: Dataset[Made], workers: int, numbers: range) -> Iterator[Ma
     # that forks has none, and what it has imported is shared by all.
     server = get_context("forkserver")
     server.set_forkserver_preload([type(dataset).__module__])
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _deaf_to_interrupts():
         # More workers than cores are the caller's to choose
         warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
         return iter(
@@ -53,6 +56,17 @@ def _loader(dataset: Dataset[Made], workers: int, numbers: range) -> Iterator[Ma
                 generator=torch.Generator(),
             )
         )
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes started meanwhile never see Ctrl-C, which a terminal sends to all: the loop ends
+    them. They inherit the mask, so there is no moment at which one could be hit."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _next(made: Iterator[Made], number: int) -> Made:
@@ -74,8 +88,16 @@ def _as_it_is(made: Any) -> Any:
 
 def _begin(number: int) -> None:
     cv2.setNumThreads(0)  # one process a core is enough
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the loop ends its workers
+    sys.excepthook = _say_nothing_of_a_loop_that_is_gone
     threading.Thread(target=_end_with_the_loop, daemon=True).start()
+
+
+def _say_nothing_of_a_loop_that_is_gone(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """A loop interrupted while it takes a batch has its own error; here a pipe breaks."""
+    if not issubclass(kind, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, trace)
 
 
 def _end_with_the_loop() -> None:
