@@ -10,7 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
@@ -127,6 +129,7 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
 
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
     with ExitStack() as stack:
+        stack.enter_context(interrupt_first())
         # Ray tells standard output of each worker that dies, whatever it is told; --json is there
         stack.enter_context(redirect_stdout(stack.enter_context(Path(os.devnull).open("w"))))
         if address is None:
@@ -152,6 +155,31 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
             yield Cluster(count)
         except ray.exceptions.RayError as error:
             raise RuntimeError(f"Ray: {error}") from error
+
+
+@contextmanager
+def interrupt_first() -> Iterator[None]:
+    """After Ctrl-C every error is that interrupt: a call of Ray that is cut short, or that cleans
+    up after it, may end in an error of Ray's own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread hears of Ctrl-C
+        return
+    is_pressed = False
+
+    def press(*_: Any) -> None:
+        nonlocal is_pressed
+        is_pressed = True
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield
+    except Exception as error:
+        if is_pressed:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

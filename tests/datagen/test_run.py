@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from datagen.run import Cluster, Outcome, cluster
+from datagen.run import Cluster, Outcome, cluster, interrupt_first
 from tests.conftest import descendants
 
 Task = tuple[str, Path]
@@ -184,6 +184,17 @@ def test_progress_ends_at_the_exact_sums(two_workers: Cluster, tmp_path: Path) -
     assert shown[-1] == (80, 560)
     assert all(bytes_ == 7 * samples and samples <= 80 for samples, bytes_ in shown)
     assert any(0 < samples < 80 for samples, _ in shown), "nothing was shown on the way"
+
+
+def test_an_error_after_an_interrupt_is_that_interrupt() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interrupt_first():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise RuntimeError("what Ray may make of it")
+    with pytest.raises(RuntimeError, match="without one"), interrupt_first():
+        raise RuntimeError("without one")
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_no_cluster_at_the_address() -> None:
