@@ -99,7 +99,7 @@ def place(cutout: Cutout, placement: Placement, box: Box, size: int) -> Subject:
             _from(inverse, rows.start + strip[0].start, columns.start + strip[1].start),
             (strip[1].stop - strip[1].start, strip[0].stop - strip[0].start),
             dst=colour[strip],
-            flags=cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC,
+            flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR,
         )
     alpha = clip_levels(cv2.extractChannel(colour, 3))
     alpha[is_clear] = 0
@@ -130,7 +130,7 @@ def _from(inverse: Matrix, top: int, left: int) -> Matrix:
 def _strips(is_clear: NDArray[np.bool_]) -> Iterator[tuple[slice, slice]]:
     """Rectangles that hold every pixel that is not clear, and little else.
 
-    Bicubic resampling is the dearest step of a sample, and half of a subject's box is empty.
+    Resampling is the dearest step of a sample, and half of a subject's box is empty.
     """
     starts = np.arange(0, is_clear.shape[0], _STRIP)
     is_seen = ~np.logical_and.reduceat(is_clear, starts, axis=0)

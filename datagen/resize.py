@@ -3,8 +3,8 @@
 The kernel is stretched by the down-scale, so thin hair becomes faint instead of jagged (OpenCV's
 INTER_LANCZOS4 is not stretched). Colour is resampled premultiplied: what lies under alpha = 0 must
 not bleed into the edge. Overshoots are kept, since a second resampling follows and clipping in
-between would blur every edge. The lobes of the kernel also leave faint rings around a hard edge;
-`known_distance` tells where they are ghosts.
+between would blur every edge; what that one will blur is sharpened beforehand. The lobes of the
+kernel also leave faint rings around a hard edge; `known_distance` tells where they are ghosts.
 """
 
 from __future__ import annotations
@@ -87,6 +87,22 @@ def lanczos_taps(axis: Axis) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     near = np.abs(distance) < _LOBES
     weights = np.where(near, np.sinc(distance) * np.sinc(distance / _LOBES), 0)
     return first, np.round(weights / weights.sum(axis=1, keepdims=True), 9)
+
+
+def sharpened(pixels: Premultiplied) -> Premultiplied:
+    """h x w x 4, sharpened by what a bilinear warp will blur it: (-1, 14, -1) / 12 on both axes.
+
+    A bilinear kernel passes sinc(f)^2 of a frequency of f cycles a sample, averaged over where
+    between two samples it falls: 0.95 at 1/8 and 0.81 at 1/4, the highest that a copy sampled
+    twice as densely as the output holds. This makes of it 1.0 and 0.95.
+    """
+    wide = pixels.astype(np.int32)
+    for axis in (0, 1):
+        lines = np.moveaxis(wide, axis, 0)
+        both = np.concatenate([lines[:1], lines[:-1]]) + np.concatenate([lines[1:], lines[-1:]])
+        wide = np.moveaxis((14 * lines - both + 6) // 12, 0, axis)
+    limits = np.iinfo(np.int16)
+    return np.ascontiguousarray(wide.clip(limits.min, limits.max), np.int16)
 
 
 def resize_photo(photo: Pixels, height: int, width: int) -> Pixels:

@@ -1,13 +1,16 @@
 """What the trained models are worth: the whole experiment behind docs/results.md.
 
-    python -m tests.bench.evidence WORK [--steps compose,train,evaluate,figure] [--train OPTIONS]
+    python -m tests.bench.evidence WORK [--steps compose,train,evaluate,figure] [--together]
+                                        [--runs NAMES] [--train OPTIONS]
 
 compose   20,000 training samples of 512 x 512 from the real sources; GT16 to GT20 and nine other
           foregrounds, and 50 backgrounds, are held out: 700 validation samples.
-train     base, an and an-tw, with the same seeds and the same data in the same order; and an-tw
-          with the alpha loss on the estimated unknown area alone, as the paper has it.
-evaluate  all of them, closed-form and KNN matting on held-out samples with crude trimaps, on
-          GT16 to GT20 with trimaps from ISNet's masks, and with alphamatting.com's trimap1.
+train     base, an and an-tw, with the same seeds and the same data in the same order; and, if it is
+          named in --runs, an-tw-unknown: with the alpha loss on the estimated unknown area alone,
+          as the paper has it. One after the other, or --together, with a share of the cores each.
+evaluate  all of them as they are after their last iteration, closed-form and KNN matting on
+          held-out samples with crude trimaps, on GT16 to GT20 with trimaps from ISNet's masks, and
+          with alphamatting.com's trimap1.
 figure    four held-out samples, side by side.
 
 What is there already is kept; remove a file to make it again. Tables go to WORK/results.md.
@@ -18,18 +21,21 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.figure import Figure
 
-from manifests.sources import Split
+from manifests.sources import Split, Transparency
 from tests.bench.real_masks import HELD_OUT, write_case
-from training.checkpoint import load_model
+from training.checkpoint import checkpoints, load_model
 from training.classical import Method, solve
 from training.data import validation_samples
 from training.masks import BAND, LEAST, SURE
@@ -45,6 +51,7 @@ RUNS = {
     "an-tw": ("--variant", "an-tw"),
     "an-tw-unknown": ("--variant", "an-tw", "--area", "unknown"),
 }
+NAMES = "base,an,an-tw"
 CLASSICAL = ("closed-form", "knn")
 HEADINGS = ("SAD whole", "MSE whole", "SAD", "MSE", "Grad", "Conn")
 FIELDS = ("sad_whole", "mse_whole", "sad", "mse", "grad", "conn")
@@ -86,20 +93,37 @@ def compose(work: Path, samples: int) -> None:
     )  # fmt: skip
 
 
-def train(work: Path, name: str, options: list[str]) -> None:
-    out = work / "runs" / name
-    resume = ["--resume"] if (out / "config.json").exists() else []
-    run(
-        "train", "--shards", str(work / "shards"), "--out", str(out), *RUNS[name],
-        "--precision", "bf16", "--seed", str(SEED), *options, *resume,
-    )  # fmt: skip
+def train(work: Path, names: list[str], options: list[str], together: bool) -> None:
+    """What was begun goes on where it stopped."""
+    threads = max(1, (os.cpu_count() or 1) // len(names)) if together else None
+    environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
+    begun = []
+    for name in names:
+        out = work / "runs" / name
+        resume = ["--resume"] if (out / "config.json").exists() else []
+        command = [
+            "train", "--shards", str(work / "shards"), "--out", str(out), *RUNS[name],
+            "--precision", "bf16", "--seed", str(SEED), *options, *resume,
+        ]  # fmt: skip
+        print("$", *command, flush=True)
+        program = Path(sys.executable).with_name(command[0])
+        begun.append(subprocess.Popen([program, *command[1:]], env=environment))
+        if not together:
+            begun[-1].wait()
+    if any(process.wait() for process in begun):
+        sys.exit("a training failed; the same command goes on")
+
+
+def last_checkpoint(work: Path, name: str) -> Path:
+    """Not the best one by validation: that was chosen on samples that are measured here."""
+    return checkpoints(work / "runs" / name)[-1]
 
 
 def evaluate(work: Path, name: str, limit: int) -> None:
     """All three sets by one method or model, as JSON."""
     how = ["--method", name, "--workers", "2"]
     if name in RUNS:
-        how = ["--checkpoint", str(work / "runs" / name)]
+        how = ["--checkpoint", str(last_checkpoint(work, name))]
     gt = work / "gt"
     truth = ["--images", str(gt / "images"), "--alphas", str(gt / "alphas")]
     trimap1 = ["--trimaps", str(gt / "trimaps")]
@@ -116,22 +140,40 @@ def evaluate(work: Path, name: str, limit: int) -> None:
 
 
 def tables(work: Path, names: list[str]) -> str:
-    """Markdown: each set, all methods; then the whole-image SAD by transparency and subject."""
+    """Markdown: each set, all methods; then the whole-image SAD by transparency."""
     lines = []
     for kind, title in SETS.items():
         lines += [f"\n{title}:\n", "| | " + " | ".join(HEADINGS) + " |", "| --- |" + " --- |" * 6]
         for name in names:
-            path = work / "scores" / kind / f"{name}.json"
-            if path.exists():
-                mean = json.loads(path.read_text())["mean"]
-                shown = " | ".join(f"{mean[field]:.4g}" for field in FIELDS)
-                lines.append(f"| {name} | {shown} |")
+            mean = scores(work, kind, name)["mean"]
+            shown = " | ".join(f"{mean[field]:.4g}" for field in FIELDS)
+            lines.append(f"| {name} | {shown} |")
+    images = {name: scores(work, "val", name)["images"] for name in names}
+    classes = [
+        str(t) for t in Transparency if any(i["transparency"] == t for i in images[names[0]])
+    ]
+    lines += [
+        "\nwhole-image SAD on held-out samples, by transparency:\n",
+        "| | " + " | ".join(classes) + " |",
+        "| --- |" + " --- |" * len(classes),
+    ]
+    for name in names:
+        means = [
+            np.mean([image["sad_whole"] for image in images[name] if image["transparency"] == one])
+            for one in classes
+        ]
+        lines.append(f"| {name} | " + " | ".join(f"{mean:.4g}" for mean in means) + " |")
     return "\n".join(lines) + "\n"
+
+
+def scores(work: Path, kind: str, name: str) -> Any:
+    """What `matte evaluate --json` wrote."""
+    return json.loads((work / "scores" / kind / f"{name}.json").read_text())
 
 
 def figure(work: Path, name: str, count: int = 4) -> Figure:
     """`count` held-out samples, a row each: what was given, what was estimated, and the truth."""
-    model = load_model(work / "runs" / name)
+    model = load_model(last_checkpoint(work, name))
     samples = list(validation_samples(str(work / "shards"), Split.VAL, count))
     sheet, axes = plt.subplots(count, len(COLUMNS), figsize=(2 * len(COLUMNS), 2 * count))
     for number, (row, sample) in enumerate(zip(axes, samples, strict=True)):
@@ -163,7 +205,8 @@ def main() -> None:
     parser.add_argument("--steps", default="compose,train,evaluate,figure")
     parser.add_argument("--samples", type=int, default=20_000)
     parser.add_argument("--limit", type=int, default=140, help="held-out samples to evaluate")
-    parser.add_argument("--runs", default=",".join(RUNS))
+    parser.add_argument("--runs", default=NAMES, help=f"of {', '.join(RUNS)}")
+    parser.add_argument("--together", action="store_true", help="all trainings at once")
     parser.add_argument("--train", default="", help="more options of `train`, in one string")
     options = parser.parse_args()
     work, names = options.work, options.runs.split(",")
@@ -172,8 +215,7 @@ def main() -> None:
     if "compose" in steps:
         compose(work, options.samples)
     if "train" in steps:
-        for name in names:
-            train(work, name, shlex.split(options.train))
+        train(work, names, shlex.split(options.train), options.together)
     if "evaluate" in steps:
         for name in HELD_OUT:
             write_case(name, work / "gt", BAND, LEAST, SURE)

@@ -19,6 +19,7 @@ from datagen.resize import (
     lanczos_taps,
     resize_cutout,
     resize_photo,
+    sharpened,
 )
 from manifests.pixels import Pixels
 
@@ -121,6 +122,37 @@ def test_stripes_of_one_pixel_become_even_grey(shrink: float) -> None:
     small = resize_photo(photo, side, side)
     assert small.shape == (side, side, 3)
     assert small[inner, inner].astype(np.float64).std() < 2
+
+
+@pytest.mark.parametrize(
+    ("cycles", "least"), [(0.0, 1.0), (1 / 16, 0.995), (1 / 8, 0.99), (1 / 4, 0.94)]
+)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_sharpening_undoes_what_a_bilinear_warp_blurs(
+    cycles: float, least: float, axis: int
+) -> None:
+    """The amplitude of a wave, averaged over where between two samples it is taken."""
+    angle = 2 * np.pi * cycles * np.arange(64)
+    kept = []
+    for wave in (np.cos(angle), np.sin(angle)):
+        levels = np.rint(10_000 * wave).astype(np.int16)
+        pixels = np.repeat(np.repeat(levels[:, None, None], 8, 1), 4, 2)
+        found = sharpened(np.ascontiguousarray(pixels.swapaxes(0, axis))).swapaxes(0, axis)
+        kept.append(found[8:-8, 3, 2].astype(np.float64) / 10_000)
+    assert found.dtype == np.int16
+    phasor = (kept[0] + 1j * kept[1]) * np.exp(-1j * angle[8:-8])
+    amplitude = phasor.real.mean() * np.sinc(cycles) ** 2
+    assert least - 1e-3 <= amplitude <= 1.001
+
+
+def test_sharpening_leaves_flat_places_alone_and_does_not_overflow() -> None:
+    flat = np.full((5, 7, 4), -123, np.int16)
+    assert np.array_equal(sharpened(flat), flat)
+    y, x = np.mgrid[:6, :6]
+    checker = np.where((x + y) % 2 == 0, 30_000, -30_000).astype(np.int16)
+    found = sharpened(np.repeat(checker[..., None], 4, axis=2))
+    assert np.array_equal(np.sign(found[..., 0]), np.sign(checker))
+    assert np.abs(found.astype(np.int32)).min() >= 30_000
 
 
 def test_a_photo_of_the_right_size_is_left_alone() -> None:
