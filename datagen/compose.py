@@ -73,13 +73,12 @@ def compose(
         return Composite(image, alpha, None, None)
 
     kept = blocks_with_soft(alpha)
-    foreground, background_layer = np.full_like(image, _NOT_KEPT), np.full_like(image, _NOT_KEPT)
-    # Where alpha is 255 the image is F; where it is 0, F is free.
-    cv2.copyTo(image, kept, foreground)
-    is_soft = weight < 1
-    _scatter(foreground, on_canvas[is_soft], front[:, is_soft])
-    cv2.copyTo(background, kept, background_layer)
-    return Composite(image, alpha, foreground, background_layer)
+    foreground = image.copy()  # where alpha is 255 the image is F; where it is 0, F is free
+    _scatter(foreground, on_canvas, front)
+    layers_kept = [np.full_like(image, _NOT_KEPT) for _ in range(2)]
+    for layer, whole in zip(layers_kept, (foreground, background), strict=True):
+        cv2.copyTo(whole, kept, layer)
+    return Composite(image, alpha, *layers_kept)
 
 
 def straight_colour(pixels: Premultiplied, colour: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -101,15 +100,29 @@ def straight_colour(pixels: Premultiplied, colour: NDArray[np.float32]) -> NDArr
 
 def blocks_with_soft(alpha: Pixels) -> Pixels:
     """H x W of 255 in the 8 x 8 blocks in which a pixel has 0 < alpha < 255, 0 elsewhere."""
-    height, width = alpha.shape
-    is_soft = ((alpha > 0) & (alpha < 255)).view(np.uint8) * np.uint8(255)
-    tall, wide = -height % _JPEG_BLOCK, -width % _JPEG_BLOCK
+    kept = np.zeros_like(alpha)
+    left, top, width, height = cv2.boundingRect(alpha)
+    if width == 0:
+        return kept
+    # Whole blocks around the subject; the canvas may end within one
+    part = alpha[_blocks(top, height), _blocks(left, width)]
+    is_soft = ((part > 0) & (part < 255)).view(np.uint8) * np.uint8(255)
+    tall, wide = -part.shape[0] % _JPEG_BLOCK, -part.shape[1] % _JPEG_BLOCK
     padded = cv2.copyMakeBorder(is_soft, 0, tall, 0, wide, cv2.BORDER_CONSTANT, value=(0,))
     down = (padded.shape[1] // _JPEG_BLOCK, padded.shape[0] // _JPEG_BLOCK)
     # One pixel of 64 with value 255 has a mean of 3.98, so no block is lost by rounding.
-    blocks = cv2.resize(padded, down, interpolation=cv2.INTER_AREA)
+    means = cv2.resize(padded, down, interpolation=cv2.INTER_AREA)
+    blocks = cv2.threshold(means, 0, 255, cv2.THRESH_BINARY)[1]
     full = cv2.resize(blocks, padded.shape[::-1], interpolation=cv2.INTER_NEAREST)
-    return (full[:height, :width] > 0).view(np.uint8) * np.uint8(255)
+    inside = kept[_blocks(top, height), _blocks(left, width)]
+    inside[...] = full[: inside.shape[0], : inside.shape[1]]
+    return kept
+
+
+def _blocks(first: int, length: int) -> slice:
+    """The pixels of the blocks that hold some pixels of an axis."""
+    beyond = first + length
+    return slice(first - first % _JPEG_BLOCK, beyond + -beyond % _JPEG_BLOCK)
 
 
 def crop_background(photo: Pixels, top: int, left: int, size: int, flip: bool) -> Pixels:
