@@ -182,7 +182,7 @@ def test_shard_that_cannot_be_written(
     assert len(kept) == 4
 
 
-@pytest.fixture(params=["150k", "2400k"], ids=["no room to begin", "no room for all shards"])
+@pytest.fixture(params=["150k", "4600k"], ids=["no room to begin", "no room for all shards"])
 def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """A disk that will be full soon."""
     disk = tmp_path / "disk"
