@@ -65,9 +65,11 @@ def save(
 
 
 def prune(run: Path, keep: int) -> None:
-    """Remove all but the last `keep` checkpoints."""
+    """Remove all but the last `keep` checkpoints; half of one never stands under its name."""
     for old in checkpoints(run)[:-keep]:
-        shutil.rmtree(old)
+        part = old.with_name(f"{_PART}{uuid.uuid4().hex[:12]}")
+        old.rename(part)
+        shutil.rmtree(part)
 
 
 def _save_best(run: Path, checkpoint: Path) -> None:

@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from training.settings import Precision, TrainSettings
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _DEFAULT = TrainSettings()
+_SHOWN = ("loss", "l1", "trimap")  # of the losses, on the progress bar
 # Typer carries its own copy of click and gives this class no public name.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
@@ -72,7 +74,7 @@ def train(
     iterations: Annotated[int, typer.Option(min=1)] = _DEFAULT.iterations,
     batch_size: Annotated[int, typer.Option(help="Of each process.", min=1)] = _DEFAULT.batch_size,
     crop_size: Annotated[
-        int, typer.Option(help="Side of the training crops.", min=32)
+        int, typer.Option(help="Side of the training crops.", min=64)
     ] = _DEFAULT.crop_size,
     lr: Annotated[
         float, typer.Option(help=f"Learning rate at first; falls to {_DEFAULT.lr_end:g}.")
@@ -101,7 +103,7 @@ def train(
 ) -> None:
     """Train on split train of a shard set; validate on val where there is one.
 
-    With several GPUs: torchrun --nproc-per-node 4 -m training.cli --shards ...
+    With several GPUs: torchrun --nproc-per-node 4 -m training --shards ...
     """
     from training.processes import join, pick_device
     from training.train import Stopped, open_run
@@ -133,12 +135,13 @@ def train(
     run = out or Path("runs") / str(variant)
     with join(pick_device(device)) as processes:
         if processes.first:
-            open_run(run, settings, resume)
+            open_run(run, settings, resume, processes)
         processes.wait()
         try:
             if processes.first:
                 with progress("train", iterations, "iterations", latest_iteration(run)) as advance:
-                    train_model(settings, run, processes, functools.partial(_tell, advance))
+                    tell = functools.partial(_tell, advance, time.monotonic(), set())
+                    train_model(settings, run, processes, tell)
             else:
                 train_model(settings, run, processes, lambda _: None)
         except Stopped:
@@ -147,7 +150,11 @@ def train(
         notes.print(f"{run}: trained; `matte predict --checkpoint {run}` uses its best checkpoint")
 
 
-def _tell(advance: Advance, news: Any) -> None:
+def _tell(advance: Advance, begin: float, skipped: set[str], news: Any) -> None:
+    for reason in news.skipped:
+        if reason not in skipped:
+            skipped.add(reason)
+            notes.print(f"[bold yellow]skipped:[/] {_literal(reason)}")
     if news.score is not None:
         score = news.score
         notes.print(
@@ -155,9 +162,12 @@ def _tell(advance: Advance, news: Any) -> None:
             f"{score.mse_whole:.5f}; unknown area {score.sad:.3f}, {score.mse:.5f}"
         )
     if news.losses is not None:
-        shown = "  ".join(f"{name} {news.losses[name]:.4f}" for name in ("loss", "l1", "trimap"))
-        bad = f"  {news.skipped} skipped" if news.skipped else ""
-        advance(news.iteration, f"{news.samples:,} samples  {shown}{bad}")
+        rate = news.samples / max(time.monotonic() - begin, 1e-9)
+        shown = "  ".join(
+            f"{name} {news.losses[name]:.4f}" for name in _SHOWN if name in news.losses
+        )
+        bad = f"  {len(skipped)} skipped" if skipped else ""
+        advance(news.iteration, f"{rate:.1f} samples/s  {shown}{bad}")
 
 
 def latest_iteration(run: Path) -> int:
@@ -171,7 +181,7 @@ def latest_iteration(run: Path) -> int:
 @matte_app.command()
 def predict(
     checkpoint: CheckpointOption,
-    images: Annotated[Path, _folder("Photos.")],
+    images: Annotated[Path, _folder("Photos; those without a trimap are left alone.")],
     trimaps: Annotated[Path, _folder("Trimaps of the same names: 0/1/2 or 0/128/255.")],
     out: Annotated[Path, typer.Option(help="Where the alphas go, as 8-bit PNG.", metavar="DIR")],
     foregrounds: Annotated[
@@ -184,7 +194,9 @@ def predict(
     from training.checkpoint import load_model
     from training.classical import foreground_of
     from training.pictures import (
+        by_stem,
         check_sizes,
+        listed,
         match_folders,
         read_image,
         read_trimap,
@@ -197,13 +209,17 @@ def predict(
     if out.resolve() in {images.resolve(), trimaps.resolve()}:
         raise typer.BadParameter(f"--out {out}: the alphas would overwrite what is read from there")
     model = load_model(checkpoint).without_trimap_decoder().to(pick_device(device))
-    matched = match_folders({"images": images, "trimaps": trimaps})
+    # Nobody may have made a trimap for some photos: `annotate pull` brings those of alphas too
+    matched = match_folders({"trimaps": trimaps, "images": images}, extras=True)
+    alone = by_stem("images", images).keys() - {pair.name for pair in matched}
+    if alone:
+        notes.print(f"no trimap for {len(alone)} of the images: {_literal(listed(sorted(alone)))}")
     failed = 0
     with progress("predict", len(matched), "images") as advance:
         for done, pair in enumerate(matched, start=1):
             try:
-                image, trimap = read_image(pair.files[0]), read_trimap(pair.files[1])
-                check_sizes(dict(zip(pair.files, (image, trimap), strict=True)))
+                trimap, image = read_trimap(pair.files[0]), read_image(pair.files[1])
+                check_sizes(dict(zip(pair.files, (trimap, image), strict=True)))
                 alpha = matte(model, image, trimap)
                 write_alpha(out / f"{pair.name}.png", alpha)
                 if foregrounds:
@@ -358,7 +374,12 @@ def show_cost(cost: Any, size: int, as_json: bool) -> None:
 
 def fail(message: str) -> None:
     """One clear sentence on standard error."""
-    notes.print("[bold red]error:[/] " + message.replace("[", r"\["))
+    notes.print(f"[bold red]error:[/] {_literal(message)}")
+
+
+def _literal(text: str) -> str:
+    """As it stands: what is in brackets is no markup."""
+    return text.replace("[", r"\[")
 
 
 def _exactly_one(**given: object) -> None:

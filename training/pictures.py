@@ -51,7 +51,7 @@ def match_folders(folders: Mapping[str, Path], extras: bool = False) -> list[Mat
     that are missing in one of them. Looked at are files directly in the folder whose suffix is one
     of SUFFIXES, in any case, and whose name does not begin with a dot.
     """
-    found = {kind: _by_stem(kind, folder) for kind, folder in folders.items()}
+    found = {kind: by_stem(kind, folder) for kind, folder in folders.items()}
     first, *others = folders
     for other in others:
         _check_partners(found[first].keys() - found[other].keys(), first, other, folders)
@@ -63,7 +63,8 @@ def match_folders(folders: Mapping[str, Path], extras: bool = False) -> list[Mat
     ]
 
 
-def _by_stem(kind: str, folder: Path) -> dict[str, Path]:
+def by_stem(kind: str, folder: Path) -> dict[str, Path]:
+    """Stem -> file of the pictures in a folder; `kind` names them in PictureErrors."""
     stems: dict[str, list[Path]] = defaultdict(list)
     try:
         paths = sorted(folder.iterdir())
@@ -85,11 +86,11 @@ def _check_partners(missing: set[str], kind: str, other: str, folders: Mapping[s
     if missing:
         raise PictureError(
             f"{folders[other]}: no {other} for {len(missing)} of the {kind} in {folders[kind]}: "
-            f"{_listed(sorted(missing))}"
+            f"{listed(sorted(missing))}"
         )
 
 
-def _listed(values: Sequence[object]) -> str:
+def listed(values: Sequence[object]) -> str:
     shown = ", ".join(map(str, values[:_SHOWN]))
     return f"{shown} and {len(values) - _SHOWN} more" if len(values) > _SHOWN else shown
 
@@ -138,7 +139,7 @@ def read_trimap(path: Path) -> Pixels:
     if set(found) <= {0, 128, 255}:
         return (levels // 127).astype(np.uint8)
     raise PictureError(
-        f"{path}: trimap values {_listed(found)}; expected only 0, 128, 255 or only 0, 1, 2 "
+        f"{path}: trimap values {listed(found)}; expected only 0, 128, 255 or only 0, 1, 2 "
         "(background, unknown, foreground), in a lossless format"
     )
 

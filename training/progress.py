@@ -43,7 +43,8 @@ def _bar(title: str, total: int, unit: str, first: int) -> Iterator[Advance]:
         TimeRemainingColumn(),
     )
     begin = time.monotonic()
-    with Progress(*columns, console=notes) as bar:
+    # What is told every half a minute has a rate too
+    with Progress(*columns, console=notes, speed_estimate_period=600) as bar:
         task = bar.add_task(title, total=total or None, completed=first, note="")
 
         def advance(done: int, note: str = "") -> None:

@@ -16,7 +16,7 @@ from training.checkpoint import sweep
 from training.data import LoaderSettings, batches, epoch_length
 from training.learner import Learner
 from training.log import RunLog
-from training.processes import ALONE, Processes
+from training.processes import Processes
 from training.settings import FREE_TO_CHANGE, TrainSettings
 from training.validate import Score, validate
 
@@ -30,8 +30,8 @@ class News:
     """What the loop tells now and then."""
 
     iteration: int  # done so far
-    samples: int  # seen by all processes since the start of this one
-    skipped: int  # bad samples so far, of this process
+    samples: int  # learned from by all processes since the start of this one
+    skipped: tuple[str, ...] = ()  # bad samples of this process since the last time, and why
     losses: dict[str, float] | None = None  # means since the last time
     score: Score | None = None  # of a validation
 
@@ -47,33 +47,36 @@ def train(
     learner = Learner(settings, processes)
     first = learner.restore(run)
     stream = batches(loader_settings(settings, processes), first, settings.iterations)
-    samples = skipped = 0
+    samples, skipped = 0, list[str]()
     with (
         closing(stream),
         RunLog(run if processes.first else None, first) as log,
         _interrupts() as interrupted,
     ):
         for batch in stream:
-            if not batch.keys:
-                raise ValueError(f"none of the samples of a batch can be read: {batch.skipped}")
-            log.add(learner.step(batch.number, batch))
+            # A shard that is lost takes whole batches with it; all processes step, or none
+            if not processes.any(not batch.keys):
+                log.add(learner.step(batch.number, batch))
+                samples += len(batch.keys) * processes.world
             done = batch.number + 1
-            samples += len(batch.keys) * processes.world
-            skipped += len(batch.skipped)
+            skipped += batch.skipped
 
             is_last = done == settings.iterations
+            if is_last and not samples:
+                raise ValueError(f"{settings.shards}: none of the samples can be read")
             stop = processes.any(interrupted())
             is_saving = is_last or stop or done % settings.checkpoint_every == 0
             is_validating = is_last or done % settings.validate_every == 0
             if is_saving or is_validating or done % settings.log_every == 0:
                 means = log.flush()  # raises if a loss is not a number, before anything is saved
-                tell(News(done, samples, skipped, losses=means))
+                tell(News(done, samples, tuple(skipped), losses=means))
+                skipped.clear()
             score = None
             if is_validating and processes.first:
                 score = validate(learner.model, settings, log.panels(done))
             if score is not None:
                 log.score(done, score)
-                tell(News(done, samples, skipped, score=score))
+                tell(News(done, samples, score=score))
             is_best = score is not None and score.sad_whole < learner.best
             if is_best and score is not None:
                 learner.best = score.sad_whole
@@ -98,14 +101,14 @@ def loader_settings(settings: TrainSettings, processes: Processes) -> LoaderSett
     )
 
 
-def open_run(run: Path, settings: TrainSettings, resume: bool) -> None:
+def open_run(run: Path, settings: TrainSettings, resume: bool, processes: Processes) -> None:
     """Make a run's folder, or check that what lies there is the same run; only one process does.
 
     Raises what `batches` raises for shards that cannot be used, and ValueError if a run is there
     and `resume` is not asked for, or if its settings differ.
     """
     # Before anything is written: a mistyped path must not leave a run that stands in the way.
-    epoch_length(loader_settings(settings, ALONE))
+    epoch_length(loader_settings(settings, processes))
     config = run / "config.json"
     if not config.exists():
         if resume:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_the_figures_and_their_json(capsys: pytest.CaptureFixture[str]) -> None:
-    cost = measure(64, torch.device("cpu"), wide=(128, 96), seconds=0.2)
+    cost = measure(64, torch.device("cpu"), wide=(768, 512), seconds=0.2)
     show_cost(cost, 64, as_json=True)
     found = json.loads(capsys.readouterr().out)
     assert list(found) == KEYS

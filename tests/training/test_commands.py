@@ -142,7 +142,7 @@ def test_one_bad_file_does_not_stop_the_others(
     first, second = errors(ran)
     assert first.startswith(f"error: {folders}/crude/fur.png: trimap values 0, 77, 127; expected ")
     assert second == (
-        f"error: {folders}/images/hat.png is 40 x 48, {folders}/crude/hat.png is 12 x 13 "
+        f"error: {folders}/crude/hat.png is 12 x 13, {folders}/images/hat.png is 40 x 48 "
         "(height x width); they must be of one size"
     )
     assert f"{folders / 'out'}: 1 alphas, 2 failed" in ran.err
@@ -167,13 +167,24 @@ def test_mistakes_of_predict(folders: Path, checkpoint: Path, capsys: Capture) -
     ran = run(capsys, *predicting(folders, checkpoint), "--images", folders / "none")
     assert ran.code == WRONG_USAGE
     assert contents(folders) == before
-    (folders / "crude/fur.png").unlink()
+    (photo,) = (folders / "images").glob("fur.*")
+    photo.unlink()
     ran = run(capsys, *predicting(folders, checkpoint))
     assert ran.code == FAILED
     assert errors(ran) == [
-        f"error: {folders}/crude: no trimaps for 1 of the images in {folders}/images: fur"
+        f"error: {folders}/images: no images for 1 of the trimaps in {folders}/crude: fur"
     ]
     assert not (folders / "out").exists()
+
+
+def test_photos_without_a_trimap_are_named(
+    folders: Path, checkpoint: Path, capsys: Capture
+) -> None:
+    (folders / "crude/fur.png").unlink()
+    ran = run(capsys, *predicting(folders, checkpoint))
+    assert ran.code == DONE
+    assert "no trimap for 1 of the images: fur\n" in ran.err
+    assert sorted(path.name for path in (folders / "out").iterdir()) == ["hat.png", "leaf.png"]
 
 
 def test_a_prediction_is_of_the_picture_and_can_be_shown(folders: Path) -> None:

@@ -304,5 +304,5 @@ def test_4k_takes_seconds(kind: str) -> None:
     prediction = alpha // 2 + np.uint8(60)
     started = time.process_time()
     found = measure(prediction, alpha, np.full(alpha.shape, UNKNOWN, np.uint8))
-    assert time.process_time() - started < 15
+    assert time.process_time() - started < 60  # 1 to 5, and more beside a busy sibling core
     assert found.sad > 100
