@@ -11,7 +11,7 @@ train     base, an and an-tw, with the same seeds and the same data in the same 
 evaluate  all of them as they are after their last iteration, closed-form and KNN matting on
           held-out samples with crude trimaps, on GT16 to GT20 with trimaps from ISNet's masks, and
           with alphamatting.com's trimap1.
-figure    four held-out samples, side by side.
+figure    four held-out samples, side by side, of the last of the runs; and the validation curves.
 
 What is there already is kept; remove a file to make it again. Tables go to WORK/results.md.
 """
@@ -38,6 +38,7 @@ from tests.bench.real_masks import HELD_OUT, write_case
 from training.checkpoint import checkpoints, load_model
 from training.classical import Method, solve
 from training.data import validation_samples
+from training.log import METRICS
 from training.masks import BAND, LEAST, SURE
 from training.predict import alpha_of, predict
 from training.predict import trimap_of as estimated_trimap_of
@@ -133,42 +134,67 @@ def evaluate(work: Path, name: str, limit: int) -> None:
         "trimap1": [*truth, *trimap1],
     }
     for kind, options in inputs.items():
-        target = work / "scores" / kind / f"{name}.json"
+        target = score_file(work, kind, name)
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             run("matte", "evaluate", *how, *options, "--json", str(target))
 
 
 def tables(work: Path, names: list[str]) -> str:
-    """Markdown: each set, all methods; then the whole-image SAD by transparency."""
+    """Markdown: each set, all methods; then the held-out samples by transparency."""
     lines = []
     for kind, title in SETS.items():
-        lines += [f"\n{title}:\n", "| | " + " | ".join(HEADINGS) + " |", "| --- |" + " --- |" * 6]
-        for name in names:
-            mean = scores(work, kind, name)["mean"]
-            shown = " | ".join(f"{mean[field]:.4g}" for field in FIELDS)
-            lines.append(f"| {name} | {shown} |")
-    images = {name: scores(work, "val", name)["images"] for name in names}
-    classes = [
-        str(t) for t in Transparency if any(i["transparency"] == t for i in images[names[0]])
-    ]
-    lines += [
-        "\nwhole-image SAD on held-out samples, by transparency:\n",
-        "| | " + " | ".join(classes) + " |",
-        "| --- |" + " --- |" * len(classes),
-    ]
-    for name in names:
-        means = [
-            np.mean([image["sad_whole"] for image in images[name] if image["transparency"] == one])
-            for one in classes
-        ]
-        lines.append(f"| {name} | " + " | ".join(f"{mean:.4g}" for mean in means) + " |")
+        rows = {name: scores(work, kind, name) for name in names}
+        lines += table(title, rows)
+        if kind == "val":
+            for one in Transparency:
+                within = {
+                    name: [image for image in images if image["transparency"] == one]
+                    for name, images in rows.items()
+                }
+                if any(within.values()):
+                    lines += table(f"{title}: {one}, {len(within[names[0]])} of them", within)
     return "\n".join(lines) + "\n"
 
 
-def scores(work: Path, kind: str, name: str) -> Any:
-    """What `matte evaluate --json` wrote."""
-    return json.loads((work / "scores" / kind / f"{name}.json").read_text())
+def table(title: str, rows: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """A row of means for each method."""
+    lines = [f"\n{title}:\n", "| | " + " | ".join(HEADINGS) + " |", "| --- |" + " --- |" * 6]
+    for name, images in rows.items():
+        means = [np.mean([image[field] for image in images]) for field in FIELDS]
+        lines.append(f"| {name} | " + " | ".join(f"{mean:.4g}" for mean in means) + " |")
+    return lines
+
+
+def score_file(work: Path, kind: str, name: str) -> Path:
+    """Of a model, named after its iteration too: it may be trained further."""
+    suffix = f"-{last_checkpoint(work, name).name}" if name in RUNS else ""
+    return work / "scores" / kind / f"{name}{suffix}.json"
+
+
+def scores(work: Path, kind: str, name: str) -> list[dict[str, Any]]:
+    """What `matte evaluate --json` wrote of each picture; all methods must have all of them."""
+    path = score_file(work, kind, name)
+    found = json.loads(path.read_text())
+    if found.get("failed"):
+        sys.exit(f"{path}: some pictures failed; remove it and evaluate again")
+    images: list[dict[str, Any]] = found["images"]
+    return images
+
+
+def curves(work: Path, names: list[str]) -> Figure:
+    """Validation on held-out samples while the models are trained."""
+    sheet, axis = plt.subplots(figsize=(6, 3.5))
+    for name in names:
+        lines = map(json.loads, (work / "runs" / name / METRICS).read_text().splitlines())
+        found = [(line["iteration"], line["validation"]) for line in lines if "validation" in line]
+        steps, values = zip(*((done, score["sad_whole"]) for done, score in found), strict=True)
+        axis.plot(steps, values, marker="o", markersize=3, label=name)
+    axis.set(xlabel="iteration", ylabel="whole-image SAD, held-out samples", ylim=(0, None))
+    axis.legend(frameon=False)
+    axis.spines[["top", "right"]].set_visible(False)
+    sheet.tight_layout()
+    return sheet
 
 
 def figure(work: Path, name: str, count: int = 4) -> Figure:
@@ -224,7 +250,8 @@ def main() -> None:
         (work / "results.md").write_text(tables(work, [*names, *CLASSICAL]))
         print((work / "results.md").read_text())
     if "figure" in steps:
-        figure(work, "an-tw").savefig(work / "figure.png", dpi=150)
+        figure(work, names[-1]).savefig(work / "figure.png", dpi=150)
+        curves(work, names).savefig(work / "curves.png", dpi=150)
 
 
 if __name__ == "__main__":
