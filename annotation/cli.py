@@ -164,8 +164,10 @@ def solve(
     json_: JsonOption = False,
 ) -> None:
     """Painted trimaps to alphas; known pixels stay as they were painted."""
-    from annotation.solve import solve_folder
+    from annotation.solve import CLOSED_FORM, solve_folder
 
+    if (alphas is None) != (method == CLOSED_FORM):
+        raise typer.BadParameter("--alphas and --method, the name of their model, go together")
     with progress("solve") as begin:
         found = solve_folder(out, method, begin(0), alphas)
     _show(found, print_solved, json_)

@@ -26,6 +26,7 @@ _Read = Callable[[httpx.Response], Json]  # raises ValueError if the answer is n
 
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
 _NOT_BEGUN = {425, 429}  # turned away at the door: nothing was done
+_BUSY_NOW = {429, 503}  # nobody but a server says this
 _EXCERPT = 300  # letters of a server's answer that are shown
 
 
@@ -76,6 +77,7 @@ class _Fault(NamedTuple):
     begun: bool
     wait: float | None = None  # as the server asks, in seconds
     is_over: bool = False
+    is_there: bool = False  # somebody answers who will have time later
 
 
 class Client:
@@ -92,7 +94,8 @@ class Client:
         self.patience, self._say = patience or Patience(), say
         self._is_personal = self._token.count(".") == 2  # a JWT; legacy ones are hex digits
         self._access, self._access_ends = "", 0.0
-        self._reached = False
+        self._reached = False  # it has answered as Label Studio does
+        self._is_there = False  # or has asked for time
         self._http = httpx.Client(
             base_url=self.url,
             timeout=httpx.Timeout(self.patience.answer, connect=self.patience.connect),
@@ -115,8 +118,11 @@ class Client:
         return self._send("GET", path, _json, repeatable=True, params=params)
 
     def get_bytes(self, path: str) -> bytes:
-        """A file below the server's URL."""
-        return bytes(self._send("GET", path, _bytes, repeatable=True))
+        """A file below the server's URL. Raises ValueError if the path makes no URL."""
+        try:
+            return bytes(self._send("GET", path, _bytes, repeatable=True))
+        except httpx.InvalidURL as error:
+            raise ValueError(str(error)) from error
 
     def post(self, path: str, body: bytes | Json, **params: str | int) -> Json:
         """Make something; a body of bytes is JSON already.
@@ -163,17 +169,19 @@ class Client:
         self, method: str, path: str, read: _Read, *, repeatable: bool, **content: Any
     ) -> Json:
         """Send until there is an answer, patience ends, or repeating could do harm."""
-        end = time.monotonic() + (self.patience.outage if self._reached else self.patience.first)
+        begin = time.monotonic()
         for pause in self.pauses():
             answer = self._attempt(method, path, read, content)
             if not isinstance(answer, _Fault):
-                self._reached = True
+                self._reached = self._is_there = True
                 return answer
+            self._is_there |= answer.is_there
             what = f"{self.url}: {method} {path}: {self._scrub(answer.reason)}"
             if answer.begun and not repeatable:
                 raise UnsureError(what, answer.is_over)
             wait = pause if answer.wait is None else max(answer.wait, pause)
-            if time.monotonic() + wait > end:
+            patience = self.patience.outage if self._is_there else self.patience.first
+            if time.monotonic() + wait > begin + patience:
                 raise OutageError(self._gave_up(what, answer))
             if wait >= 2:
                 self._say(f"{what}; again in {wait:.0f} s")
@@ -183,7 +191,7 @@ class Client:
     def _gave_up(self, what: str, fault: _Fault) -> str:
         if fault.wait is not None and fault.wait > self.patience.outage:
             return f"{what}; the server asks to wait {fault.wait:.0f} s"
-        if not self._reached:
+        if not self._is_there:
             return f"{what}; is the server running, and is this its URL (--url)?"
         return f"{what}; it did not come back in time"
 
@@ -225,7 +233,8 @@ class Client:
             return None
         if status in _BUSY:
             wait = _retry_after(response.headers.get("retry-after", ""))
-            return _Fault(f"HTTP {status}", status not in _NOT_BEGUN, wait, status == 500)
+            begun, is_over, is_there = status not in _NOT_BEGUN, status == 500, status in _BUSY_NOW
+            return _Fault(f"HTTP {status}", begun, wait, is_over, is_there)
         if status == 401:
             raise RefusedError(f"{self.url}: 401, the token is refused; {TOKEN_HELP}", status)
         what = f"{self.url}: {method} {path}: HTTP {status}"

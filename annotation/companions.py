@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -65,6 +66,11 @@ def pair(
     return found, problems
 
 
+def _composed(file: str) -> str:
+    """A name's two ways of writing an accent are one, as for a photo's id."""
+    return unicodedata.normalize("NFC", file)
+
+
 def _stem(file: str) -> str:
     return PurePosixPath(file).with_suffix("").as_posix()
 
@@ -77,14 +83,15 @@ def _match(
         return {}
     owners: dict[str, list[Photo]] = defaultdict(list)
     for photo in photos:
-        for name in {_stem(photo.file), photo.id}:
+        for name in {_stem(_composed(photo.file)), photo.id}:
             owners[name].append(photo)
     claims: dict[str, list[str]] = defaultdict(list)
     for file in list_files(folder):
         if PurePosixPath(file).suffix.lower() not in _ENDINGS:
             continue
-        meant = owners.get(_stem(file), [])
-        exact = [photo for photo in meant if photo.file == file]
+        name = _composed(file)
+        meant = owners.get(_stem(name), [])
+        exact = [photo for photo in meant if _composed(photo.file) == name]
         if len(exact or meant) == 1:
             claims[(exact or meant)[0].id].append(file)
         elif meant:
@@ -114,11 +121,11 @@ def _read_labels(
         rows = [(reader.line_num, row) for row in reader]
     except (OSError, ValueError, csv.Error) as error:
         raise ValueError(f"{path}: {error}") from error
-    by_file = {photo.file: photo.id for photo in photos}
+    by_file = {_composed(photo.file): photo.id for photo in photos}
     labels: dict[str, Companions] = {}
     for line, row in rows:
         cells = {name: (row[column] or "").strip() for name, column in columns.items()}
-        file = PurePosixPath(cells["file"]).as_posix()
+        file = _composed(PurePosixPath(cells["file"]).as_posix())
         try:
             if file not in by_file:
                 raise ValueError("there is no such photo")

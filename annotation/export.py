@@ -108,6 +108,12 @@ def _take(pulled: Path, out: Path, row: Annotation, rows: dict[str, dict[str, st
         raise ValueError(f"{row.photo_id!r} is no photo id that push gives; pull again")
     name = f"{row.photo_id}.png"
     before = rows.get(name, {})
+    other = before.get("project")
+    if other and (other, before.get("project_id")) != (row.project, str(row.project_id)):
+        raise ValueError(
+            f"{out / name} is from project {other!r} ({before.get('project_id')}), whose photo has "
+            "the same name; export to another folder"
+        )
     is_new = not _is_exported(out / name, row, before)
     sha256 = _export(pulled, out / name, row) if is_new else before["sha256"]
     rows[name] = before | _labels_of(row, sha256)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from annotation.client import Client, OutageError, ServerError, UnsureError
+from annotation.client import Client, OutageError, RefusedError, ServerError, UnsureError
 
 _PAGE = 25  # the server reads every annotation of a page from its database even to list ids
 _PROJECT_PAGE = 100
@@ -82,6 +82,15 @@ class Project:
         if not isinstance(task, dict):
             raise ServerError(f"{self.client.url}: task {id_} is no JSON object")
         return task
+
+    def find_task(self, id_: int) -> dict[str, Any] | None:
+        """A task as `task` gives it; None if it was deleted since the tasks were listed."""
+        try:
+            return self.task(id_)
+        except RefusedError as error:
+            if error.status != 404:
+                raise
+        return None
 
     def add_tasks(self, tasks: Sequence[bytes]) -> None:
         """Import tasks (each as JSON). Raises UnsureError if it broke off."""
@@ -155,7 +164,11 @@ class Project:
 
 
 def find_project(client: Client, title: str) -> Project | None:
-    """The project of that title. Raises ServerError if there are several."""
+    """The project of that title, whose outer spaces do not count: the server removes them.
+
+    Raises ServerError if there are several.
+    """
+    title = title.strip()
     ids, number, more = [], 0, True
     while more:
         number += 1
@@ -182,13 +195,15 @@ def existing_project(client: Client, title: str) -> Project:
 def make_project(client: Client, title: str, interface: str, model_version: str) -> Project:
     """The project of that title, made if there is none, and so set that predictions prefill.
 
-    interface: the labelling interface, XML. Raises ServerError if a project of the title has
-    another one.
+    One that is there is left as people set it; where they chose no version of predictions, the
+    server takes that of the first import. interface: the labelling interface, XML. Raises
+    ServerError if a project of the title has another one.
     """
+    title = title.strip()
     project = find_project(client, title)
-    wanted = {"show_collab_predictions": True, "model_version": model_version}
     if project is None:
-        body = {"title": title, "label_config": interface, **wanted}
+        shown = {"show_collab_predictions": True, "model_version": model_version}
+        body = {"title": title, "label_config": interface, **shown}
         once(
             client,
             lambda: client.post("/api/projects/", body),
@@ -203,8 +218,6 @@ def make_project(client: Client, title: str, interface: str, model_version: str)
             f"{project.url}: its labelling interface has no {', '.join(sorted(missing))}; give "
             "another --project, or set the interface to annotation/labels.xml"
         )
-    if any(settings.get(name) != value for name, value in wanted.items()):
-        client.patch(f"/api/projects/{project.id}/", wanted)
     return project
 
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
+import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -24,19 +24,14 @@ from urllib.parse import unquote
 
 from PIL import Image
 
+from annotation.choose import NOTHING_TO_APPROVE, approvals, choose
 from annotation.client import Client, RefusedError
+from annotation.folder import Folder, is_file
 from annotation.project import Project, Row, existing_project
 from annotation.regions import BadAnnotationError
 from annotation.taskdata import TaskData, read_data
-from annotation.tasks import Annotated, SkippedError, choose, read_result, record_of
-from manifests.annotations import (
-    Annotation,
-    Kind,
-    State,
-    annotations_path,
-    read_annotations,
-    write_annotations,
-)
+from annotation.tasks import Annotated, Chosen, SkippedError, read_chosen, read_result, record_of
+from manifests.annotations import Annotation, Kind, State
 from manifests.pixels import encode_alpha, encode_trimap
 from manifests.storage import write_bytes
 
@@ -76,102 +71,37 @@ class Pulled:
     bad: tuple[Bad, ...]
 
 
-@dataclass
-class _Folder:
-    """The folder that is pulled to: its rows by task, and the state in which each was seen."""
-
-    root: Path
-    project: Project
-    wanted: Wanted
-    rows: dict[int, list[Annotation]] = field(default_factory=dict)
-    seen: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def memory(self) -> Path:
-        return self.root / "pull.json"
-
-    def load(self) -> None:
-        """What an earlier pull left. Raises ValueError if it was of another project."""
-        if not self.memory.exists():
-            if annotations_path(self.root).exists():
-                raise ValueError(f"{self.root}: holds annotations that pull did not put there")
-            return
-        try:
-            memory = json.loads(self.memory.read_bytes())
-            origin, wanted, seen = memory["project"], memory["state"], dict(memory["seen"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{self.memory}: damaged ({error!r}); remove it") from error
-        if origin != self._origin():
-            raise ValueError(
-                f"{self.root}: holds {origin}, this is {self._origin()}; give another --out"
-            )
-        for row in read_annotations(annotations_path(self.root)):
-            self.rows.setdefault(row.task_id, []).append(row)
-        if wanted == self.wanted:
-            self.seen = {str(task): str(state) for task, state in seen.items()}
-
-    def _origin(self) -> str:
-        return f"{self.project.title} (project {self.project.id})"
-
-    def save(self) -> None:
-        """The table first: what pull.json says was seen is in it."""
-        rows = [row for task in sorted(self.rows) for row in self.rows[task]]
-        write_annotations(annotations_path(self.root), rows)
-        memory = {"project": self._origin(), "state": self.wanted, "seen": self.seen}
-        write_bytes(self.memory, json.dumps(memory, indent=1).encode())
-
-    def is_unchanged(self, row: Row) -> bool:
-        if self.seen.get(str(row.id)) != _state(row):
-            return False
-        files = {name for one in self.rows.get(row.id, []) for name in (one.path, one.photo_path)}
-        return all((self.root / name).is_file() for name in files)
-
-    def put(self, row: Row, rows: list[Annotation], is_whole: bool) -> None:
-        """Take a task's rows for those that it had; its files that are no result any more go."""
-        old = {one.path for one in self.rows.pop(row.id, [])}
-        for name in old - {one.path for one in rows}:
-            (self.root / name).unlink(missing_ok=True)
-        if rows:
-            self.rows[row.id] = rows
-        self.seen.pop(str(row.id), None)
-        if is_whole:  # else it is fetched, and its faults are named, again next time
-            self.seen[str(row.id)] = _state(row)
-
-
-def _state(row: Row) -> str:
-    return f"{row.updated} {row.annotations} {row.skipped}"
-
-
 def pull(client: Client, title: str, root: Path, wanted: Wanted, begin: Progress) -> Pulled:
     """All annotations of a project that are wanted, to a folder.
 
-    What cannot be believed is in the result, and the rest is pulled. Raises ServerError if the
-    server does not play along, ValueError if the folder holds something else. Whenever it ends,
-    the folder is whole.
+    What cannot be believed is in the result, and the rest is pulled; of a task that fails as a
+    whole, what an earlier pull brought stays. Raises ServerError if the server does not play
+    along, ValueError if the folder holds something else. Whenever it ends, the folder is whole.
     """
     project = existing_project(client, title)
-    folder = _Folder(root, project, wanted)
+    folder = Folder(root, project, wanted)
     folder.load()
     listed = list(project.rows())
     advance = begin(len(listed))
     bad: list[Bad] = []
     fetched = 0
-    owners: dict[str, int] = {}
     try:
+        folder.forget({row.id for row in listed})
         for number, row in enumerate(listed, 1):
             if row.annotations + row.skipped == 0:
-                folder.put(row, [], is_whole=True)
+                folder.put(row.id, [])
+                folder.see(row, is_whole=True)
             elif not folder.is_unchanged(row):
-                found, faults = _pull_task(project, folder, row, owners)
-                folder.put(row, found, is_whole=not faults)
+                task = project.find_task(row.id)
+                found, faults = _pull_task(project, folder, row, task) if task else ([], [])
+                if found is not None:
+                    folder.put(row.id, found)
+                folder.see(row, is_whole=task is not None and not faults)
                 bad += faults
                 fetched += 1
                 if fetched % _SAVE_EVERY == 0:
                     folder.save()
-            for one in folder.rows.get(row.id, []):
-                owners.setdefault(one.photo_id, row.id)
             advance(number)
-        _forget(folder, {row.id for row in listed})
     finally:
         folder.save()
     rows = [one for task in folder.rows.values() for one in task if one.accepted]
@@ -179,40 +109,48 @@ def pull(client: Client, title: str, root: Path, wanted: Wanted, begin: Progress
     return Pulled(len(listed), fetched, len(listed) - fetched, len(rows), approved, tuple(bad))
 
 
-def _forget(folder: _Folder, there: set[int]) -> None:
-    """Tasks that are no longer on the server are no longer in the folder."""
-    for task in folder.rows.keys() - there:
-        folder.put(Row(task, {}, "", 0, 0), [], is_whole=False)
-
-
 def _pull_task(
-    project: Project, folder: _Folder, row: Row, owners: Mapping[str, int]
-) -> tuple[list[Annotation], list[Bad]]:
-    """(the rows of one task, its faults); its files are written."""
-    faults: list[Bad] = []
-    task = project.task(row.id)
+    project: Project, folder: Folder, row: Row, task: Mapping[str, Any]
+) -> tuple[list[Annotation] | None, list[Bad]]:
+    """(the rows of one task, None if it failed as a whole; its faults); its files are written."""
+    faults: list[tuple[int, str]] = []
     try:
         data = read_data(task)
-        owner = owners.get(data.photo, row.id)
-        if owner != row.id:
+        owner = folder.owner(data.photo)
+        if owner not in (None, row.id):
             raise BadAnnotationError(f"task {owner} is for the same photo; delete one of them")
-        believed: list[Annotated] = []
-        for annotation in task.get("annotations") or ():
-            try:
-                believed.append(read_result(task, annotation))
-            except SkippedError:
-                continue
-            except BadAnnotationError as error:
-                faults.append(Bad(project.title, row.id, _id_of(annotation), str(error)))
+        believed, reviews, faults = _read(task)
         photo_path = _photo(project, folder.root, task, data) if believed else ""
     except (BadAnnotationError, RefusedError) as error:
-        return [], [Bad(project.title, row.id, 0, str(error)), *faults]
-    result, others = choose(believed)
+        return None, [Bad(project.title, row.id, *one) for one in [(0, str(error)), *faults]]
+    result, others = choose(believed, reviews)
     rows = []
     for one in [*([result] if result else []), *others]:
-        if folder.wanted is Wanted.ALL or one.state is State.APPROVED:
+        if folder.wanted == Wanted.ALL or one.state is State.APPROVED:
             rows.append(_write(project, folder.root, one, photo_path, accepted=one is result))
-    return rows, faults
+    return rows, [Bad(project.title, row.id, *one) for one in faults]
+
+
+def _read(
+    task: Mapping[str, Any],
+) -> tuple[list[Annotated], list[Chosen], list[tuple[int, str]]]:
+    """(what was painted in a task, what was said of it, (annotation, why it is not believed))."""
+    believed, reviews = list[Annotated](), list[Chosen]()
+    faults: list[tuple[int, str]] = []
+    for annotation in task.get("annotations") or ():
+        try:
+            chosen = read_chosen(task, annotation)
+            if chosen.kind is None:
+                reviews.append(chosen)
+            else:
+                believed.append(read_result(task, annotation))
+        except SkippedError:
+            continue
+        except BadAnnotationError as error:
+            faults.append((_id_of(annotation), str(error)))
+    if not believed:
+        faults += [(number, NOTHING_TO_APPROVE) for number in approvals(reviews)]
+    return believed, reviews, faults
 
 
 def _id_of(annotation: Any) -> int:
@@ -248,24 +186,37 @@ def _photo(project: Project, root: Path, task: Mapping[str, Any], data: TaskData
     """
     for extension in _PHOTO_KINDS.values():
         path = root / "photos" / f"{data.photo}.{extension}"
-        if path.is_file() and _sha256(path.read_bytes()) == data.image_sha256:
+        if is_file(path, data.image_sha256):
             return f"photos/{path.name}"
     url = task["data"].get("image")
     if not isinstance(url, str) or not _is_ours(url):
         raise BadAnnotationError(f"its picture is at {url!r}, not where push puts pictures")
-    content = project.client.get_bytes(url)
+    try:
+        content = project.client.get_bytes(url)
+    except ValueError as error:
+        raise BadAnnotationError(f"its picture is at {url[:80]!r}: {error}") from error
     kind = next((kind for start, kind in _PHOTO_KINDS.items() if content.startswith(start)), "")
     if not kind or _sha256(content) != data.image_sha256:
         raise BadAnnotationError("the server shows another picture than the one that was pushed")
-    with Image.open(io.BytesIO(content)) as image:
-        if image.size != (data.width, data.height):
-            found = f"{image.height} x {image.width}"
-            raise BadAnnotationError(
-                f"its picture is {found}, its data says {data.height} x {data.width}"
-            )
+    width, height = _size(content)
+    if (width, height) != (data.width, data.height):
+        raise BadAnnotationError(
+            f"its picture is {height} x {width}, its data says {data.height} x {data.width}"
+        )
     name = f"photos/{data.photo}.{kind}"
     write_bytes(root / name, content)
     return name
+
+
+def _size(content: bytes) -> tuple[int, int]:
+    """(width, height) of a picture, not decoded. Raises BadAnnotationError if it is none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large sizes: the data says which is right
+            with Image.open(io.BytesIO(content), formats=["PNG", "JPEG"]) as image:
+                return image.size
+    except Exception as error:  # Pillow raises whatever damaged bytes lead it to
+        raise BadAnnotationError(f"its picture cannot be read ({error})") from error
 
 
 def _is_ours(url: str) -> bool:

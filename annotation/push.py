@@ -137,6 +137,14 @@ def _known(photo: Photo, given: Companions, rows: Sequence[Row]) -> Row | Proble
             if file and hashlib.sha256(file.read_bytes()).hexdigest() != row.data.get(pushed):
                 reason = f"task {row.id} was made without {file}, or with another; to begin it anew"
                 return Problem(photo.file, f"{reason} with this one, delete the task")
+        other = [
+            f"{label} {value!r} instead of {row.data.get(label)!r}"
+            for label in ("subject", "transparency", "licence")
+            if (value := getattr(given, label)) and value != row.data.get(label)
+        ]
+        if other:
+            reason = f"has now {', '.join(other)}, but its task {row.id} stays as it was made"
+            return Problem(photo.file, f"{reason}; to begin it anew, delete the task")
         return row
     return None
 

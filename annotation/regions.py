@@ -117,6 +117,16 @@ def read_choices(result: object) -> dict[str, str]:
     return choices
 
 
+def read_kind(result: object) -> Kind | None:
+    """What regions make, by their labels alone; None if nothing was painted. No pixel is decoded,
+    and no region believed. Raises BadAnnotationError."""
+    regions = [region for region in _regions(result) if region.get("type") != "choices"]
+    labels = [region["value"].get(str(region.get("type"))) for region in regions]
+    if not labels:
+        return None
+    return Kind.ALPHA if [Label.ALPHA] in labels else Kind.TRIMAP
+
+
 def _regions(result: object) -> list[Json]:
     if not isinstance(result, list):
         raise BadAnnotationError(f"its result is {type(result).__name__}, expected a list")

@@ -6,13 +6,14 @@ The server pins versions that nobody else wants (1 GB of them), so it never shar
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -164,10 +165,13 @@ def _refuse_taken_port(port: int) -> None:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody has just now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that nobody has just now, and that no outgoing connection is given: those
+    have theirs from the system's own range, above. Raises ServeError if none is found."""
+    for port in random.sample(range(10_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+    raise ServeError(f"no free port was found on {HOST}")
 
 
 def _wait_until_ready(

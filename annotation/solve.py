@@ -54,8 +54,11 @@ def solve_folder(
 
     alphas: a folder with ID.png from a model, whose name `method` then is; their values count
     where the trimap is unknown. on_done is told after each photo how many are done. Raises
-    FileNotFoundError or ValueError if the folder has no readable table, or the method is unknown.
+    FileNotFoundError or ValueError if the folder has no readable table, or method and alphas do not
+    belong together.
     """
+    if alphas is not None and method == CLOSED_FORM:
+        raise ValueError(f"alphas in files: give the name of their model, which is no {method!r}")
     if alphas is None and method != CLOSED_FORM:
         raise ValueError(
             f"method {method!r}: {CLOSED_FORM}, or the name of a model with its alphas"

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from annotation.choose import NOTHING_TO_APPROVE, approvals, choose
 from annotation.client import Client
 from annotation.project import Project, Row, existing_project
 from annotation.pull import Bad
 from annotation.regions import BadAnnotationError
 from annotation.taskdata import read_data
-from annotation.tasks import Annotated, SkippedError, read_chosen, read_result
+from annotation.tasks import Annotated, Chosen, SkippedError, read_chosen, read_result
 from manifests.annotations import Kind, State
 from manifests.sources import Subject, Transparency
 
@@ -39,8 +40,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two annotations of one task and kind; the mean absolute difference of their alphas, 0..255
-    (of trimaps: of 0, 128 and 255)."""
+    """Two people's annotations of one task and kind; the mean absolute difference of their alphas,
+    0..255 (of trimaps: of 0, 128 and 255)."""
 
     task: int
     annotations: tuple[int, int]
@@ -50,7 +51,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Status:
-    """A project, counted. `states`: tasks by the state of their latest annotation."""
+    """A project, counted. `states`: tasks by the state of what `pull` takes for their result."""
 
     project: str
     url: str
@@ -62,7 +63,7 @@ class Status:
 
     @property
     def mean_difference(self) -> float | None:
-        """None where no task has two annotations of a kind."""
+        """None where no task has two people's annotations of a kind."""
         if not self.agreement:
             return None
         return float(np.mean([pair.difference for pair in self.agreement]))
@@ -79,15 +80,15 @@ def measure(client: Client, title: str, target: int, begin: Progress) -> Status:
     pairs: list[Agreement] = []
     bad: list[Bad] = []
     for number, row in enumerate(rows, 1):
-        state, cell = _task_state(project, row, pairs, bad)
-        states[state] += 1
-        labelled[cell] += 1
-        approved[cell] += state == State.APPROVED
+        task = _count(project, row, pairs, bad)
+        states[task.state] += 1
+        labelled[task.cell] += 1
+        approved[task.cell] += task.state == State.APPROVED and task.kind is Kind.ALPHA
         advance(number)
     cells = itertools.product(map(str, SUBJECTS), map(str, Transparency))
     share = -(-target // (len(SUBJECTS) * len(Transparency)))
     return Status(
-        project=title,
+        project=project.title,
         url=project.url,
         tasks=len(rows),
         states=dict(states),
@@ -100,43 +101,48 @@ def measure(client: Client, title: str, target: int, begin: Progress) -> Status:
     )
 
 
-def _task_state(
-    project: Project, row: Row, pairs: list[Agreement], bad: list[Bad]
-) -> tuple[str, tuple[str, str]]:
-    """(state, (subject, transparency)) of a task; what is wrong or has two annotations is noted."""
+@dataclass(frozen=True)
+class _Counted:
+    """One task; `cell` is (subject, transparency), `kind` that of its result, if it has one."""
+
+    state: str
+    cell: tuple[str, str]
+    kind: Kind | None = None
+
+
+def _count(project: Project, row: Row, pairs: list[Agreement], bad: list[Bad]) -> _Counted:
+    """A task's state; what is wrong with it, or was annotated by several people, is noted."""
     cell = (str(row.data.get("subject", "")), str(row.data.get("transparency", "")))
     if row.annotations == 0:
-        return "skipped" if row.skipped else "new", cell
+        return _Counted("skipped" if row.skipped else "new", cell)
     task = project.task(row.id)
     try:
         read_data(task)
     except BadAnnotationError as error:
         bad.append(Bad(project.title, row.id, 0, str(error)))
-        return "bad", cell
-    found = []
+        return _Counted("bad", cell)
+    found: list[tuple[Chosen, Mapping[str, Any]]] = []
     for annotation in task.get("annotations") or ():
         try:
-            found.append((_time(annotation), read_chosen(task, annotation), annotation))
+            found.append((read_chosen(task, annotation), annotation))
         except SkippedError:
             continue
         except BadAnnotationError as error:
             bad.append(Bad(project.title, row.id, int(annotation.get("id") or 0), str(error)))
-    if not found:
-        return "bad", cell
-    found.sort(key=lambda one: one[0])
-    if len(found) > 1:
-        pairs += _pairs(task, [annotation for _, _, annotation in found])
-    judged = [chosen for _, chosen, _ in found if chosen.state is not State.SUBMITTED]
-    latest = (judged or [chosen for _, chosen, _ in found])[-1]
-    return str(latest.state), (str(latest.subject), latest.transparency)
-
-
-def _time(annotation: Mapping[str, Any]) -> str:
-    return str(annotation.get("updated_at") or annotation.get("created_at") or "")
+    painted = [(chosen, annotation) for chosen, annotation in found if chosen.kind]
+    reviews = [chosen for chosen, _ in found if not chosen.kind]
+    result, _ = choose([chosen for chosen, _ in painted], reviews)
+    if result is None:
+        approved = approvals(reviews)
+        bad += [Bad(project.title, row.id, one, NOTHING_TO_APPROVE) for one in approved]
+        return _Counted("bad" if approved or not reviews else str(State.REJECTED), cell)
+    if len({chosen.author for chosen, _ in painted}) > 1:
+        pairs += _pairs(task, [annotation for _, annotation in painted])
+    return _Counted(str(result.state), (str(result.subject), result.transparency), result.kind)
 
 
 def _pairs(task: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]]) -> list[Agreement]:
-    """Every two annotations of one kind: a trimap and the alpha solved from it agree."""
+    """Every two people's annotations of one kind: a trimap and the alpha solved from it agree."""
     read: list[Annotated] = []
     for annotation in annotations:
         try:
@@ -151,7 +157,7 @@ def _pairs(task: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]]) ->
             _difference(first, second),
         )
         for first, second in itertools.combinations(read, 2)
-        if first.kind is second.kind
+        if first.kind is second.kind and first.author != second.author
     ]
 
 

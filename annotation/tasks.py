@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from annotation.regions import (
     choice,
     read_choices,
     read_content,
+    read_kind,
     stroke,
 )
 from annotation.taskdata import TaskData, read_data
@@ -36,7 +37,6 @@ __all__ = [
     "Chosen",
     "SkippedError",
     "TaskData",
-    "choose",
     "prediction_of",
     "read_chosen",
     "read_data",
@@ -50,10 +50,16 @@ class SkippedError(BadAnnotationError):
     """The annotator skipped the task: nothing is wrong, but there is no result."""
 
 
-class Chosen(NamedTuple):
-    """The state, the subject, and the transparency or ""."""
+@dataclass(frozen=True)
+class Chosen:
+    """What an annotation says in words. With `kind` None nothing was painted: it only judges what
+    others painted before, and what it does not choose stays as it is."""
 
+    annotation_id: int
+    kind: Kind | None
     state: State
+    author: str
+    time: str
     subject: Subject
     transparency: str
 
@@ -160,16 +166,16 @@ def read_result(task: Json, annotation: Json, users: Mapping[int, str] | None = 
         # A region that was removed leaves no trace in the origins of the others.
         if origin is Origin.PREDICTION and share > 0:
             origin = Origin.PREDICTION_CHANGED
-    chosen = _chosen(content.choices, data)
+    chosen = _chosen(annotation, content.kind, content.choices, data, users or {})
     return Annotated(
         task_id=_number(task, "id"),
-        annotation_id=_number(annotation, "id"),
+        annotation_id=chosen.annotation_id,
         data=data,
         kind=content.kind,
         pixels=content.pixels,
         state=chosen.state,
-        author=_author(annotation.get("completed_by"), users or {}),
-        time=_time(annotation.get("updated_at") or annotation.get("created_at")),
+        author=chosen.author,
+        time=chosen.time,
         origin=origin,
         model=model,
         pushed_sha256=sha256,
@@ -179,11 +185,16 @@ def read_result(task: Json, annotation: Json, users: Mapping[int, str] | None = 
     )
 
 
-def read_chosen(task: Json, annotation: Json) -> Chosen:
-    """What an annotation says in words; no pixel is decoded. Raises as `read_result` does."""
+def read_chosen(task: Json, annotation: Json, users: Mapping[int, str] | None = None) -> Chosen:
+    """What an annotation says in words; no pixel is decoded. Raises as `read_result` does, but not
+    if a judgement is all that there is."""
     data = read_data(task)
     _check_finished(annotation)
-    return _chosen(read_choices(annotation.get("result")), data)
+    result = annotation.get("result")
+    kind, choices = read_kind(result), read_choices(result)
+    if kind is None and REVIEW not in choices:
+        raise BadAnnotationError("it has no region: nothing was painted")
+    return _chosen(annotation, kind, choices, data, users or {})
 
 
 def _check_finished(annotation: Json) -> None:
@@ -191,12 +202,24 @@ def _check_finished(annotation: Json) -> None:
         raise SkippedError("the annotator skipped the task")
 
 
-def _chosen(choices: Mapping[str, str], data: TaskData) -> Chosen:
-    """What nobody chose is as it was pushed."""
+def _chosen(
+    annotation: Json,
+    kind: Kind | None,
+    choices: Mapping[str, str],
+    data: TaskData,
+    users: Mapping[int, str],
+) -> Chosen:
+    """What nobody chose who painted is as it was pushed."""
+    pushed = {SUBJECT: data.subject, TRANSPARENCY: data.transparency} if kind else {}
+    said = {**pushed, **choices}
     return Chosen(
-        State(choices.get(REVIEW, State.SUBMITTED)),
-        Subject(choices.get(SUBJECT) or data.subject or Subject.UNLABELLED),
-        choices.get(TRANSPARENCY) or data.transparency,
+        annotation_id=_number(annotation, "id"),
+        kind=kind,
+        state=State(said.get(REVIEW, State.SUBMITTED)),
+        author=_author(annotation.get("completed_by"), users),
+        time=_time(annotation.get("updated_at") or annotation.get("created_at")),
+        subject=Subject(said.get(SUBJECT) or Subject.UNLABELLED),
+        transparency=said.get(TRANSPARENCY, ""),
     )
 
 
@@ -218,8 +241,15 @@ def _pushed(task: Json, annotation: Json, origins: frozenset[Origin]) -> tuple[J
     time = str(annotation.get("created_at") or "")
     earlier = [p for p in known if str(p.get("created_at") or "") <= time]
     named = [p for p in known if parent is not None and p.get("id") == parent]
-    found = (named or (earlier if parent is None else []) or [{}])[-1]
+    # The server lists them in no order that it promises.
+    found = max(named or (earlier if parent is None else []) or [{}], key=_age)
     return found, _text(found.get("model_version"))
+
+
+def _age(prediction: Json) -> tuple[str, int]:
+    """What sorts the predictions of a task from the oldest to the latest."""
+    number = prediction.get("id")
+    return str(prediction.get("created_at") or ""), number if isinstance(number, int) else 0
 
 
 def _content_or_none(prediction: Json | None, data: TaskData) -> Content | None:
@@ -262,20 +292,6 @@ def _number(values: Json, name: str) -> int:
     if type(found) is not int or not 0 <= found < 2**63:
         raise BadAnnotationError(f"its {name} is {found!r}, expected a number")
     return found
-
-
-def choose(found: Sequence[Annotated]) -> tuple[Annotated | None, list[Annotated]]:
-    """(the result of a task, its other annotations in the order of time).
-
-    The latest that was approved counts, unless it was rejected later; else the latest.
-    """
-    if not found:
-        return None, []
-    ordered = sorted(found, key=lambda one: (one.time, one.annotation_id))
-    judged = [one for one in ordered if one.state is not State.SUBMITTED]
-    approved = judged and judged[-1].state is State.APPROVED
-    result = judged[-1] if approved else ordered[-1]
-    return result, [one for one in ordered if one is not result]
 
 
 def record_of(

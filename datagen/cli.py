@@ -23,7 +23,7 @@ from datagen.report import (
     print_stats,
     warn,
 )
-from datagen.settings import Settings
+from datagen.settings import LOWEST_JPEG_QUALITY, Settings
 from manifests.pixels import ImageCodec
 from manifests.shards import ShardFormat
 
@@ -130,7 +130,9 @@ def compose(
     seed: Annotated[int, typer.Option(help="Decides every random choice.")] = _DEFAULT.seed,
     format_: Annotated[ShardFormat, typer.Option("--format")] = _DEFAULT.format,
     image_codec: Annotated[ImageCodec, typer.Option()] = _DEFAULT.image_codec,
-    jpeg_quality: Annotated[int, typer.Option(help="Always 4:4:4.")] = _DEFAULT.jpeg_quality,
+    jpeg_quality: Annotated[
+        int, typer.Option(help=f"{LOWEST_JPEG_QUALITY} to 100; always 4:4:4.")
+    ] = _DEFAULT.jpeg_quality,
     shard_size: Annotated[int, typer.Option(help="Samples a shard.")] = _DEFAULT.shard_size,
     layers: Annotated[
         bool, typer.Option(help="Keep F and B where alpha is soft.")
@@ -189,11 +191,8 @@ def compose(
     ] = _DEFAULT.merge_probability,
 ) -> None:
     """Composite every foreground over every background: the main job."""
-    from datagen.job import (
-        Sources,
-        compose_dataset,
-        refuse_other_settings,
-    )
+    from datagen.begun import refuse_other_settings
+    from datagen.job import Sources, compose_dataset
     from datagen.run import cluster
 
     settings = _settings(
@@ -219,7 +218,8 @@ def compose(
         background_cover=background_cover,
         merge_probability=merge_probability,
     )
-    sources = Sources(fg, bg, alpha)
+    fg, bg, out = (_for_workers(path, ray_address) for path in (fg, bg, out))
+    sources = Sources(fg, bg, alpha and _for_workers(alpha, ray_address))
     refuse_other_settings(out, settings)  # before seconds are spent on starting workers
     if plan:
         raise typer.Exit(_plan(sources, settings, out, skip_bad, workers, json_))
@@ -230,6 +230,11 @@ def compose(
     else:
         print_result(result, out)
     raise typer.Exit(FAILED if result.failed else DONE)
+
+
+def _for_workers(path: Path, ray_address: str | None) -> Path:
+    """The path as workers can use it: those of a cluster run in folders of their own."""
+    return path if ray_address is None else path.absolute()
 
 
 def _settings(**values: Any) -> Settings:
@@ -311,6 +316,7 @@ def verify(
     from datagen.verify import verify as run_verify
     from manifests.dataset import read_dataset
 
+    shards = _for_workers(shards, ray_address)
     dataset = read_dataset(shards)
     findings, samples = [], 0
     total = sum(shard.samples for shard in dataset.shards)
@@ -379,7 +385,9 @@ def _guarded(command: Callable[[], Any]) -> int:
 
 
 def _explain(error: Exception) -> int:
-    from datagen.job import BadSourcesError, RefusedError
+    from datagen.begun import RefusedError
+    from datagen.job import BadSourcesError
+    from datagen.plan import PlanError
 
     if isinstance(error, BadSourcesError):
         for problem in error.problems:
@@ -389,7 +397,7 @@ def _explain(error: Exception) -> int:
     if isinstance(error, KeyError):
         fail(str(error.args[0]))
         return FAILED
-    if isinstance(error, RefusedError):
+    if isinstance(error, RefusedError | PlanError):
         fail(str(error))
         return WRONG_USAGE
     if isinstance(error, OSError | ValueError | RuntimeError):

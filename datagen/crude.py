@@ -179,7 +179,8 @@ def _grown(
     available = np.count_nonzero(is_taken)
     if not 0 < count <= available:
         return none
-    row, column = divmod(int(edge[int(piece.place * edge.size)]), subject.shape[1])
+    start = min(int(piece.place * edge.size), edge.size - 1)  # a place may be rounded up to 1
+    row, column = divmod(int(edge[start]), subject.shape[1])
     # Sixty-fourths of the axis: whole numbers, whatever the maths library's last bit.
     along, across = round(64 * math.cos(piece.angle)), round(64 * math.sin(piece.angle))
     row += round(piece.away * size * across / 64)

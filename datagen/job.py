@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import time
@@ -11,11 +10,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from datagen.begun import (
+    WORK,
+    RefusedError,
+    libraries,
+    refuse_other_libraries,
+    refuse_other_settings,
+    refuse_other_sources,
+    write_begun,
+)
 from datagen.decode import decode_cutout, decode_photo
 from datagen.plan import SplitPlan, hold_out, plan_splits
 from datagen.prepare import (
@@ -29,7 +36,7 @@ from datagen.prepare import (
 from datagen.progress import progress
 from datagen.run import Cluster
 from datagen.scan import Problem, Scan, read_source, scan
-from datagen.settings import Settings, difference
+from datagen.settings import Settings
 from datagen.shard import ShardTask, make_shard, shard_task
 from manifests.dataset import (
     CONTRACT,
@@ -37,7 +44,6 @@ from manifests.dataset import (
     Skipped,
     check_splits,
     dataset_path,
-    read_dataset,
     read_sources,
     sources_path,
     write_dataset,
@@ -45,15 +51,7 @@ from manifests.dataset import (
 )
 from manifests.shards import data_path, read_shard_record, shard_name
 from manifests.sources import Background, Foreground, Split
-from manifests.storage import sweep, write_bytes
-
-WORK = ".work"  # inside the shard set while it is made: the settings, the lock, the working copies
-
-_LIBRARIES = ("numpy", "pillow", "opencv-python-headless", "pyarrow")
-
-
-class RefusedError(Exception):
-    """The run was not started, for a reason that the user can mend."""
+from manifests.storage import sweep
 
 
 class BadSourcesError(Exception):
@@ -92,7 +90,7 @@ def compose_dataset(
     """Make what is missing of a shard set; the shards that cannot be made are in the result.
 
     Raises RefusedError if `out` holds another shard set or another run is at work in it,
-    BadSourcesError if sources have problems and not `skip_bad`, ValueError for a plan that cannot
+    BadSourcesError if sources have problems and not `skip_bad`, PlanError for a plan that cannot
     be (more held out than there is).
     """
     begin = time.monotonic()
@@ -107,10 +105,11 @@ def compose_dataset(
         plans = plan_splits(settings, found.foregrounds, found.backgrounds)
         skipped = tuple(Skipped(p.file, p.kind, p.reason) for p in found.problems)
         # Only now is it clear that the run can begin, and what it will be of.
-        write_bytes(out / WORK / "settings.json", json.dumps(settings.to_json()).encode())
+        write_begun(out, settings)
         _record(out, before, found)
         missing = missing_shards(plans, settings, out)
         if missing:
+            refuse_other_libraries(out)
             dataset_path(out).unlink(missing_ok=True)
             _prepare(cluster, sources, settings, out / WORK, used_sources(missing, found, settings))
         made, failed, seconds = _make(cluster, missing, settings, found, out)
@@ -120,23 +119,6 @@ def compose_dataset(
         seconds=round(time.monotonic() - begin, 3),
         samples_per_second=round(made / seconds, 2) if made else 0.0,
     )
-
-
-def refuse_other_settings(out: Path, settings: Settings) -> None:
-    """Raise RefusedError, with the difference, if `out` was begun with other settings."""
-    before: dict[str, Any] | None = None
-    if dataset_path(out).exists():
-        before = read_dataset(out).settings
-    elif (out / WORK / "settings.json").exists():
-        before = json.loads((out / WORK / "settings.json").read_bytes())
-    elif out.exists() and (not out.is_dir() or any(p.name != WORK for p in out.iterdir())):
-        raise RefusedError(f"{out}: holds something that is not a shard set; name another --out")
-    changes = difference(before, settings.to_json()) if before is not None else []
-    if changes:
-        raise RefusedError(
-            f"{out}: was begun with other settings; name another --out, or remove it, or repeat "
-            f"these ({'; '.join(changes)})"
-        )
 
 
 @contextmanager
@@ -165,7 +147,8 @@ def scan_and_split(
     known_foregrounds: Sequence[Foreground] = (),
     known_backgrounds: Sequence[Background] = (),
 ) -> Scan:
-    """The sources, each in its split. Raises BadSourcesError and ValueError as above."""
+    """The sources, each in its split. Raises BadSourcesError and PlanError as above; ValueError if
+    the splits leak."""
     found = scan_sources(cluster, sources, known_foregrounds, known_backgrounds)
     nothing_left = not found.foregrounds or not found.backgrounds
     if found.problems and (nothing_left or not skip_bad):
@@ -191,28 +174,11 @@ def _record(
 ) -> None:
     """Write what will be composited, or raise RefusedError if it is not what was begun with."""
     if before[0]:
-        _refuse_other_sources(out, before[0], found.foregrounds)
-        _refuse_other_sources(out, before[1], found.backgrounds)
+        refuse_other_sources(out, before[0], found.foregrounds)
+        refuse_other_sources(out, before[1], found.backgrounds)
     else:
         write_sources(out, Foreground, found.foregrounds)
         write_sources(out, Background, found.backgrounds)
-
-
-def _refuse_other_sources(
-    out: Path, old: Sequence[Foreground | Background], new: Sequence[Foreground | Background]
-) -> None:
-    before, now = {s.id: s for s in old}, {s.id: s for s in new}
-    changes = [
-        *(f"{name} is gone" for name in before if name not in now),
-        *(f"{name} is new" for name in now if name not in before),
-        *(f"{name} has changed" for name in now if name in before and before[name] != now[name]),
-    ]
-    if changes:
-        more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
-        raise RefusedError(
-            f"{out}: was begun with other sources ({'; '.join(changes[:5])}{more}); "
-            "name another --out"
-        )
 
 
 def scan_sources(
@@ -360,9 +326,11 @@ def _finish(
         if _is_whole(out, name, split, settings)
         and (record := read_shard_record(out, name, split)) is not None
     )
-    if not failed and len(shards) == len(names):
-        libraries = {name: version(name) for name in _LIBRARIES}
-        dataset = Dataset(CONTRACT, settings.to_json(), libraries, shards, skipped)
+    reason = f"made, but not in {out}: do all machines share it?"
+    known = {shard.name for shard in shards} | {failure["shard"] for failure in failed}
+    failed += tuple({"shard": name, "reason": reason} for name, _ in names if name not in known)
+    if not failed:
+        dataset = Dataset(CONTRACT, settings.to_json(), libraries(), shards, skipped)
         if not dataset_path(out).exists():
             write_dataset(out, dataset)
     return Result(

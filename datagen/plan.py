@@ -28,6 +28,10 @@ _ORDER, _TURN, _HOLDOUT = 101, 102, 103
 Source = TypeVar("Source", Foreground, Background)
 
 
+class PlanError(ValueError):
+    """What is asked for cannot be planned with these sources."""
+
+
 @dataclass(frozen=True)
 class Pair:
     """A sample before it is drawn: numbers in the split's lists of sources, sorted by id."""
@@ -99,17 +103,31 @@ class SplitPlan:
 def plan_splits(
     settings: Settings, foregrounds: Sequence[Foreground], backgrounds: Sequence[Background]
 ) -> list[SplitPlan]:
-    """One plan for each split that has sources; val is every held-out pair, at most `samples`."""
+    """One plan for each split that has sources; val is every held-out pair, at most `samples`.
+
+    Raises PlanError if a split has sources of one kind alone: they would be in no sample.
+    """
     plans = []
     for split in Split:
         fg = sum(source.split is split for source in foregrounds)
         bg = sum(source.split is split for source in backgrounds)
-        if not fg or not bg:
+        if not fg and not bg:
             continue
+        if not fg or not bg:
+            raise PlanError(_one_kind_alone(split, fg, bg))
         wanted = settings.samples or fg * bg
         samples = wanted if split is Split.TRAIN else min(wanted, fg * bg)
         plans.append(SplitPlan(split, fg, bg, samples, settings.shard_size, settings.seed))
     return plans
+
+
+def _one_kind_alone(split: Split, foregrounds: int, backgrounds: int) -> str:
+    missing = "foreground" if foregrounds == 0 else "background"
+    return (
+        f"split {split} has {foregrounds} foregrounds and {backgrounds} backgrounds, so it has no "
+        f"pair: label {missing}s {split}, too (column split of {missing}s.csv), or have them drawn "
+        f"(--holdout-fg {foregrounds or 'N'} --holdout-bg {backgrounds or 'N'})"
+    )
 
 
 def hold_out(sources: Sequence[Source], count: int, seed: int) -> list[Source]:
@@ -118,7 +136,7 @@ def hold_out(sources: Sequence[Source], count: int, seed: int) -> list[Source]:
     Sources that their labels put into val come first; the others are drawn from each cell of
     subject x transparency in turn, the last one of a cell only if there is no other. The same
     pixels under two names go together, so a group may make it more than `count`.
-    Raises ValueError if the labels already hold out more than `count` > 0, or nothing is left.
+    Raises PlanError if the labels already hold out more than `count` > 0, or nothing is left.
     """
     groups: dict[str, list[Source]] = defaultdict(list)
     for source in sources:
@@ -126,7 +144,7 @@ def hold_out(sources: Sequence[Source], count: int, seed: int) -> list[Source]:
     labelled = [k for k, g in groups.items() if any(s.split is Split.VAL for s in g)]
     held = sum(len(groups[key]) for key in labelled)
     if count and held > count:
-        raise ValueError(f"the labels hold out {held} sources, which is more than {count}")
+        raise PlanError(f"the labels hold out {held} sources, which is more than {count}")
 
     cells: dict[str, list[str]] = defaultdict(list)
     rng = np.random.default_rng([_HOLDOUT, seed, len(sources)])
@@ -141,7 +159,7 @@ def hold_out(sources: Sequence[Source], count: int, seed: int) -> list[Source]:
         chosen.add(key)
         held += len(groups[key])
     if sources and held >= len(sources):
-        raise ValueError(f"{held} of {len(sources)} sources held out: none is left for training")
+        raise PlanError(f"{held} of {len(sources)} sources held out: none is left for training")
     return [
         replace(s, split=Split.VAL if s.pixels_sha256 in chosen else Split.TRAIN) for s in sources
     ]

@@ -80,6 +80,11 @@ def _find_sample(dataset: Dataset, root: Path, row: Sample) -> EncodedSample:
 
 
 def _cutout(source: Foreground, sources: Sources, settings: Settings) -> Cutout:
+    if (sources.alphas is not None) != bool(source.alpha_id):
+        advice = "give --alpha" if source.alpha_id else "leave --alpha out"
+        home = f"a file of its own ({source.alpha_id})" if source.alpha_id else "the image"
+        path = sources.foregrounds / source.id
+        raise ValueError(f"{path}: was composited with its alpha in {home}; {advice}")
     data = _read(sources.foregrounds / source.id)
     alpha = _read(sources.alphas / source.alpha_id) if sources.alphas else None
     _check(sources.foregrounds / source.id, source, data + (alpha or b""))

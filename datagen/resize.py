@@ -29,6 +29,7 @@ _DISTANCE_ZERO = 128
 
 _LOBES = 3
 _BLOCK_BYTES = 1 << 18  # of a block of rows that is worked on at a time: it stays in the cache
+_STRIP_ROWS = 64  # of the output: only the part of the source that these need is in floats at once
 
 
 class Axis(NamedTuple):
@@ -46,32 +47,47 @@ class Axis(NamedTuple):
 
 def resize_cutout(cutout: Pixels, rows: Axis, columns: Axis) -> Premultiplied:
     """H x W x 4 straight RGBA -> rows.length x columns.length x 4; alpha beyond the frame is 0."""
-    premultiplied = cutout.astype(np.float32) * np.float32(LEVEL)
-    premultiplied[..., :3] *= cutout[..., 3:].astype(np.float32) / np.float32(255)
-    half = np.ascontiguousarray(_resample(premultiplied, rows).swapaxes(0, 1))
-    whole = np.rint(_resample(half, columns)).astype(np.int16)
+    first, weights = lanczos_taps(rows)
+    half = np.empty((cutout.shape[1], rows.length, 4), np.float32)  # columns x rows
+    for top in range(0, rows.length, _STRIP_ROWS):
+        strip = slice(top, top + _STRIP_ROWS)
+        used = first[strip] + np.array([[0], [weights.shape[1]]])
+        start, stop = (int(edge.clip(0, cutout.shape[0])) for edge in (used.min(), used.max()))
+        if start < stop:
+            source = _premultiplied(cutout[start:stop])
+            half[:, strip] = _weighted(source, first[strip] - start, weights[strip]).swapaxes(0, 1)
+        else:
+            half[:, strip] = 0  # beyond the frame
+    whole = np.rint(_weighted(half, *lanczos_taps(columns))).astype(np.int16)
     return np.ascontiguousarray(whole.swapaxes(0, 1))
 
 
-def _resample(planes: NDArray[np.float32], axis: Axis) -> NDArray[np.float32]:
-    """Resample the first axis of an N x M x 4 array.
+def _premultiplied(cutout: Pixels) -> NDArray[np.float32]:
+    premultiplied = cutout.astype(np.float32) * np.float32(LEVEL)
+    premultiplied[..., :3] *= cutout[..., 3:].astype(np.float32) / np.float32(255)
+    return premultiplied
 
-    Written as sums over the taps, whose order is the same on every machine; a matrix product's is
-    not.
+
+def _weighted(
+    planes: NDArray[np.float32], first: NDArray[np.int64], weights: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """N x M x 4 -> L x M x 4: for each output its weights times the rows from its first one on.
+
+    first: L; weights: L x taps; what lies beyond the first axis is 0. Written as sums over the
+    taps, whose order is the same on every machine; a matrix product's is not.
     """
-    first, weights = lanczos_taps(axis)
     last_row = planes.shape[0] - 1
     rows = planes.reshape(planes.shape[0], -1)
-    result = np.zeros((axis.length, rows.shape[1]), np.float32)
+    result = np.zeros((len(first), rows.shape[1]), np.float32)
     block = max(1, _BLOCK_BYTES // (4 * rows.shape[1]))
-    for top in range(0, axis.length, block):
+    for top in range(0, len(first), block):
         part = slice(top, top + block)
         for tap in range(weights.shape[1]):
             taken = first[part] + tap
             weight = np.where((taken >= 0) & (taken <= last_row), weights[part, tap], 0)
             if weight.any():
                 result[part] += weight[:, None].astype(np.float32) * rows[taken.clip(0, last_row)]
-    return result.reshape(axis.length, *planes.shape[1:])
+    return result.reshape(len(first), *planes.shape[1:])
 
 
 def lanczos_taps(axis: Axis) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

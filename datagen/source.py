@@ -20,6 +20,10 @@ from manifests.sources import Background, Box, Foreground, Subject
 
 MAX_FILE_BYTES = 1 << 30  # a film or an archive that strayed in must not fill a worker's memory
 
+# Long side over short side of a background. It is enlarged until it covers the canvas: a strip of
+# one pixel by 30,000 would become a working copy of 57 GB.
+MAX_ASPECT = 20
+
 
 class Job(NamedTuple):
     """One file to scan. `earlier` is its record of another run, if there is one."""
@@ -96,6 +100,7 @@ def scan_background(folder: Path, job: Job) -> Background | Problem:
         if isinstance(job.earlier, Background) and job.earlier.sha256 == sha256:
             return replace(job.earlier, split=label.split, labels=label.others)
         colour = decode_photo(data)
+        _refuse_thin(colour)
     except SourceError as error:
         return Problem(shown(folder, job.name), error.kind, error.reason)
     return Background(
@@ -107,6 +112,13 @@ def scan_background(folder: Path, job: Job) -> Background | Problem:
         split=label.split,
         labels=label.others,
     )
+
+
+def _refuse_thin(colour: NDArray[np.uint8]) -> None:
+    height, width = colour.shape[:2]
+    if max(height, width) > MAX_ASPECT * min(height, width):
+        reason = f"is too thin to cover a canvas: {height} x {width} px, one side more than "
+        raise SourceError("too-thin", f"{reason}{MAX_ASPECT} times the other; crop it")
 
 
 def _relabelled(earlier: Foreground, label: Label) -> Foreground | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from datagen.cli import main
@@ -30,6 +31,10 @@ CUTOUTS = [line.split(",")[0] for line in LABELS.splitlines()[1:]]
 PHOTOS = ["barn.jpg", "city.png", "lake.jpg", "road.png", "wood.jpg"]
 SMALL = ("--size", "64", "--shard-size", "10")
 QUIET = {"NO_COLOR": "1", "COLUMNS": "100"}
+
+# The machines that run the tests differ in speed, and in load, by more than any deadline is worth.
+settings.register_profile("without-deadline", deadline=None)
+settings.load_profile("without-deadline")
 
 
 def cutout(number: int) -> Image.Image:
@@ -102,7 +107,7 @@ class Ran:
         return f"exit code {self.code}\n{self.out}\n{self.err}"
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str, cwd: Path | None = None) -> subprocess.Popen[str]:
     """`datagen` as a process, the leader of its own group."""
     return subprocess.Popen(
         [sys.executable, "-m", "datagen.cli", *arguments],
@@ -110,11 +115,13 @@ def start(*arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | QUIET,
+        cwd=cwd,
         start_new_session=True,
     )
 
 
-def finish(process: subprocess.Popen[str], seconds: float = 60) -> Ran:
+def finish(process: subprocess.Popen[str], seconds: float = 300) -> Ran:
+    """Waits for its end; the limit is there against hanging alone."""
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -124,9 +131,9 @@ def finish(process: subprocess.Popen[str], seconds: float = 60) -> Ran:
     return Ran(process.returncode, out, err)
 
 
-def datagen(*arguments: str) -> Ran:
+def datagen(*arguments: str, cwd: Path | None = None) -> Ran:
     """`datagen` as a process, to its end."""
-    return finish(start(*arguments))
+    return finish(start(*arguments, cwd=cwd))
 
 
 def here(capsys: pytest.CaptureFixture[str], *arguments: str) -> Ran:

@@ -191,7 +191,7 @@ def submit(
 
 def accept(project: Project, task: int, *choices: Mapping[str, Any]) -> int:
     """Submit a task's latest prediction untouched, as the browser would, with choices."""
-    prediction = project.task(task)["predictions"][-1]
+    prediction = max(project.task(task)["predictions"], key=lambda one: int(one["id"]))
     chosen = {region["from_name"] for region in choices}
     regions = [r for r in prediction["result"] if r["from_name"] not in chosen]
     result = [{**region, "origin": "prediction"} for region in regions]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -195,6 +196,31 @@ def test_a_bitmask_is_its_alpha_channel(alpha: Pixels) -> None:
         assert (decode_bitmask(data_url(image), *alpha.shape) == alpha).all()
 
 
+def with_chunk(image: Image.Image, chunk: bytes) -> str:
+    """A PNG as a data URL, with a chunk of no data before its end."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    empty = b"\0" * 4 + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    data = buffer.getvalue()
+    return "data:image/png;base64," + base64.b64encode(data[:-12] + empty + data[-12:]).decode()
+
+
+@given(st.data())
+@many
+def test_a_damaged_bitmask_is_named(data: st.DataObject) -> None:
+    """Pillow raises all kinds of errors on damaged files."""
+    png = bytearray(base64.b64decode(data_url(Image.new("RGBA", (5, 4))).partition(",")[2]))
+    for _ in range(data.draw(st.integers(0, 3))):
+        png[data.draw(st.integers(8, len(png) - 1))] = data.draw(st.integers(0, 255))
+    png = png[: data.draw(st.integers(0, len(png)))]
+    try:
+        found = decode_bitmask("data:image/png;base64," + base64.b64encode(png).decode(), 4, 5)
+    except ValueError as error:
+        assert "the bitmask" in str(error)
+    else:
+        assert found.shape == (4, 5)
+
+
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
@@ -203,6 +229,7 @@ def test_a_bitmask_is_its_alpha_channel(alpha: Pixels) -> None:
         ("data:image/png;base64,???", "no whole PNG"),
         ("data:image/png;base64,AAAA", "no whole PNG"),
         (data_url(Image.new("RGBA", (5, 4)))[:-30], "no whole PNG"),
+        (with_chunk(Image.new("RGBA", (5, 4)), b"iCCP"), "no whole PNG: index out of range"),
         (data_url(Image.new("RGBA", (4, 5))), "5 x 4, the photo 4 x 5"),
         (data_url(Image.new("RGB", (5, 4))), "no 8-bit alpha channel"),
     ],

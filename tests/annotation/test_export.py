@@ -136,6 +136,21 @@ def test_other_projects_and_other_columns_stay(tmp_path: Path) -> None:
     assert [row["file"] for row in rows][1] == "own.png"
 
 
+def test_one_name_in_two_projects_is_named(tmp_path: Path) -> None:
+    out = tmp_path / "fgs"
+    for name, number in (("one", 1), ("two", 2)):
+        write(tmp_path / name, add(tmp_path / name, "x.jpg", soft_alpha(number), project=name))
+    assert export_folder(tmp_path / "one", out).written == 1
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    found = export_folder(tmp_path / "two", out)
+    assert (found.written, found.kept, found.removed) == (0, 0, 0)
+    ((photo_file, reason),) = found.failed
+    assert photo_file == "x.jpg"
+    assert "'one'" in reason
+    assert "export to another folder" in reason
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
 def test_what_cannot_be_exported_is_named_and_the_rest_is_done(tmp_path: Path) -> None:
     pulled, out = tmp_path / "pulled", tmp_path / "fgs"
     flat = np.zeros((40, 52), np.uint8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import signal
@@ -44,7 +43,9 @@ from tests.conftest import Ran, descendants, finish
 
 IMPORT = r"POST /api/projects/\d+/import$"
 UPLOAD = r"POST /api/projects/\d+/import\?commit"
-IMPATIENT = replace(HASTY, answer=1.5, work=1.5, settle=2.5, outage=20)
+ANSWER = 4.0  # enough for the real server on a busy machine
+LATE = ANSWER + 1  # and what comes later is given up
+IMPATIENT = replace(HASTY, answer=ANSWER, work=ANSWER, settle=LATE + 1, outage=60)
 
 
 @pytest.fixture
@@ -75,8 +76,8 @@ def three(tmp_path: Path) -> Sources:
         Trouble("lose", IMPORT),
         Trouble("cut", IMPORT),
         Trouble("refuse", IMPORT, times=2),
-        Trouble("slow", IMPORT, seconds=2),
-        Trouble("delay", IMPORT, seconds=2),
+        Trouble("slow", IMPORT, seconds=LATE),
+        Trouble("delay", IMPORT, seconds=LATE),
         Trouble("answer", IMPORT, status=500),
         Trouble("answer", IMPORT, status=503, headers={"Retry-After": "1"}),
         Trouble("answer", IMPORT, status=429, headers={"Retry-After": "1"}),
@@ -126,7 +127,7 @@ def test_import_that_arrives_late(
         Trouble("cut", "GET", times=4),
         Trouble("refuse", "GET", times=4),
         Trouble("answer", "GET", times=4, status=500),
-        Trouble("slow", r"GET /api/tasks/\d", times=2, seconds=2),
+        Trouble("slow", r"GET /api/tasks/\d", times=2, seconds=LATE),
         Trouble("cut", "GET /data/upload", times=2),
         Trouble("answer", "GET", times=2, status=429, headers={"Retry-After": "1"}),
     ],
@@ -214,7 +215,7 @@ def test_nobody_there(server: Running, three: Sources) -> None:
     assert nowhere in line
     assert "is the server running" in line
     assert f"go on with: annotate push --photos {three.photos}" in line
-    assert time.monotonic() - begin < 15
+    assert time.monotonic() - begin < 60
 
 
 def test_no_proxy_stands_before_this_machine(server: Running) -> None:
@@ -259,6 +260,8 @@ def test_the_token_is_never_shown(
         ("status --project x --token ''", "LABEL_STUDIO_API_KEY"),
         ("status --project x --token 'two words'", "no token has"),
         ("serve --port 0", "--port"),
+        ("solve --out . --alphas .", "--method"),
+        ("solve --out . --method magic", "--alphas"),
     ],
 )
 def test_wrong_usage(options: str, named: str) -> None:
@@ -284,7 +287,10 @@ def test_interrupted_pull_goes_on(
     out = ("--out", str(tmp_path / "out"))
     settings = {"LABEL_STUDIO_URL": proxy.url, "LABEL_STUDIO_API_KEY": server.token}
     process = start_annotate("pull", "--project", title, *out, **settings)
+    end = time.monotonic() + 120
     while not any(f"/api/tasks/{last}/" in request for request in proxy.seen):
+        assert process.poll() is None, finish(process)
+        assert time.monotonic() < end
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     ran = finish(process)
@@ -310,8 +316,10 @@ def test_server_that_restarts(
                 accept(project, task)
         back = threading.Thread(target=lambda: later.enter_context(serving(service)))
         back.start()
-        found = pull(client, title, tmp_path / "out", Wanted.ALL, quiet)
-        back.join()
+        try:
+            found = pull(client, title, tmp_path / "out", Wanted.ALL, quiet)
+        finally:  # else nobody would end the server that it starts
+            back.join()
     assert (found.rows, found.bad) == (3, ())
 
 
@@ -345,7 +353,10 @@ def test_serve(venv: Path, template: Path, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     ran = finish(process)
     assert ran.code == 0, ran
-    assert not any(is_alive(member) for member in family)
+    end = time.monotonic() + 20
+    while any(is_alive(member) for member in family):
+        assert time.monotonic() < end
+        time.sleep(0.1)
     assert token not in line + ran.out + ran.err
     assert token not in read(data / "server.log")
     assert PASSWORD not in read(data / "server.log")
@@ -353,10 +364,9 @@ def test_serve(venv: Path, template: Path, tmp_path: Path) -> None:
 
 def is_alive(process: int) -> bool:
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        return "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
         return False
-    return "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_serve_asks_for_what_it_needs(venv: Path, tmp_path: Path) -> None:

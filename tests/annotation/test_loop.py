@@ -13,7 +13,7 @@ from manifests.sources import Foreground, Subject, Transparency
 from manifests.tables import from_table
 from tests.annotation.conftest import DATA, Running
 from tests.annotation.loop import ALPHAMATTING, run_loop
-from tests.conftest import datagen
+from tests.conftest import finish, start
 
 NAMES = ("GT01.png", "GT03.png", "GT05.png")
 SCALE = 0.25
@@ -36,13 +36,11 @@ def test_the_whole_loop(server: Running, address: str, title: str, tmp_path: Pat
     for path in sorted((DATA / "backgrounds").glob("*.jpg"))[:4]:
         shutil.copy(path, backgrounds)
     folders = ("--fg", str(loop.foregrounds), "--bg", str(backgrounds))
-    lint = datagen("lint", *folders, "--workers", "2")
+    lint = finish(start("lint", *folders, "--workers", "2"), 1200)
     assert lint.code == 0, lint
     shards = tmp_path / "shards"
-    composed = datagen(
-        *("compose", *folders, "--out", str(shards), "--size", "96", "--shard-size", "6"),
-        *("--ray-address", address),
-    )
+    compose = ("compose", *folders, "--out", str(shards), "--size", "96", "--shard-size", "6")
+    composed = finish(start(*compose, "--ray-address", address), 1200)
     assert composed.code == 0, composed
     print(composed.out)
     dataset = read_dataset(shards)

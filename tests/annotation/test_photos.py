@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -293,6 +294,20 @@ def test_pairs_by_path_and_by_id(tmp_path: Path, photos: list[Photo]) -> None:
         "y.png": Companions(alpha=alphas / "y.png"),
         "ü z.png": Companions(trimap=trimaps / "ü z.png"),
     }
+
+
+def test_accents_may_be_written_either_way(tmp_path: Path) -> None:
+    """As a Mac's archive, a table program and a script do, each in its own."""
+    composed, apart = (unicodedata.normalize(form, "ü/é.png") for form in ("NFC", "NFD"))
+    for number, (photo, other) in enumerate(((composed, apart), (apart, composed))):
+        folder = tmp_path / str(number)
+        save(folder / "photos" / photo, colours())
+        save(folder / "alphas" / other, np.full((6, 9), 7, np.uint8))
+        (folder / "labels.csv").write_text(f"file,licence\n{other},CC0\n", encoding="utf-8")
+        (one,), _ = scan_photos(folder / "photos")
+        found, problems = pair([one], folder / "alphas", labels=folder / "labels.csv")
+        assert problems == []
+        assert found[one.id] == Companions(alpha=folder / "alphas" / other, licence="CC0")
 
 
 def test_pairs_that_are_not_clear_are_named(tmp_path: Path, photos: list[Photo]) -> None:

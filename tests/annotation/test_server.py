@@ -27,6 +27,7 @@ from manifests.sources import Subject
 from tests.annotation.conftest import (
     DATA,
     HASTY,
+    PASSWORD,
     USER,
     Running,
     accept,
@@ -156,6 +157,19 @@ def test_other_alpha_for_a_pushed_photo(pushed: Project, tmp_path: Path) -> None
     assert all("delete the task" in problem.reason for problem in found.problems)
 
 
+def test_other_labels_for_a_pushed_photo(pushed: Project, tmp_path: Path) -> None:
+    labels = tmp_path / "src" / "labels.csv"
+    given = Sources(tmp_path / "src" / "photos", labels=labels)
+    labels.write_text("file,subject,licence\na b.png,non-human,CC0\n[x].png,,CC BY 4.0\n")
+    found = push(pushed.client, pushed.title, given, quiet)
+    assert (found.created, found.kept) == (0, 3)
+    problems = {problem.file: problem.reason for problem in found.problems}
+    assert set(problems) == {"a b.png", "[x].png"}
+    assert "subject 'non-human' instead of 'human'" in problems["a b.png"]
+    assert "licence" not in problems["a b.png"]
+    assert "licence 'CC BY 4.0' instead of ''" in problems["[x].png"]
+
+
 def test_turned_photo_is_shown_upright(client: Client, title: str, tmp_path: Path) -> None:
     pixels = colours(3, 40, 70)
     turned = Image.fromarray(pixels)
@@ -209,6 +223,18 @@ def test_project_of_another_kind(client: Client, title: str) -> None:
         make_project(client, title, labels_xml(), "pushed")
 
 
+def test_project_that_was_made_in_the_browser(client: Client, title: str, tmp_path: Path) -> None:
+    """It has no version of predictions yet, and then the one that its lead chooses."""
+    body = {"title": f" {title} ", "label_config": labels_xml()}
+    page = f"/api/projects/{client.post('/api/projects/', body)['id']}/"
+    assert push(client, f"{title} ", sources(tmp_path), quiet).created == 5
+    settings = client.get(page)
+    assert (settings["show_collab_predictions"], settings["model_version"]) == (True, "pushed")
+    client.patch(page, {"show_collab_predictions": False})
+    assert push(client, title, sources(tmp_path), quiet).created == 0
+    assert client.get(page)["show_collab_predictions"] is False
+
+
 def test_two_projects_of_one_title(client: Client, title: str) -> None:
     for _ in range(2):
         client.post("/api/projects/", {"title": title, "label_config": labels_xml()})
@@ -259,8 +285,13 @@ def test_approved_only(pushed: Project, tmp_path: Path) -> None:
 def test_several_annotations(pushed: Project, tmp_path: Path) -> None:
     task = tasks_of(pushed)["[x].png"]
     first, second = soft_alpha(1, 60, 80), soft_alpha(2, 60, 80)
-    for alpha in (first, second):
-        submit(pushed, task, prediction_of("", alpha=alpha)["result"])
+    name = f"otto-{secrets.token_hex(4)}"
+    otto = {"username": name, "email": f"{name}@localhost.local", "password": PASSWORD}
+    for alpha, author in (
+        (first, {}),
+        (second, {"completed_by": pushed.client.post("/api/users/", otto)["id"]}),
+    ):
+        submit(pushed, task, prediction_of("", alpha=alpha)["result"], **author)
     assert pulled(pushed, tmp_path / "out") == (1, [])
     rows = read_annotations(annotations_path(tmp_path / "out"))
     by_accepted = {row.accepted: row for row in rows}

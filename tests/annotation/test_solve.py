@@ -176,6 +176,8 @@ def test_wrong_use_is_refused(tmp_path: Path) -> None:
         solve_folder(tmp_path)
     with pytest.raises(ValueError, match="method 'magic'"):
         solve_folder(tmp_path, "magic")
+    with pytest.raises(ValueError, match="name of their model"):
+        solve_folder(tmp_path, alphas=tmp_path)
 
 
 def test_a_solved_row_points_to_its_trimap(tmp_path: Path) -> None:

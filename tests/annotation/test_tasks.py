@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation.brush import encode_brush
+from annotation.choose import choose
 from annotation.photos import Photo, photo_id
 from annotation.regions import CHOICES, STROKES, Label, labels_xml, read_content
 from annotation.tasks import (
     Annotated,
     BadAnnotationError,
     SkippedError,
-    choose,
     prediction_of,
     read_chosen,
     read_data,
@@ -210,6 +210,9 @@ def test_the_prediction_meant_is_the_parent_or_else_the_latest_before() -> None:
     fields = {"created_at": "2026-11-22T13:00:00Z"}
     copied = read_result(pushed, annotation(result, None, **fields))
     assert (copied.model, copied.changed_share) == ("closed-form", 0.0)
+    pushed["predictions"].reverse()  # the server promises no order
+    copied = read_result(pushed, annotation(result, None, **fields))
+    assert (copied.model, copied.changed_share) == ("closed-form", 0.0)
     lost = read_result(pushed, annotation(result, None, parent_prediction=99, **fields))
     assert (lost.origin, lost.changed_share, lost.pushed_sha256) == (Origin.PREDICTION, -1.0, "")
 
@@ -217,6 +220,7 @@ def test_the_prediction_meant_is_the_parent_or_else_the_latest_before() -> None:
 def test_choices_and_people() -> None:
     choices = [chosen("subject", "human"), chosen("transparency", "Little")]
     result = [painted("Alpha", picture()), *choices, chosen("review", "approved")]
+    given = ("non-human", "Medium")
     pushed = task(subject="non-human", transparency="Medium")
     for author, name in (
         (4, "anna@example.org"),
@@ -230,8 +234,16 @@ def test_choices_and_people() -> None:
         )
         assert found.author == name
         assert (found.state, found.subject, found.transparency) == ("approved", "human", "Little")
-    assert read_chosen(pushed, annotation(result)) == ("approved", "human", "Little")
-    assert read_chosen(pushed, annotation(result[:1])) == ("submitted", "non-human", "Medium")
+    for regions, words in (
+        (result, (21, "alpha", "approved", "user 4", "human", "Little")),
+        (result[:1], (21, "alpha", "submitted", "user 4", "non-human", "Medium")),
+        (result[3:], (21, None, "approved", "user 4", "unlabelled", "")),
+        ([painted("Unknown", picture())], (21, "trimap", "submitted", "user 4", *given)),
+    ):
+        chosen_ = read_chosen(pushed, annotation(regions))
+        assert (chosen_.annotation_id, chosen_.kind, chosen_.state, chosen_.author) == words[:4]
+        assert (chosen_.subject, chosen_.transparency) == words[4:]
+        assert chosen_.time == "2026-11-22T11:30:00.123456Z"
 
 
 @pytest.mark.parametrize(
@@ -426,6 +438,38 @@ def test_which_of_several_counts(states: list[str], result: int) -> None:
     best, others = choose(found[::-1])
     assert best is found[result]
     assert others == [one for one in found if one is not best]
+
+
+@pytest.mark.parametrize(
+    ("said", "result", "state"),
+    [
+        (["approved", "rejects"], 0, "rejected"),
+        (["submitted", "rejects"], 0, "rejected"),
+        (["submitted", "approves"], 0, "approved"),
+        (["approved", "rejects", "approves"], 0, "approved"),
+        (["approved", "submitted", "rejects"], 1, "submitted"),
+        (["submitted", "submitted", "approves"], 1, "approved"),
+        (["approved", "rejects", "submitted"], 2, "submitted"),
+        (["rejects", "submitted"], 1, "submitted"),
+    ],
+)
+def test_a_review_is_about_what_was_there(said: list[str], result: int, state: str) -> None:
+    """`rejects` and `approves` are annotations without any region."""
+    found, reviews = [], []
+    for number, word in enumerate(said):
+        time = f"2026-11-22T0{number}:00:00Z"
+        if word in ("rejects", "approves"):
+            judgement = "rejected" if word == "rejects" else "approved"
+            choices = [chosen("review", judgement), chosen("transparency", "Highly")]
+            review = annotation(choices, id=number, updated_at=time)
+            reviews.append(read_chosen(task(), review))
+        else:
+            found.append(annotated(number, time, word))
+    best, others = choose(found, reviews)
+    assert best is not None
+    assert (best.annotation_id, best.state) == (result, state)
+    assert (best.transparency == "Highly") == (state != "submitted")
+    assert len(others) == len(found) - 1
 
 
 def test_none_of_none() -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from datagen.begun import refuse_other_settings
 from datagen.cli import DONE, FAILED, WRONG_USAGE
-from datagen.job import Sources, compose_dataset, refuse_other_settings
+from datagen.job import Sources, compose_dataset
 from datagen.run import Cluster
 from datagen.settings import Settings
 from manifests.dataset import read_dataset
@@ -70,7 +71,7 @@ def test_wrong_option(command: str, capsys: Capture) -> None:
         ("--samples 0", ["--samples", "1"]),
         ("--seed -1", ["seed", "-1"]),
         ("--shard-size 0", ["shard_size", "0"]),
-        ("--jpeg-quality 101", ["jpeg_quality", "101", "1 to 100"]),
+        ("--jpeg-quality 101", ["jpeg_quality", "101", "70 to 100"]),
         ("--format zip", ["--format", "zip", "parquet"]),
         ("--image-codec gif", ["--image-codec", "gif", "png"]),
         ("--crude wild", ["--crude", "wild", "harsh"]),
@@ -142,6 +143,30 @@ def test_mistake_can_be_corrected(sources: Sources, two_workers: Cluster, tmp_pa
     with pytest.raises(ValueError, match="6 of 6 sources held out"):
         compose_dataset(two_workers, sources, replace(SETTINGS, holdout_fg=6, holdout_bg=1), out)
     refuse_other_settings(out, SETTINGS)
+
+
+def test_labels_that_hold_out_one_kind_alone(
+    own_sources: Sources, address: str, tmp_path: Path
+) -> None:
+    labels = own_sources.backgrounds / "backgrounds.csv"
+    labels.write_text("file,split\nlake.jpg,val\n")
+    ran = compose(own_sources, tmp_path / "shards", address)
+    assert (ran.code, ran.out) == (WRONG_USAGE, "")
+    assert "label foregrounds val, too" in one_sentence(ran)
+    assert not (tmp_path / "shards" / "data").exists()
+
+
+def test_relative_paths_on_a_cluster(
+    composed: tuple[Path, Ran], own_sources: Sources, address: str, tmp_path: Path
+) -> None:
+    """Its workers run in other folders than the command."""
+    home = own_sources.foregrounds.parent
+    relative = ("--fg", "fgs", "--bg", "bgs", "--out", "shards")
+    ran = datagen("compose", *relative, *SMALL, "--ray-address", address, cwd=home)
+    assert ran.code == DONE, ran
+    assert contents(home / "shards", "data") == contents(composed[0], "data")
+    ran = datagen("verify", "--shards", "shards", "--ray-address", address, cwd=home)
+    assert ran.code == DONE, ran
 
 
 def test_bad_sources(own_sources: Sources, address: str, tmp_path: Path) -> None:

@@ -126,6 +126,14 @@ def test_pieces_have_the_share_that_the_recipe_says(share: float) -> None:
     assert np.count_nonzero(more & ~whole & 1) == pytest.approx(share * area, rel=0.25)
 
 
+def test_a_place_that_is_rounded_up_to_1_is_the_last_one() -> None:
+    alpha = SUBJECTS["disc"]
+    last, rounded = ((0.2, place, 0.0, 1.0, 1.5, 0.2) for place in (0.999999, 1.0))
+    expected = crude_mask(alpha, replace(faultless(), lost=last))
+    assert not np.array_equal(expected, crude_mask(alpha, faultless()))
+    assert np.array_equal(crude_mask(alpha, replace(faultless(), lost=rounded)), expected)
+
+
 def test_a_larger_subject_gets_the_same_mask_larger() -> None:
     small, large = disc(240, 240, 90), disc(480, 480, 180)
     for seed in range(10):

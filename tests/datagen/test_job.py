@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from datagen.begun import RefusedError, refuse_other_settings
 from datagen.cli import INTERRUPTED, WRONG_USAGE
-from datagen.job import RefusedError, Sources, compose_dataset
-from datagen.run import Cluster
+from datagen.job import Sources, compose_dataset
+from datagen.run import Cluster, Outcome
 from datagen.settings import Settings
+from datagen.shard import make_shard
 from manifests.pixels import ImageCodec
 from manifests.shards import ShardFormat, data_path, index_path
 from tests.conftest import (
@@ -41,7 +46,7 @@ FORMS = [
     for form in ShardFormat
     for codec in ImageCodec
 ]
-LONG = replace(SETTINGS, samples=160)  # enough for something to happen meanwhile
+LONG = replace(SETTINGS, samples=480)  # enough for something to happen meanwhile
 
 ONE_WORKER = """
 import json, sys
@@ -83,7 +88,7 @@ def of_one(sources: Sources, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("of-one")
     forms = json.dumps([settings.to_json() for settings in FORMS])
     command = [sys.executable, "-c", ONE_WORKER, str(sources.foregrounds), str(sources.backgrounds)]
-    subprocess.run([*command, str(root), forms], check=True, capture_output=True, timeout=60)
+    subprocess.run([*command, str(root), forms], check=True, capture_output=True, timeout=300)
     return root
 
 
@@ -149,6 +154,58 @@ def test_other_settings_are_refused_with_the_difference(whole: Path, sources: So
     assert str(whole) in ran.err
 
 
+def test_other_libraries_are_refused_while_something_is_missing(
+    two_workers: Cluster, sources: Sources, whole: Path
+) -> None:
+    """Half of one version and half of another could not be made again."""
+    path = whole / "dataset.json"
+    fields = json.loads(path.read_bytes())
+    used = fields["libraries"]["pillow"]
+    fields["libraries"]["pillow"] = "9.0"
+    path.write_text(json.dumps(fields))
+    assert compose_dataset(two_workers, sources, SETTINGS, whole).samples == 60
+    data_path(whole, "train-00003", SETTINGS.format).unlink()
+    before = contents(whole)
+    expected = re.escape(
+        f"other versions of libraries; name another --out, or remove it, or "
+        f"install those (pillow: 9.0 -> {used})"
+    )
+    with pytest.raises(RefusedError, match=expected):
+        compose_dataset(two_workers, sources, SETTINGS, whole)
+    assert contents(whole) == before
+    path.unlink()  # as if the run had been interrupted
+    (whole / ".work").mkdir()
+    begun = {name: fields[name] for name in ("settings", "libraries")}
+    (whole / ".work" / "settings.json").write_text(json.dumps(begun))
+    with pytest.raises(RefusedError, match=expected):
+        refuse_other_settings(whole, SETTINGS)
+
+
+class Elsewhere(Cluster):
+    """A cluster that writes one of the shards on another disk."""
+
+    def run(self, function: Any, items: Iterable[Any], on_progress: Any = None) -> Iterator[Any]:
+        if function is not make_shard:
+            yield from super().run(function, items, on_progress)
+            return
+        *here, there = items
+        yield from super().run(function, here, on_progress)
+        yield Outcome(len(here), there, there.plan.name, "")
+
+
+def test_shards_that_land_elsewhere_are_failures(
+    two_workers: Cluster, sources: Sources, of_two: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "shards"
+    result = compose_dataset(Elsewhere(two_workers.workers), sources, SETTINGS, out)
+    reason = f"made, but not in {out}: do all machines share it?"
+    assert result.failed == ({"shard": "train-00005", "reason": reason},)
+    assert (result.samples, result.shards) == (50, 5)
+    assert not (out / "dataset.json").exists()
+    assert compose_dataset(two_workers, sources, SETTINGS, out).failed == ()
+    assert contents(out) == contents(of_two / str(FORMS.index(SETTINGS)))
+
+
 def test_other_sources_are_refused_by_name(
     two_workers: Cluster, own_sources: Sources, tmp_path: Path
 ) -> None:
@@ -172,7 +229,7 @@ def test_other_sources_are_refused_by_name(
 
 def wait_for(pattern: str, folder: Path, process: subprocess.Popen[str]) -> None:
     """Until a file of that pattern is in the folder."""
-    end = time.monotonic() + 40
+    end = time.monotonic() + 120
     while not any(folder.glob(pattern)):
         assert process.poll() is None, Ran(process.returncode, *process.communicate())
         assert time.monotonic() < end, f"no {pattern} in {folder}"
@@ -206,7 +263,7 @@ def go_on(two_workers: Cluster, sources: Sources, out: Path, long: Path) -> None
     """The same command makes the rest, and all is as if nothing had happened."""
     kept = stamps(out)
     finished = {path.stem for path in (out / "index").iterdir()}
-    assert 0 < len(finished) < 16, "it was not in the middle"
+    assert 0 < len(finished) < LONG.samples // LONG.shard_size, "it was not in the middle"
     assert not (out / "dataset.json").exists()
     assert not compose_dataset(two_workers, sources, LONG, out).failed
     assert contents(out) == contents(long)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagen.plan import Pair, SplitPlan, hold_out, plan_splits
+from datagen.plan import Pair, PlanError, SplitPlan, hold_out, plan_splits
 from datagen.settings import Settings
 from manifests.shards import shard_name
 from manifests.sources import Background, Box, Foreground, Split, Subject, Transparency
@@ -129,7 +129,7 @@ def test_cells_are_held_out_evenly_and_labelled_sources_first(
         cutout(n, cells[n % 8], Split.VAL if n in labelled else Split.TRAIN) for n in range(32)
     ]
     if len(labelled) > count:
-        with pytest.raises(ValueError, match=f"hold out {len(labelled)} sources.* than {count}"):
+        with pytest.raises(PlanError, match=f"hold out {len(labelled)} sources.* than {count}"):
             hold_out(sources, count, seed)
         return
     found = hold_out(sources, count, seed)
@@ -157,7 +157,7 @@ def test_one_labelled_name_takes_its_copies_along() -> None:
 def test_something_is_left_for_training() -> None:
     sources = [photo(number) for number in range(4)]
     for count in (4, 9):
-        with pytest.raises(ValueError, match="4 of 4 sources held out"):
+        with pytest.raises(PlanError, match="4 of 4 sources held out"):
             hold_out(sources, count, 0)
     assert hold_out([], 3, 0) == []
 
@@ -176,6 +176,19 @@ def test_splits_share_no_source_and_val_is_never_repeated(
     keys = [pair.key for plan in plans.values() for pair in pairs_of(plan)]
     assert len(set(keys)) == train + val
     assert len(set(numbers_of(plans[Split.VAL]))) == val
+
+
+def test_a_split_with_sources_of_one_kind_is_refused() -> None:
+    """What the labels put into it would be in no sample."""
+    cutouts = [cutout(n, cells[0], Split.VAL if n < 2 else Split.TRAIN) for n in range(5)]
+    photos = [photo(n, Split.VAL if n < 1 else Split.TRAIN) for n in range(3)]
+    advice = "label backgrounds val, too.*--holdout-fg 2 --holdout-bg N"
+    with pytest.raises(PlanError, match=f"val has 2 foregrounds and 0 backgrounds.*{advice}"):
+        plan_splits(Settings(), cutouts, photos[1:])
+    advice = "label foregrounds val, too.*--holdout-fg N --holdout-bg 1"
+    with pytest.raises(PlanError, match=f"val has 0 foregrounds and 1 backgrounds.*{advice}"):
+        plan_splits(Settings(), cutouts[2:], photos)
+    assert [plan.samples for plan in plan_splits(Settings(), cutouts, photos)] == [6, 2]
 
 
 def test_a_split_without_sources_has_no_plan() -> None:

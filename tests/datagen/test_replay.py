@@ -147,6 +147,9 @@ def test_alpha_in_its_own_file_gives_the_same_samples(
     assert ran.code == FAILED
     assert "Error" not in ran.err
     assert str(apart.foregrounds) in ran.err
+    assert "give --alpha" in ran.err
+    ran = replay(capsys, key, roots[0], plain, tmp_path / "z", *options)
+    assert (ran.code, "leave --alpha out" in ran.err) == (FAILED, True)
 
 
 def test_unknown_key(

@@ -65,11 +65,16 @@ def give_a_file(number: int) -> object:
 
 
 def count_up(task: Task, report: Callable[[int, int], None]) -> int:
-    """Report 1, 2, ... samples of 7 bytes; the third task is killed once, in the middle."""
+    """Report 1, 2, ... samples of 7 bytes; the third task is killed once, in the middle.
+
+    None goes past the middle before the driver has shown something.
+    """
     name, folder = task
     for count in range(1, 21):
         report(count, 7 * count)
         time.sleep(0.03)
+        while count == 10 and not (folder / "shown").exists():
+            time.sleep(0.03)
         if name == "2" and count == 12 and not (folder / name).exists():
             (folder / name).touch()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -177,8 +182,14 @@ def test_items_are_taken_as_they_are_needed(two_workers: Cluster) -> None:
 
 def test_progress_ends_at_the_exact_sums(two_workers: Cluster, tmp_path: Path) -> None:
     shown: list[tuple[int, int]] = []
+
+    def show(samples: int, bytes_: int) -> None:
+        shown.append((samples, bytes_))
+        if 0 < samples < 80 or len(shown) > 400:  # those who wait for it shall not wait for ever
+            (tmp_path / "shown").touch()
+
     tasks = [(str(number), tmp_path) for number in range(4)]
-    found = two_workers.run(count_up, tasks, lambda *counts: shown.append(counts))
+    found = two_workers.run(count_up, tasks, show)
     assert sorted(outcome.value or 0 for outcome in found) == [0, 1, 2, 3]
     assert (tmp_path / "2").exists(), "no worker was killed"
     assert shown[-1] == (80, 560)

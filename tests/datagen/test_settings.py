@@ -21,7 +21,7 @@ REFUSED: list[tuple[str, Any]] = [
     ("size", 15),
     ("size", 4097),
     ("seed", -1),
-    ("jpeg_quality", 0),
+    ("jpeg_quality", 69),
     ("jpeg_quality", 101),
     ("shard_size", 0),
     ("shard_size", 100_001),

@@ -203,12 +203,12 @@ def write_large(root: Path, composed: Path) -> dict[tuple[str, str], int]:
 
 def test_whole_product_is_counted_in_seconds(composed: tuple[Path, Ran], tmp_path: Path) -> None:
     counts = write_large(tmp_path / "large", composed[0])
-    begin = time.perf_counter()
+    begin = time.process_time()
     found = measure(tmp_path / "large")
-    seconds = time.perf_counter() - begin
-    print(f"880,000 rows in {seconds:.2f} s")
+    seconds = time.process_time() - begin
+    print(f"880,000 rows in {seconds:.2f} s of this process")
     assert (found.samples, found.foregrounds, found.backgrounds) == (880_000, 440, 2000)
     assert {(cell.subject, cell.transparency): cell.samples for cell in found.cells} == counts
     assert set(counts.values()) == {110_000}
     np.testing.assert_allclose(found.crude["iou"], [0.05, 0.25, 0.5, 0.75, 0.95], atol=0.005)
-    assert seconds < 8  # 5 are promised; the rest is for a machine that does something else, too
+    assert seconds < 5  # of work: what else the machine does is not counted

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
+from datagen.settings import LOWEST_JPEG_QUALITY
 from datagen.verify import Finding, verify_shard
 from manifests.dataset import CONTRACT, Dataset, write_sources
 from manifests.pixels import (
@@ -114,6 +115,7 @@ class ShardSet:
     root: Path
     form: ShardFormat = ShardFormat.WEBDATASET
     codec: ImageCodec = ImageCodec.PNG
+    quality: int = 95
 
     def write(self, samples: Sequence[EncodedSample], alphas: Sequence[Pixels] = ()) -> Shard:
         """The shard, its index and its record; `alphas` are those that the index counts."""
@@ -127,6 +129,7 @@ class ShardSet:
 
     def findings(self, shard: Shard) -> list[Finding]:
         settings = {"format": self.form, "image_codec": self.codec, "layers": True, "size": SIZE}
+        settings |= {"jpeg_quality": self.quality}
         return verify_shard(self.root, Dataset(CONTRACT, settings, {}, (shard,), ()), shard)
 
     @property
@@ -286,6 +289,17 @@ def test_a_missing_stream_is_named(made: ShardSet) -> None:
     findings = made.findings(made.write([first, bad, last]))
     assert findings[0].sample == BAD
     assert findings[0].reason.startswith(f"streams {names}, expected ['image', 'alpha', 'trimap'")
+
+
+@pytest.mark.parametrize("quality", [LOWEST_JPEG_QUALITY, 80, 95, 100])
+def test_what_jpeg_does_to_noise_is_no_finding(made: ShardSet, quality: int) -> None:
+    noise = np.random.default_rng(quality).integers(0, 256, (2, SIZE, SIZE, 3), np.uint8)
+    weight = soft_alpha()[..., None] / 255
+    image = np.rint(weight * noise[0] + (1 - weight) * noise[1])
+    pictures = {"image": image.astype(np.uint8), "foreground": noise[0], "background": noise[1]}
+    made = replace(made, codec=ImageCodec.JPEG, quality=quality)
+    streams = {n: encode_colour(p, ImageCodec.JPEG, quality) for n, p in pictures.items()}
+    assert made.findings(made.write(changed(ImageCodec.JPEG, **streams))) == []
 
 
 @pytest.mark.parametrize("codec", ImageCodec)

@@ -1,0 +1,268 @@
+"""What a pull folder holds after deleted tasks, faults, reviews and damage: on a toy server."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from annotation.client import Client, OutageError, Patience
+from annotation.export import export_folder
+from annotation.project import existing_project, make_project
+from annotation.pull import Pulled, Wanted, pull
+from annotation.regions import Label, choice, labels_xml, stroke
+from annotation.status import measure
+from manifests.annotations import Annotation, State, annotations_path, read_annotations
+from manifests.pixels import decode_alpha
+from tests.annotation.conftest import quiet
+from tests.annotation.pulled import SHAPE, soft_alpha
+from tests.annotation.toy import TITLE, Toy, serving_toy
+
+APPROVED, REJECTED = choice("review", "approved"), choice("review", "rejected")
+
+
+@pytest.fixture
+def toy() -> Iterator[Toy]:
+    with serving_toy() as found:
+        yield found
+
+
+@pytest.fixture
+def client(toy: Toy) -> Iterator[Client]:
+    with Client(toy.url, "a" * 40, Patience(first=0.5, outage=5, pause=0.05)) as found:
+        yield found
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def pulled(client: Client, out: Path, wanted: Wanted = Wanted.ALL) -> Pulled:
+    """Pull; whatever comes of it, the table and the files agree."""
+    found = pull(client, TITLE, out, wanted, quiet)
+    for row in rows_of(out):
+        assert hashlib.sha256((out / row.path).read_bytes()).hexdigest() == row.sha256
+        assert (out / row.photo_path).is_file()
+    return found
+
+
+def rows_of(out: Path) -> list[Annotation]:
+    return read_annotations(annotations_path(out))
+
+
+def reasons(found: Pulled) -> list[str]:
+    return [f"{one.task}: {one.annotation}: {one.reason}" for one in found.bad]
+
+
+def test_a_photo_that_was_pushed_again(toy: Toy, client: Client, out: Path) -> None:
+    """Its first task is gone, its second one has the same names for its files."""
+    toy.add(5)
+    toy.annotate(5, soft_alpha(1))
+    assert pulled(client, out).rows == 1
+    del toy.tasks[5]
+    toy.add(12)
+    toy.annotate(12, soft_alpha(2))
+    assert pulled(client, out).bad == ()
+    (row,) = rows_of(out)
+    assert row.task_id == 12
+    assert np.array_equal(decode_alpha((out / row.path).read_bytes()), soft_alpha(2))
+
+
+def test_the_second_task_of_a_photo_touches_no_file(toy: Toy, client: Client, out: Path) -> None:
+    toy.add(12)
+    toy.annotate(12, soft_alpha(2))
+    pulled(client, out)
+    toy.add(5)
+    toy.annotate(5, soft_alpha(1))
+    for _ in range(2):
+        (reason,) = reasons(pulled(client, out))
+        assert reason == "5: 0: task 12 is for the same photo; delete one of them"
+        assert [row.task_id for row in rows_of(out)] == [12]
+    toy.tasks[12]["annotations"].clear()
+    pulled(client, out)
+    assert pulled(client, out).bad == ()
+    assert [row.task_id for row in rows_of(out)] == [5]
+
+
+def test_a_task_that_fails_keeps_what_was_pulled(toy: Toy, client: Client, out: Path) -> None:
+    toy.add(5)
+    toy.annotate(5, soft_alpha(1), APPROVED)
+    pulled(client, out)
+    before = rows_of(out)
+    toy.annotate(5, soft_alpha(2), APPROVED)
+    (out / before[0].photo_path).unlink()
+    pictures = dict(toy.pictures)
+    toy.pictures.clear()
+    found = pull(client, TITLE, out, Wanted.ALL, quiet)
+    assert "HTTP 404" in reasons(found)[0]
+    assert rows_of(out) == before
+    assert (out / before[0].path).is_file()
+    toy.pictures |= pictures
+    assert pulled(client, out).bad == ()
+    assert [row.accepted for row in rows_of(out)] == [True, False]
+
+
+def test_a_task_that_was_deleted_meanwhile(toy: Toy, client: Client, out: Path) -> None:
+    for number in (5, 6):
+        toy.add(number, f"{number}.png")
+        toy.annotate(number, soft_alpha(number))
+    pulled(client, out)
+    toy.annotate(5, soft_alpha(7))
+    toy.gone.add(5)
+    assert pulled(client, out).bad == ()
+    assert [row.task_id for row in rows_of(out)] == [6]
+    assert len(list((out / "alphas").iterdir())) == 1
+    toy.gone.clear()
+    assert pulled(client, out).fetched == 1
+    assert {row.task_id for row in rows_of(out)} == {5, 6}
+
+
+@pytest.mark.parametrize("damaged", ["path", "photo_path"])
+def test_an_edited_file_is_pulled_again(toy: Toy, client: Client, out: Path, damaged: str) -> None:
+    toy.add(5)
+    toy.annotate(5, soft_alpha(1), APPROVED)
+    pulled(client, out)
+    (row,) = rows_of(out)
+    (out / getattr(row, damaged)).write_bytes(b"edited")
+    assert (pulled(client, out).fetched, pulled(client, out).fetched) == (1, 0)
+    assert export_folder(out, out.parent / "fgs").failed == ()
+
+
+@pytest.mark.parametrize("lost", ["pull.json", "annotations.parquet"])
+def test_without_a_part_of_its_memory(toy: Toy, client: Client, out: Path, lost: str) -> None:
+    toy.add(5)
+    toy.annotate(5, soft_alpha(1))
+    pulled(client, out)
+    before = rows_of(out)
+    if lost == "pull.json":
+        (out / lost).write_bytes(b"{")
+        with pytest.raises(ValueError, match=r"damaged .*remove it"):
+            pulled(client, out)
+    (out / lost).unlink()
+    assert pulled(client, out).fetched == 1
+    assert rows_of(out) == before
+    (out / "pull.json").unlink()
+    toy.title = "Other discs"
+    with pytest.raises(ValueError, match="give another --out"):
+        pull(client, toy.title, out, Wanted.ALL, quiet)
+
+
+def test_a_rejection_without_a_region(toy: Toy, client: Client, out: Path) -> None:
+    """As a reviewer does who only chooses: the alpha that was approved is so no longer."""
+    toy.add(5)
+    toy.annotate(5, soft_alpha(1), APPROVED)
+    pulled(client, out)
+    assert export_folder(out, out.parent / "fgs").written == 1
+    toy.annotate(5, None, REJECTED, author="rita")
+    found = pulled(client, out)
+    assert (found.bad, found.approved) == ((), 0)
+    (row,) = rows_of(out)
+    assert (row.state, row.author) == (State.REJECTED, "anna@example.org")
+    assert export_folder(out, out.parent / "fgs").removed == 1
+    assert measure(client, TITLE, 8, quiet).states["rejected"] == 1
+    toy.annotate(5, None, APPROVED, choice("transparency", "Highly"), author="rita")
+    assert pulled(client, out).approved == 1
+    assert rows_of(out)[0].transparency == "Highly"
+
+
+def test_reviews_of_nothing(toy: Toy, client: Client, out: Path) -> None:
+    toy.add(5)
+    toy.annotate(5, None, REJECTED)
+    assert pulled(client, out).bad == ()
+    assert measure(client, TITLE, 8, quiet).states["rejected"] == 1
+    number = toy.annotate(5, None, APPROVED)
+    (reason,) = reasons(pulled(client, out))
+    assert reason.startswith(f"5: {number}: it approves, but")
+    status = measure(client, TITLE, 8, quiet)
+    assert (status.states["bad"], len(status.bad)) == (1, 1)
+    assert rows_of(out) == []
+
+
+def spoil(task: dict[str, Any], toy: Toy, how: str) -> None:
+    """Make a task's picture one that cannot be had, or read."""
+    if how.startswith("url "):
+        task["data"]["image"] = "/data/upload/" + how.removeprefix("url ")
+        return
+    buffer = io.BytesIO()
+    if how == "bomb":
+        Image.new("1", (20_000, 20_000)).save(buffer, "PNG")
+    data = buffer.getvalue() or b"\x89PNG\r\n\x1a\n" + b"\0\0\0\x0dIHDR" + b"\0" * 9
+    toy.pictures[task["data"]["image"]] = data
+    task["data"]["image_sha256"] = hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("how", ["url \x00", "url " + "x" * 70_000, "url \ud800", "cut", "bomb"])
+def test_odd_pictures_are_named(toy: Toy, client: Client, out: Path, how: str) -> None:
+    spoil(toy.add(5, "odd.png"), toy, how)
+    toy.add(6, "fine.png")
+    for number in (5, 6):
+        toy.annotate(number, soft_alpha(1))
+    (reason,) = reasons(pulled(client, out))
+    assert reason.startswith("5: 0: its picture ")
+    assert [row.task_id for row in rows_of(out)] == [6]
+
+
+def test_approved_trimaps_are_no_foregrounds(toy: Toy, client: Client) -> None:
+    cell = (choice("subject", "human"), choice("transparency", "Medium"), APPROVED)
+    for number in (5, 6):
+        toy.add(number, f"{number}.png")
+    toy.annotate(5, soft_alpha(), *cell)
+    toy.submit(6, [stroke(Label.UNKNOWN, soft_alpha()), *cell])
+    status = measure(client, TITLE, 16, quiet)
+    assert status.states["approved"] == 2
+    (found,) = [one for one in status.cells if one.tasks]
+    assert (found.subject, found.transparency) == ("human", "Medium")
+    assert (found.approved, found.tasks, found.missing) == (1, 2, 1)
+
+
+def test_status_follows_the_rule_of_pull(toy: Toy, client: Client, out: Path) -> None:
+    """A correction that was sent after a rejection waits for its judgement."""
+    toy.add(5)
+    toy.annotate(5, soft_alpha(1), REJECTED)
+    toy.annotate(5, soft_alpha(2))
+    pulled(client, out)
+    assert [row.state for row in rows_of(out) if row.accepted] == [State.SUBMITTED]
+    assert measure(client, TITLE, 8, quiet).states["submitted"] == 1
+
+
+def test_agreement_is_between_people(toy: Toy, client: Client) -> None:
+    toy.add(5)
+    toy.annotate(5, soft_alpha(1))
+    toy.annotate(5, soft_alpha(2))
+    assert measure(client, TITLE, 8, quiet).agreement == ()
+    third = toy.annotate(5, np.zeros(SHAPE, np.uint8), author="otto")
+    pairs = measure(client, TITLE, 8, quiet).agreement
+    assert [pair.annotations for pair in pairs] == [(100, third), (101, third)]
+    assert pairs[1].difference == pytest.approx(soft_alpha(2).mean())
+
+
+def test_a_project_that_is_there_stays_as_it_was_set(toy: Toy, client: Client) -> None:
+    """The server refuses a version of predictions that it has none of yet."""
+    toy.settings = {"label_config": labels_xml(), "model_version": ""}
+    assert make_project(client, TITLE, labels_xml(), "pushed").id == 3
+    assert not [request for request in toy.asked if not request.startswith("GET")]
+
+
+def test_a_title_with_spaces_around_it(toy: Toy, client: Client) -> None:
+    """The server cuts them off, so that a search for them finds nothing."""
+    assert existing_project(client, f" {TITLE} ").title == TITLE
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_is_busy_at_first(toy: Toy, client: Client, status: int) -> None:
+    """It asks for more time than a wrong URL is given."""
+    toy.later.append((status, {"Retry-After": "1"}))
+    assert existing_project(client, TITLE).id == 3
+
+
+def test_a_wrong_url_still_shows_soon(toy: Toy, client: Client) -> None:
+    toy.later += [(500, {})] * 20
+    with pytest.raises(OutageError, match="is the server running"):
+        existing_project(client, TITLE)

@@ -1,0 +1,138 @@
+"""A toy of a Label Studio server on loopback: tasks that a test may change, delete and spoil.
+
+It knows nothing but what pull, status and the making of a project ask; the real server has its
+own tests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from PIL import Image
+
+from annotation.photos import Photo, photo_id
+from annotation.tasks import prediction_of, task_of
+from manifests.pixels import Pixels
+from tests.annotation.pulled import SHAPE, photo_of, soft_alpha
+
+TITLE = "Discs"
+Json = dict[str, Any]
+
+
+@dataclass
+class Toy:
+    """`tasks` by id; `pictures` by their path; what `gone` names is listed, but not to be had;
+    `asked` is every request; `later` are answers for the next ones, (status, headers)."""
+
+    url: str
+    title: str = TITLE
+    settings: Json = field(default_factory=dict)
+    tasks: dict[int, Json] = field(default_factory=dict)
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    gone: set[int] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
+    later: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+
+    def add(self, number: int, file: str = "x.png") -> Json:
+        """A task for a photo."""
+        buffer = io.BytesIO()
+        Image.fromarray(photo_of(soft_alpha())).save(buffer, "PNG")
+        url, sha256 = f"/data/upload/{number}.png", hashlib.sha256(buffer.getvalue()).hexdigest()
+        photo = Photo(photo_id(file), file, Path(file), sha256, *SHAPE, True)
+        self.pictures[url] = buffer.getvalue()
+        task = task_of(photo, url, sha256)
+        self.tasks[number] = task | {"id": number, "annotations": [], "updated_at": ""}
+        return self.tasks[number]
+
+    def annotate(
+        self, task: int, alpha: Pixels | None = None, *choices: Json, author: str = "anna", **w: Any
+    ) -> int:
+        """Submit an alpha, or with None choices alone; the annotation's id."""
+        result = [] if alpha is None else prediction_of("", alpha=alpha)["result"]
+        return self.submit(task, [*result, *choices], author, **w)
+
+    def submit(self, task: int, result: Sequence[Json], author: str = "anna", **more: Any) -> int:
+        found = self.tasks[task]
+        number = 100 + sum(len(one["annotations"]) for one in self.tasks.values())
+        time = f"2026-11-22T11:{number - 100:02d}:00.000000Z"
+        who = {"id": len(author), "email": f"{author}@example.org"}
+        one = {"id": number, "completed_by": who, "updated_at": time, "result": list(result)}
+        found["annotations"].append(one | more)
+        found["updated_at"] = time
+        return number
+
+    def answer(self, method: str, path: str) -> tuple[int, Any]:
+        """(status, JSON or bytes) for a request."""
+        url = urlsplit(path)
+        if url.path == "/api/projects/" and method == "GET":
+            titles = parse_qs(url.query).get("title", [""])
+            found = [{"id": 3, "title": self.title}] if titles[0] in self.title else []
+            return 200, {"results": found, "count": len(found)}
+        if url.path == "/api/projects/3/":
+            return (200, self.settings) if method == "GET" else (400, "no such model version")
+        if url.path == "/api/tasks/":
+            return 200, {"tasks": [*map(_listed, self.tasks.values())], "total": len(self.tasks)}
+        task = re.fullmatch(r"/api/tasks/(\d+)/", url.path)
+        if task and int(task[1]) not in self.gone:
+            return 200, self.tasks[int(task[1])]
+        picture = self.pictures.get(path)
+        return (404, "not found") if picture is None else (200, picture)
+
+
+def _listed(task: Json) -> Json:
+    """A task as in a list, without its annotations."""
+    counts = {"total_annotations": len(task["annotations"]), "cancelled_annotations": 0}
+    return {key: value for key, value in task.items() if key != "annotations"} | counts
+
+
+@contextmanager
+def serving_toy() -> Iterator[Toy]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._answer()
+
+        def do_PATCH(self) -> None:
+            self._answer()
+
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+            pass
+
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            toy.asked.append(f"{self.command} {self.path}")
+            headers: dict[str, str] = {}
+            if toy.later:
+                (status, headers), content = toy.later.pop(0), b""
+            else:
+                status, content = toy.answer(self.command, self.path)
+            data = content if isinstance(content, bytes) else json.dumps(content).encode()
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        toy = Toy(f"http://127.0.0.1:{server.server_address[1]}")
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield toy
+        finally:
+            server.shutdown()
+            thread.join()
