@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,12 @@ class Dataset:
     @property
     def format(self) -> ShardFormat:
         return ShardFormat(self.settings["format"])
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal; the same for the same samples in the same order, wherever they are."""
+        digests = "".join(shard.sha256 for shard in self.shards)
+        return hashlib.sha256(digests.encode()).hexdigest()
 
 
 def dataset_path(root: Root) -> Root:

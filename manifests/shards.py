@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from manifests.pixels import ImageCodec
 from manifests.samples import EncodedSample, Sample
 from manifests.sources import Split
-from manifests.storage import Location, Url, writing
+from manifests.storage import Location, Url, read_bytes, writing
 from manifests.table_shards import OpenTable, TableStreams, read_table
 from manifests.tables import from_table, schema_of, to_dict
 from manifests.tar_shards import OpenTar, TarStreams, read_tar
@@ -171,11 +171,13 @@ def read_index(root: Path, name: str) -> list[Sample]:
         raise ValueError(f"{path}: {error}") from error
 
 
-def read_index_columns(root: Path, name: str, columns: list[str]) -> pa.Table:
+def read_index_columns(root: Location, name: str, columns: list[str]) -> pa.Table:
     """Some columns of one shard's rows, for counting. Raises ValueError as `read_index`."""
     path = index_path(root, name)
     try:
-        return pq.read_table(path, columns=columns)
+        # A file is not read whole for a few of its columns
+        source = path if isinstance(path, Path) else pa.BufferReader(read_bytes(path))
+        return pq.read_table(source, columns=columns)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Crops, scales and flips: drawn first as a `Crop`, then applied to each stream alike.
+"""Crops, scales, flips and colours: drawn first, then applied to each stream alike.
 
 Arrays as in `manifests.pixels`: colours H x W x 3, alpha and trimaps H x W, uint8.
 """
@@ -17,12 +17,14 @@ from manifests.pixels import Pixels
 from training.order import TrimapChoice
 
 Mask = NDArray[np.bool_]
+ColourMap = NDArray[np.float32]  # 3 x 4: RGB' = map[:, :3] RGB + map[:, 3], in 0..1
 
 # Bilinear interpolation alone serves to shrink by less: a Gaussian would add a weight below 0.04
 _SHRINK_AS_IT_IS = 1.2
 
 
 _STRETCH = 8192
+_KEPT = 0.2  # share of the samples whose colours stay
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,12 @@ class Scales:
     """How windows are scaled: with a probability, by a factor whose logarithm is uniform.
 
     The others keep the pixels as they are stored: unblurred, and I = aF + (1-a)B to the rounding.
+    No window is larger than its image, so a `high` beyond image over crop means: often all of it.
     """
 
     low: float = 1 / 1.5  # the window's side over the crop's
-    high: float = 1.5
-    probability: float = 0.5
+    high: float = 2.5
+    probability: float = 0.8
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,26 @@ def draw_crop(rng: Generator, is_unknown: Mask, size: int, scales: Scales) -> Cr
     top = row - int(side * (0.25 + down / 2))
     left = column - int(side * (0.25 + right / 2))
     return Crop(_inside(top, side, height), _inside(left, side, width), side, mirror < 0.5)
+
+
+def draw_colours(rng: Generator, strength: float) -> ColourMap:
+    """New colours for a sample: hue, saturation, contrast, cast and brightness.
+
+    Linear, so that I = aF + (1-a)B holds for the new colours as it did for the old ones. At
+    strength 1 any hue becomes any other and all of it may turn grey; at 0 nothing changes.
+    """
+    keep, hue, saturation, contrast, brightness, *cast = rng.random(8).tolist()
+    if keep < _KEPT:
+        strength = 0.0
+    angle = strength * math.pi * (2 * hue - 1)
+    grey = np.full((3, 3), 1 / 3)
+    across = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
+    turned = math.cos(angle) * (np.eye(3) - grey) + math.sin(angle) * across  # around the greys
+    linear = grey + (1 + strength * (1.5 * saturation - 1)) * turned
+    linear *= np.exp(strength * 0.3 * (np.array(cast) - 0.5))[:, None]
+    gain = math.exp(strength * (contrast - 0.5))
+    shift = 0.5 * (1 - gain) + strength * 0.2 * (brightness - 0.5)
+    return np.column_stack([gain * linear, np.full(3, shift)]).astype(np.float32)
 
 
 def _pick(chosen: Mask, where: float) -> int:

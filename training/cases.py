@@ -8,21 +8,26 @@ from dataclasses import dataclass
 from manifests.pixels import trimap_of
 from manifests.sources import Split
 from training.data import validation_samples
-from training.evaluate import Case
+from training.evaluate import Case, Failure
 from training.order import TrimapChoice
 
 
 @dataclass(frozen=True)
 class ShardCases:
-    """At most `limit` samples of a split, spread evenly over it; read each time anew."""
+    """At most `limit` samples of a split, spread evenly over it; read each time anew.
+
+    What cannot be read comes last, as Failures.
+    """
 
     shards: str
     split: Split
     limit: int | None = None
     given: TrimapChoice = TrimapChoice.CRUDE  # or exact
+    cache: str = ""  # where shards from elsewhere stay
 
-    def __iter__(self) -> Iterator[Case]:
-        for sample in validation_samples(self.shards, self.split, self.limit):
+    def __iter__(self) -> Iterator[Case | Failure]:
+        broken: dict[str, str] = {}
+        for sample in validation_samples(self.shards, self.split, self.limit, broken, self.cache):
             exact = trimap_of(sample.alpha)
             yield Case(
                 name=sample.key,
@@ -33,3 +38,4 @@ class ShardCases:
                 subject=sample.row.subject,
                 transparency=sample.row.transparency,
             )
+        yield from (Failure(key, reason) for key, reason in broken.items())

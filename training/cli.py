@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,6 +52,14 @@ def _folder(help_: str) -> Any:
 CheckpointOption = Annotated[
     Path, typer.Option(help="A run, one of its checkpoints, or a model.safetensors.", metavar="C")
 ]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where shards that --shards names by URL stay, once fetched.",
+        metavar="DIR",
+        show_default="fetched anew each time",
+    ),
+]
 DeviceOption = Annotated[
     str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="the fastest")
 ]
@@ -87,6 +95,9 @@ def train(
     trimap: Annotated[
         TrimapChoice, typer.Option(help="What the model is given.")
     ] = _DEFAULT.trimap,
+    colour: Annotated[
+        float, typer.Option(help="How strongly colours are changed; 0: not.", min=0, max=1)
+    ] = _DEFAULT.colour,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     seed: Annotated[int, typer.Option(min=0)] = _DEFAULT.seed,
     skip_bad: Annotated[
@@ -100,6 +111,7 @@ def train(
     ] = _DEFAULT.validate_every,
     validation_samples: Annotated[int, typer.Option(min=1)] = _DEFAULT.validation_samples,
     keep: Annotated[int, typer.Option(help="How many checkpoints stay.", min=1)] = _DEFAULT.keep,
+    cache: CacheOption = None,
 ) -> None:
     """Train on split train of a shard set; validate on val where there is one.
 
@@ -123,12 +135,14 @@ def train(
             workers=workers,
             precision=precision,
             trimap=trimap,
+            colour=colour,
             seed=seed,
             skip_bad=skip_bad,
             checkpoint_every=checkpoint_every,
             validate_every=validate_every,
             validation_samples=validation_samples,
             keep=keep,
+            cache=str(cache or ""),
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
@@ -250,11 +264,15 @@ def evaluate(
     shards: Annotated[
         str | None, typer.Option(help="Or the samples of a shard set, with their crude trimaps.")
     ] = None,
-    split: Annotated[Split, typer.Option()] = Split.VAL,
+    split: Annotated[Split | None, typer.Option(help="Of --shards.", show_default="val")] = None,
     trimap: Annotated[
-        TrimapChoice, typer.Option(help="Of the shards: crude or exact.")
-    ] = TrimapChoice.CRUDE,
-    limit: Annotated[int | None, typer.Option(help="At most so many samples.", min=1)] = None,
+        TrimapChoice | None,
+        typer.Option(help="Of --shards: crude or exact.", show_default="crude"),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="At most so many samples of --shards.", min=1)
+    ] = None,
+    cache: CacheOption = None,
     workers: Annotated[int, typer.Option(help="Processes, for --method.", min=1)] = 1,
     device: DeviceOption = None,
     json_: Annotated[
@@ -276,6 +294,9 @@ def evaluate(
     if shards is not None:
         folders = {"alphas": alphas, "trimaps": trimaps, "images": images}
         _unused("shards", **folders, given_trimaps=given_trimaps)
+    else:
+        of_shards = {"split": split, "trimap": trimap, "limit": limit, "cache": cache}
+        _unused_without("shards", **of_shards)
     with progress("evaluate", 0, "images") as advance:
 
         def tell(done: int, _: int) -> None:
@@ -289,7 +310,8 @@ def evaluate(
             if shards is not None:
                 from training.cases import ShardCases
 
-                cases: Any = ShardCases(shards, split, limit, trimap)
+                kinds = split or Split.VAL, limit, trimap or TrimapChoice.CRUDE
+                cases: Any = ShardCases(shards, *kinds, str(cache or ""))
             else:
                 truth = _needed("alphas", alphas), _needed("trimaps", trimaps)
                 cases = folder_cases(_needed("images", images), *truth, given_trimaps)
@@ -389,9 +411,17 @@ def _exactly_one(**given: object) -> None:
 
 
 def _unused(beside: str, **given: object) -> None:
-    names = ", ".join(f"--{n.replace('_', '-')}" for n, value in given.items() if value is not None)
-    if names:
+    if names := _named(given):
         raise typer.BadParameter(f"{names} cannot be used with --{beside}")
+
+
+def _unused_without(missing: str, **given: object) -> None:
+    if names := _named(given):
+        raise typer.BadParameter(f"{names} cannot be used without --{missing}")
+
+
+def _named(given: Mapping[str, object]) -> str:
+    return ", ".join(f"--{n.replace('_', '-')}" for n, value in given.items() if value is not None)
 
 
 def _needed(name: str, value: Path | None) -> Path:

@@ -25,7 +25,15 @@ from manifests.pixels import UNKNOWN, Pixels, trimap_of
 from manifests.samples import LAYERS, Sample
 from manifests.sources import Split
 from manifests.storage import Location, location_of
-from training.augment import Mask, Scales, cut_codes_into, cut_into, draw_crop, draw_trimap
+from training.augment import (
+    Mask,
+    Scales,
+    cut_codes_into,
+    cut_into,
+    draw_colours,
+    draw_crop,
+    draw_trimap,
+)
 from training.order import Order, Place, TrimapChoice, generator_of
 from training.store import ShardStore, shards_of
 from training.workers import in_order
@@ -47,9 +55,10 @@ class LoaderSettings:
     rank: int = 0
     world: int = 1
     layers: bool = True  # foreground and background too, where the set has them
-    scale_min: float = 1 / 1.5  # the window's side over the crop's
-    scale_max: float = 1.5
-    scale_probability: float = 0.5
+    scale_min: float = Scales.low
+    scale_max: float = Scales.high
+    scale_probability: float = Scales.probability
+    colour: float = 1.0  # how strongly colours are changed, 0..1
     skip_bad: bool = False  # leave broken samples out and name them, rather than raise
     workers: int = 2
     cache: str = ""  # where shards from elsewhere stay; "": a few at a time, in a temporary folder
@@ -62,6 +71,7 @@ class LoaderSettings:
             (0 <= self.rank < self.world, "rank", f"0 to below the world's {self.world}"),
             (0.1 <= self.scale_min <= self.scale_max <= 10, "scale_min", "0.1 to scale_max, <= 10"),
             (0 <= self.scale_probability <= 1, "scale_probability", "0 to 1"),
+            (0 <= self.colour <= 1, "colour", "0 to 1"),
             (self.workers >= 0, "workers", "0 (load in this process) or more"),
         ]
         for holds, name, expected in check:
@@ -85,6 +95,7 @@ class Batch:
     trimap: Tensor  # N x 1 x S x S, codes 0, 1, 2: Eq. (2) of alpha
     foreground: Tensor | None  # N x 3 x S x S, grey (128) where it is not kept
     background: Tensor | None
+    colours: Tensor  # N x 3 x 4 float32: the change of colours, to be applied to all of these
     skipped: tuple[str, ...]  # "file: sample KEY: reason" for each
 
     def pin_memory(self) -> Batch:
@@ -137,11 +148,13 @@ def validation_samples(
     shards: str,
     split: Split = Split.VAL,
     limit: int | None = None,
-    skipped: list[str] | None = None,
+    skipped: dict[str, str] | None = None,
+    cache: str = "",
 ) -> Iterator[Validation]:
     """Whole samples, each once, in order; `limit` of them, evenly spread over the split.
 
-    Broken ones are named in `skipped` if it is given. Raises as `batches` does.
+    Broken ones come to `skipped`, key -> reason, if it is given. `cache`: as in LoaderSettings.
+    Raises as `batches` does.
     """
     root = location_of(shards)
     dataset = read_dataset(root)
@@ -151,7 +164,9 @@ def validation_samples(
         places = [places[n * len(places) // limit] for n in range(limit)]
     with TemporaryDirectory(prefix="matting-") as folder:
         lenient = skipped is not None
-        store = ShardStore(root, dataset, split, _STREAMS, Path(folder), lenient=lenient)
+        store = ShardStore(
+            root, dataset, split, _STREAMS, Path(folder), _folder_of(cache), lenient=lenient
+        )
         try:
             for place in places:
                 try:
@@ -160,12 +175,16 @@ def validation_samples(
                 except ValueError as error:
                     if skipped is None:
                         raise
-                    skipped.append(str(error))
+                    skipped[store.name(*place)] = str(error)
                     continue
                 alpha, crude = pixels["alpha"], pixels["crude_trimap"]
                 yield Validation(row, pixels["image"], alpha, trimap_of(alpha), crude)
         finally:
             store.close()
+
+
+def _folder_of(cache: str) -> Path | None:
+    return Path(cache) if cache else None
 
 
 def _order(settings: LoaderSettings, dataset: ShardSet) -> Order:
@@ -185,7 +204,7 @@ def _batches(
             settings.split,
             (*_STREAMS, *layers),
             Path(folder),
-            Path(settings.cache) if settings.cache else None,
+            _folder_of(settings.cache),
             lenient=settings.skip_bad,
         )
         made = in_order(_Batches(settings, order, store, layers), settings.workers, numbers)
@@ -246,6 +265,7 @@ class _Batches(Dataset["Batch | _Failure"]):
             cut_codes_into(pixels["crude_trimap"], crop, crops.given_trimap[slot])
         for name, colours in crops.colours.items():
             cut_into(pixels[name], crop, colours[slot])
+        crops.maps[slot] = draw_colours(rng, settings.colour)
 
 
 def is_unknown(pixels: Mapping[str, Pixels], given: TrimapChoice) -> Mask:
@@ -265,12 +285,14 @@ class _Crops:
         self._colours = {name: _room((*shape, 3)) for name in ("image", *layers)}
         self.alpha, self.trimap, self.given_trimap = (t.numpy() for t in self._planes.values())
         self.colours = {name: tensor.numpy() for name, tensor in self._colours.items()}
+        self.maps = np.empty((batch_size, 3, 4), np.float32)
 
     def tensors(self, count: int) -> dict[str, Any]:
         """The first `count`, by the names in Batch; None for layers that are not there."""
         planes = {name: tensor[:count, None] for name, tensor in self._planes.items()}
         colours = {name: t[:count].permute(0, 3, 1, 2) for name, t in self._colours.items()}
-        return {**dict.fromkeys(LAYERS), **planes, **colours}
+        maps = torch.from_numpy(self.maps[:count])
+        return {**dict.fromkeys(LAYERS), **planes, **colours, "colours": maps}
 
 
 def _room(shape: tuple[int, ...]) -> Tensor:

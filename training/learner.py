@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -48,7 +49,7 @@ class Learner:
         self._optimizer = torch.optim.Adam(parameters, fused=True)
         forward = _Forward(self.model, criterion, settings.precision is Precision.BF16)
         self._forward = forward if processes.world == 1 else DistributedDataParallel(forward)
-        self.best = float("inf")  # least validation error so far
+        self.best = math.inf  # least validation error so far
 
     def restore(self, run: Path) -> int:
         """Go back to the last checkpoint of a run; how many iterations it had done.
@@ -64,7 +65,7 @@ class Learner:
                 f"{run}: was trained by {state['world']} processes, these are {self._world}: go on "
                 "with as many, since the batches depend on it"
             )
-        self.best = state["best"]
+        self.best = math.inf if state["best"] is None else state["best"]
         return int(state["iteration"])
 
     def save(self, run: Path, done: int, is_best: bool) -> None:
@@ -78,7 +79,8 @@ class Learner:
             raise FloatingPointError(
                 f"iteration {done - 1}: a weight is not a number; the last checkpoint is sound"
             )
-        state = {"iteration": done, "best": self.best, "world": self._world}
+        best = None if math.isinf(self.best) else self.best  # JSON knows no infinity
+        state = {"iteration": done, "best": best, "world": self._world}
         variant = self._settings.variant
         beside = self._beside()
         checkpoint.save(run, self.model, variant, self._optimizer, beside, state, is_best)
@@ -97,22 +99,38 @@ class Learner:
         losses.total.backward()  # type: ignore[no-untyped-call]
         if iteration < self._settings.weights_from * self._settings.iterations:
             self._criterion.log_sigmas.grad = None
+        gradients = [p.grad for p in self._forward.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
         self._optimizer.step()
-        return Step(iteration, batch.keys, losses.detached(), self._criterion.sigmas())
+        return Step(iteration, batch.keys, losses.detached(), self._criterion.sigmas(), norm)
 
 
 def on_device(
     batch: Batch, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-    """image in 0..1, given trimap codes, alpha in 0..1, exact trimap codes, |F - B| in 0..1."""
+    """image in 0..1, given trimap codes, alpha in 0..1, exact trimap codes, |F - B| in 0..1.
+
+    In new colours. Those of the image are clipped, as a camera would; |F - B| is a weight, not.
+    """
 
     def moved(pixels: Tensor) -> Tensor:
         return pixels.to(device, non_blocking=True)
 
+    colours = moved(batch.colours)
     contrast = None
     if batch.foreground is not None and batch.background is not None:
         difference = moved(batch.foreground).float() - moved(batch.background).float()
-        contrast = difference.abs_().div_(255)
-    image = moved(batch.image).contiguous(memory_format=torch.channels_last).float().div_(255)
+        linear = torch.cat([colours[..., :3], torch.zeros_like(colours[..., 3:])], dim=2)
+        contrast = recoloured(difference.div_(255), linear).abs_()
+    image = recoloured(moved(batch.image).float().div_(255), colours).clamp_(0, 1)
     given, trimap = moved(batch.given_trimap).float(), moved(batch.trimap)
     return image, given, moved(batch.alpha).float().div_(255), trimap, contrast
+
+
+def recoloured(pixels: Tensor, colours: Tensor) -> Tensor:
+    """N x 3 x H x W through maps N x 3 x 4; in channels_last memory."""
+    count, channels, height, width = pixels.shape
+    flat = pixels.permute(0, 2, 3, 1).reshape(count, height * width, channels)
+    linear, shift = colours[..., :3], colours[..., 3]
+    new = torch.baddbmm(shift[:, None], flat, linear.transpose(1, 2))
+    return new.view(count, height, width, channels).permute(0, 3, 1, 2)

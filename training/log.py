@@ -25,6 +25,7 @@ class Step(NamedTuple):
     keys: tuple[str, ...]
     losses: Losses
     sigmas: Tensor  # s1, s2
+    gradient: Tensor  # its L2 norm
 
 
 class RunLog:
@@ -59,16 +60,18 @@ class RunLog:
         """Write what was added; returns means. Raises FloatingPointError that names the batch."""
         rows = [_row(step) for step in self._pending]
         for step, row in zip(self._pending, rows, strict=True):
-            if not all(map(math.isfinite, row.values())):
-                raise FloatingPointError(
-                    f"iteration {step.iteration}: the loss is {row['loss']} on samples "
-                    f"{', '.join(step.keys)}; the last checkpoint is sound"
-                )
+            for name in ("loss", "gradient"):  # a sound loss may have a gradient that is none
+                if not math.isfinite(row[name]):
+                    raise FloatingPointError(
+                        f"iteration {step.iteration}: the {name} is {row[name]} on samples "
+                        f"{', '.join(step.keys)}; the last checkpoint is sound"
+                    )
         self._pending.clear()
         if self._run is not None:
             for row in rows:
                 self._lines.write(json.dumps(row) + "\n")
             self._lines.flush()
+            self._board.flush()  # what comes next may be a checkpoint, and then the end
             for name, value in (rows[-1] if rows else {}).items():
                 if name != "iteration":
                     self._scalar(f"train/{name}", value, int(rows[-1]["iteration"]))
@@ -104,6 +107,7 @@ def _row(step: Step) -> dict[str, float]:
         "trimap": losses.trimap,
         "s1": step.sigmas[0],
         "s2": step.sigmas[1],
+        "gradient": step.gradient,
     }
     return {"iteration": step.iteration, **{name: float(value) for name, value in named.items()}}
 

@@ -18,7 +18,7 @@ from training.model import Prediction
 _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
 
-_REST = 2.0  # weight of the mean error outside the unknown area; see docs/results.md
+REST = 2.0  # weight of the mean error outside the unknown area; see docs/results.md
 _INITIAL_SIGMA = 4.0
 
 
@@ -144,7 +144,7 @@ class MattingLoss(nn.Module):
         rest = truth.new_zeros(())
         if self.area is Area.EVERYWHERE:
             rest = mean_over((prediction.alpha - truth).abs(), ~is_unknown)
-        matting = terms.total() + _REST * rest
+        matting = terms.total() + REST * rest
         if prediction.trimap_logits is None:
             return Losses(matting, terms, rest, truth.new_zeros(()))
         of_trimap = cross_entropy(prediction.trimap_logits, trimap[:, 0].long())

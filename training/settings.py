@@ -32,6 +32,7 @@ class TrainSettings:
     lr_power: float = 0.9
     weights_from: float = 0.1  # share of the iterations after which s1 and s2 are trained
     trimap: TrimapChoice = TrimapChoice.CRUDE
+    colour: float = 1.0  # how strongly colours are changed, 0..1; see docs/results.md
     precision: Precision = Precision.FP32
     workers: int = 2  # that load, for each process
     seed: int = 0
@@ -40,6 +41,7 @@ class TrainSettings:
     validation_samples: int = 64
     checkpoint_every: int = 500
     keep: int = 3  # checkpoints
+    cache: str = ""  # where shards from elsewhere stay; "": fetched anew in each epoch
     log_every: int = 20
 
     def __post_init__(self) -> None:
@@ -79,5 +81,6 @@ FREE_TO_CHANGE = frozenset(
         "checkpoint_every",
         "keep",
         "log_every",
+        "cache",
     }
 )

@@ -12,15 +12,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from manifests.dataset import Dataset
 from manifests.pixels import Pixels, decode_alpha, decode_colour, decode_trimap
 from manifests.samples import Sample
-from manifests.shards import OpenShard, Shard, data_path, index_path, open_shard, sha256_of
+from manifests.shards import (
+    OpenShard,
+    Shard,
+    data_path,
+    open_shard,
+    read_index_columns,
+    sha256_of,
+)
 from manifests.sources import Split
-from manifests.storage import Location, Url, fetch, read_bytes
+from manifests.storage import Location, Url, fetch
 
 _OPEN = 2  # a batch straddles two shards, seldom more
 _FETCHED = 4  # of the shards from elsewhere, how many are kept in the run's folder
@@ -60,7 +64,7 @@ class ShardStore:
         try:
             opened = self._open(shard)
         except ValueError as error:
-            raise ValueError(f"sample {self._name(shard, sample)}: {error}") from error
+            raise ValueError(f"sample {self.name(shard, sample)}: {error}") from error
         key = opened.key(sample)
         try:
             return key, decode(opened.read(sample, self._streams))
@@ -71,6 +75,14 @@ class ShardStore:
     def row(self, shard: int, sample: int) -> Sample:
         """What the shard says of a sample. Raises ValueError as `sample`."""
         return self._open(shard).row(sample)
+
+    def name(self, shard: int, sample: int) -> str:
+        """What to call a sample, even if its shard cannot be read: its key if the index can be."""
+        name = self._shards[shard].name
+        try:
+            return str(read_index_columns(self._root, name, ["key"])["key"][sample])
+        except (ValueError, LookupError):
+            return f"{name}, number {sample}"
 
     def close(self) -> None:
         for opened in self._opened.values():
@@ -147,16 +159,6 @@ class ShardStore:
         with (self._folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
             yield
-
-    def _name(self, shard: int, sample: int) -> str:
-        """What to call a sample whose shard cannot be read: its key if the index can."""
-        name = self._shards[shard].name
-        try:
-            index = read_bytes(index_path(self._root, name))
-            keys = pq.read_table(pa.BufferReader(index), columns=["key"])["key"]
-            return f"{keys[sample]}"
-        except (pa.ArrowException, OSError, ValueError, KeyError):
-            return f"{name}, number {sample}"
 
 
 def shards_of(root: Location, dataset: Dataset, split: Split) -> tuple[Shard, ...]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from manifests.dataset import read_dataset
 from manifests.sources import Split
-from manifests.storage import write_bytes
+from manifests.storage import location_of, write_bytes
 from training.checkpoint import sweep
 from training.data import LoaderSettings, batches, epoch_length
 from training.learner import Learner
@@ -93,11 +94,13 @@ def loader_settings(settings: TrainSettings, processes: Processes) -> LoaderSett
         batch_size=settings.batch_size,
         crop_size=settings.crop_size,
         trimap=settings.trimap,
+        colour=settings.colour,
         seed=settings.seed,
         rank=processes.rank,
         world=processes.world,
         skip_bad=settings.skip_bad,
         workers=settings.workers,
+        cache=settings.cache,
     )
 
 
@@ -109,15 +112,17 @@ def open_run(run: Path, settings: TrainSettings, resume: bool, processes: Proces
     """
     # Before anything is written: a mistyped path must not leave a run that stands in the way.
     epoch_length(loader_settings(settings, processes))
+    samples = read_dataset(location_of(settings.shards)).fingerprint
+    here = {**settings.to_dict(), "samples": samples}
     config = run / "config.json"
     if not config.exists():
         if resume:
             raise ValueError(f"{run}: there is no run here to resume")
-        write_bytes(config, (json.dumps(settings.to_dict(), indent=1) + "\n").encode())
+        write_bytes(config, (json.dumps(here, indent=1) + "\n").encode())
         return
     if not resume:
         raise ValueError(f"{run}: a run is here; go on with --resume, or name another --out")
-    there, here = json.loads(config.read_bytes()), settings.to_dict()
+    there = json.loads(config.read_bytes())
     names = sorted((there.keys() | here.keys()) - FREE_TO_CHANGE)
     changed = [
         f"{name}: {there.get(name)} -> {here.get(name)}"

@@ -33,15 +33,18 @@ class Score:
 
 
 def validate(model: MattingModel, settings: TrainSettings, show: Show) -> Score | None:
-    """The model stays in the mode that it was in. None if the set holds nothing out."""
-    if not has_validation(settings.shards):
-        return None
+    """The model stays in the mode that it was in.
+
+    None if the set holds nothing out: then a few training samples are shown, and none is measured.
+    """
+    held_out = has_validation(settings.shards)
+    split, limit = (Split.VAL, settings.validation_samples) if held_out else (Split.TRAIN, _PANELS)
     precision = torch.bfloat16 if settings.precision is Precision.BF16 else torch.float32
     was_training = model.training
     model.eval()
     rows = []
-    skipped: list[str] | None = [] if settings.skip_bad else None
-    samples = validation_samples(settings.shards, Split.VAL, settings.validation_samples, skipped)
+    skipped: dict[str, str] | None = {} if settings.skip_bad else None
+    samples = validation_samples(settings.shards, split, limit, skipped, settings.cache)
     for number, sample in enumerate(samples):
         prediction = predict(model, sample.image, sample.crude_trimap, precision)
         alpha = alpha_of(prediction)
@@ -49,12 +52,12 @@ def validate(model: MattingModel, settings: TrainSettings, show: Show) -> Score 
         if number < _PANELS:
             estimated = trimap_of(prediction)
             show(
-                f"validation/{sample.key}",
+                f"{'validation' if held_out else 'training'}/{sample.key}",
                 panel(sample.image, sample.crude_trimap, estimated, alpha, sample.alpha),
             )
     model.train(was_training)
-    if not rows:
-        return None  # each was skipped
+    if not rows or not held_out:
+        return None  # each was skipped, or has been learned from
     sad, mse, sad_whole, mse_whole = np.mean(rows, axis=0).tolist()
     return Score(sad, sad_whole, mse, mse_whole)
 

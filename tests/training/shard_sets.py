@@ -27,7 +27,14 @@ from manifests.samples import (
     Sample,
     stream_names,
 )
-from manifests.shards import Shard, ShardFormat, ShardWriter, read_shard_record, shard_name
+from manifests.shards import (
+    Shard,
+    ShardFormat,
+    ShardWriter,
+    data_path,
+    read_shard_record,
+    shard_name,
+)
 from manifests.sources import Background, Foreground, Split, Subject, Transparency
 
 _PLAIN = Colour(1.0, 1.0, 1.0, 0.0)
@@ -141,3 +148,11 @@ def write_set(
     settings = {"format": str(form), "layers": layers, "size": size[0]}
     write_dataset(root, Dataset(CONTRACT, settings, {}, tuple(shards), ()))
     return keys
+
+
+def break_sample(root: Path, split: Split, shard: int = 0) -> None:
+    """Zeros over the pixels of a shard's first image."""
+    path = data_path(root, shard_name(split, shard), ShardFormat.WEBDATASET)
+    content = path.read_bytes()
+    begin = content.index(b"IDAT") + 20
+    path.write_bytes(content[:begin] + bytes(200) + content[begin + 200 :])

@@ -7,14 +7,24 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from manifests.pixels import UNKNOWN, Pixels, trimap_of
 from tests.strategies import few, many, rgb_images, soft_alphas, trimaps
 from tests.training.shard_sets import pixels_of
-from training.augment import Crop, Scales, cut_codes_into, cut_into, draw_crop, draw_trimap
+from training.augment import (
+    Crop,
+    Scales,
+    cut_codes_into,
+    cut_into,
+    draw_colours,
+    draw_crop,
+    draw_trimap,
+)
 from training.order import TrimapChoice
 
 SCALES = Scales(1 / 1.5, 1.5, 1.0)
+Colours = NDArray[np.float64]
 seeds = st.integers(0, 2**32 - 1)
 scale_ranges = st.sampled_from(
     [SCALES, Scales(1.0, 1.0, 1.0), Scales(0.5, 0.9, 1.0), Scales(1.2, 4.0, 1.0), Scales()]
@@ -80,10 +90,12 @@ def test_every_unknown_pixel_is_drawn_and_scales_and_flips_are_even() -> None:
     assert 160 < sum(flips) < 240
 
 
-def test_some_windows_are_not_scaled() -> None:
-    everywhere = np.ones((90, 90), bool)
+def test_some_windows_are_not_scaled_and_some_are_the_whole_image() -> None:
+    everywhere = np.ones((70, 90), bool)
     crops = [draw_crop(np.random.default_rng(n), everywhere, 32, Scales()) for n in range(400)]
-    assert 170 < sum(crop.side == 32 for crop in crops) < 250
+    assert 60 < sum(crop.side == 32 for crop in crops) < 110
+    assert max(crop.side for crop in crops) == 70
+    assert 15 < sum(crop.side == 70 for crop in crops) < 50
     never = Scales(0.5, 0.5, 0.0)
     assert draw_crop(np.random.default_rng(0), everywhere, 32, never).side == 32
 
@@ -211,3 +223,40 @@ def test_mixed_is_half_and_half() -> None:
     drawn = [draw_trimap(np.random.default_rng(n), TrimapChoice.MIXED) for n in range(400)]
     assert set(drawn) == {TrimapChoice.CRUDE, TrimapChoice.EXACT}
     assert 160 < drawn.count(TrimapChoice.CRUDE) < 240
+
+
+def test_some_samples_keep_their_colours_and_the_others_get_any() -> None:
+    maps = [draw_colours(np.random.default_rng(n), 1.0) for n in range(400)]
+    same = np.eye(3, 4, dtype=np.float32)
+    assert 50 < sum(np.array_equal(each, same) for each in maps) < 110
+    red = np.array([1.0, 0.0, 0.0, 1.0])
+    brightest = [int(np.argmax(each @ red)) for each in maps if not np.array_equal(each, same)]
+    assert min(np.bincount(brightest, minlength=3)) > 70, "red becomes any hue"
+    greys = np.array([each @ [0.5, 0.5, 0.5, 1.0] for each in maps])
+    assert 0.25 < greys.min() < greys.max() < 0.75, "what is grey stays nearly so"
+    contrasts = np.array([(each @ [1.0, 1.0, 1.0, 0.0]).mean() for each in maps])
+    assert 0.5 < contrasts.min() < 0.65
+    assert 1.5 < contrasts.max() < 1.9
+
+
+def test_at_strength_0_no_colour_changes_and_near_0_by_little() -> None:
+    for seed in range(50):
+        maps = [draw_colours(np.random.default_rng(seed), strength) for strength in (0.0, 0.01)]
+        assert np.array_equal(maps[0], np.eye(3, 4))
+        assert np.abs(maps[1] - maps[0]).max() < 0.05
+
+
+@given(seed=seeds)
+@few
+def test_new_colours_are_a_composite_of_new_layers(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    foreground, background = rng.random((2, 50, 3))
+    alpha = rng.random((50, 1))
+    map_ = draw_colours(rng, 1.0).astype(np.float64)
+
+    def changed(colours: Colours) -> Colours:
+        return colours @ map_[:, :3].T + map_[:, 3]
+
+    image = alpha * foreground + (1 - alpha) * background
+    again = alpha * changed(foreground) + (1 - alpha) * changed(background)
+    np.testing.assert_allclose(changed(image), again, atol=1e-12)

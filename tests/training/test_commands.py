@@ -16,7 +16,7 @@ from manifests.sources import Split
 from manifests.storage import write_bytes
 from tests.conftest import Ran, contents, finish
 from tests.training.conftest import VAL_SAMPLES, called, lively, started
-from tests.training.shard_sets import pixels_of, write_set
+from tests.training.shard_sets import break_sample, pixels_of, write_set
 from training.checkpoint import save
 from training.classical import Method, foreground_of, solve
 from training.cli import DONE, FAILED, INTERRUPTED, WRONG_USAGE, matte_main, train_main
@@ -265,6 +265,21 @@ def test_evaluate_a_model_on_shards(
     assert exact["images"][0]["sad_whole"] == first.sad_whole != expected[0].sad_whole
 
 
+def test_a_bad_sample_does_not_stop_an_evaluation(
+    checkpoint: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    write_set(tmp_path, {Split.VAL: [3]})
+    break_sample(tmp_path, Split.VAL)
+    ran = run(capsys, "evaluate", "--checkpoint", checkpoint, "--shards", tmp_path, "--json", "-")
+    assert ran.code == FAILED
+    found = json.loads(ran.out)
+    assert [image["name"] for image in found["images"]] == ["val-00000001", "val-00000002"]
+    (failure,) = found["failed"]
+    assert failure["name"] == "val-00000000"
+    assert f"{tmp_path}/data/val-00000.tar: sample val-00000000: image: " in failure["reason"]
+    assert "val-00000000: " in errors(ran)[0]
+
+
 def test_evaluate_a_classical_method(shards: Path, capsys: Capture) -> None:
     given = ["evaluate", "--method", "closed-form", "--shards", shards, "--limit", "1"]
     ran = run(capsys, *given, "--json", "-")
@@ -296,6 +311,10 @@ def test_evaluations_that_make_no_sense(
         ((*predictions, *alphas, *trimaps, *given), "--given-trimaps cannot be used with"),
         ((*model, *set_, *images, *alphas), "--alphas, --images cannot be used with --shards"),
         ((*model, *set_, "--trimap", "mixed"), "--trimap is crude or exact here"),
+        (
+            (*predictions, *alphas, *trimaps, "--limit", "3", "--split", "val"),
+            "--split, --limit cannot be used without --shards",
+        ),
     ):
         ran = run(capsys, "evaluate", *arguments)
         assert (ran.code, ran.out) == (WRONG_USAGE, ""), arguments

@@ -225,11 +225,11 @@ def test_validation_names_or_leaves_out(tmp_path: Path) -> None:
     overwrite(path, found.offset_data + 40, b"\0" * 20)
     with pytest.raises(ValueError, match=r"broken samples: val-00000001 \(image: "):
         list(validation_samples(str(tmp_path)))
-    skipped: list[str] = []
+    skipped: dict[str, str] = {}
     kept = [sample.key for sample in validation_samples(str(tmp_path), skipped=skipped)]
     assert kept == ["val-00000000", "val-00000002"]
-    assert len(skipped) == 1
-    assert f"{path}: sample val-00000001: image: " in skipped[0]
+    assert list(skipped) == ["val-00000001"]
+    assert f"{path}: sample val-00000001: image: " in skipped["val-00000001"]
 
 
 def test_no_such_split(tmp_path: Path) -> None:
@@ -321,6 +321,15 @@ def test_few_shards_are_kept_unless_there_is_a_cache(tmp_path: Path, cached: boo
         assert fetched == len(list(cache.iterdir())) == 9, "kept for other epochs and other runs"
     else:
         assert 2 * (9 + 5) <= fetched <= 2 * (9 + 9), "four are kept"
+
+
+def test_validation_may_have_a_cache(tmp_path: Path) -> None:
+    write_set(tmp_path / "set", {Split.VAL: [1] * 9})
+    with serving(tmp_path / "set") as web:
+        for _ in range(2):
+            found = list(validation_samples(web.url, cache=str(tmp_path / "cache")))
+            assert len(found) == 9
+        assert sum("/data/" in request for request in web.requests) == 9
 
 
 def test_a_body_cut_short_and_a_server_that_fails(web: Web) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tests.strategies import few
-from training.losses import Area, Losses, MattingLoss, alpha_loss, mean_over, ssim
+from training.losses import REST, Area, Losses, MattingLoss, alpha_loss, mean_over, ssim
 from training.model import Prediction
 from training.settings import FREE_TO_CHANGE, TrainSettings
 
@@ -115,7 +115,7 @@ def reference(
         over(unlike[:, None], is_unknown),
     )
     rest = over(wrong, ~is_unknown) if area is Area.EVERYWHERE else 0.0
-    matting = sum(terms) + 2 * rest
+    matting = sum(terms) + REST * rest
     exponents = np.exp(scene.logits)
     shares = exponents / exponents.sum(axis=1, keepdims=True)
     codes = scene.trimap.astype(int)
@@ -287,7 +287,7 @@ def test_gradients_of_the_weights(s1: float, s2: float) -> None:
     one, loss = scene(11), criterion(s1=s1, s2=s2)
     found = loss(one.prediction(), *one.rest())
     found.total.backward()
-    matting = float(found.alpha.total() + 2 * found.rest)
+    matting = float(found.alpha.total() + REST * found.rest)
     expected = [1 - float(found.trimap) / s1**2, 1 - matting / s2**2]
     assert loss.log_sigmas.grad is not None
     assert loss.log_sigmas.grad.tolist() == pytest.approx(expected, rel=1e-6)
@@ -303,7 +303,7 @@ def test_the_weights_settle_where_they_should_and_stay_positive() -> None:
         found.total.backward()
         optimizer.step()
         assert (loss.sigmas() > 0).all()
-    matting = float(found.alpha.total() + 2 * found.rest)
+    matting = float(found.alpha.total() + REST * found.rest)
     expected = [math.sqrt(float(found.trimap)), math.sqrt(matting)]
     assert loss.sigmas().tolist() == pytest.approx(expected, rel=1e-2)
 

@@ -27,18 +27,19 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from manifests.dataset import read_dataset
 from manifests.pixels import Pixels
 from manifests.shards import ShardFormat, data_path, shard_name
 from manifests.sources import Split
 from tests.conftest import Ran, finish
 from tests.training.conftest import TRAIN_SAMPLES, VAL_SAMPLES, called, lively, started
-from tests.training.shard_sets import write_set
+from tests.training.shard_sets import break_sample, write_set
 from training.checkpoint import MODEL, OPTIMIZER, STATE, checkpoints, load_model
 from training.cli import DONE, FAILED, INTERRUPTED, WRONG_USAGE, train_main
 from training.data import Batch, batches, validation_samples
 from training.learner import Learner, on_device
-from training.log import METRICS
-from training.losses import MattingLoss
+from training.log import METRICS, RunLog
+from training.losses import REST, MattingLoss
 from training.metrics import mean_of, measure
 from training.model import MattingModel, Variant
 from training.predict import matte
@@ -50,7 +51,7 @@ from training.validate import validate
 ITERATIONS, BATCH, CROP, EVERY = 12, 2, 64, 4
 SMALL = ("--batch-size", f"{BATCH}", "--crop-size", f"{CROP}", "--device", "cpu")
 OFTEN = ("--checkpoint-every", f"{EVERY}", "--validate-every", "6", "--keep", "1")
-TERMS = ["loss", "l1", "l2", "composition", "ssim", "rest", "trimap", "s1", "s2"]
+TERMS = ["loss", "l1", "l2", "composition", "ssim", "rest", "trimap", "s1", "s2", "gradient"]
 ALONE = Processes(0, 1, torch.device("cpu"))
 Capture = pytest.CaptureFixture[str]
 
@@ -125,7 +126,8 @@ def test_a_run_leaves_what_is_needed(whole: tuple[Path, Ran], shards: Path) -> N
         validate_every=6,
         keep=1,
     )
-    assert json.loads((run / "config.json").read_text()) == expected.to_dict()
+    config = json.loads((run / "config.json").read_text())
+    assert config == {**expected.to_dict(), "samples": read_dataset(shards).fingerprint}
     assert [path.name for path in checkpoints(run)] == ["00000012"]
     assert sorted(path.name for path in checkpoints(run)[0].iterdir()) == [MODEL, OPTIMIZER, STATE]
     assert not list(run.rglob(".part-*"))
@@ -246,7 +248,22 @@ def test_what_cannot_be_resumed(whole: tuple[Path, Ran], shards: Path, capsys: C
         assert (ran.code, ran.out) == (FAILED, "")
         assert ran.err == f"error: {said}\n"
     assert not none.exists()
+
+    other = run.with_name("other")
+    write_set(other, {Split.TRAIN: [1] * sum(TRAIN_SAMPLES), Split.VAL: [VAL_SAMPLES]})
+    ran = called(capsys, train_main, *options(other, run, "--resume"))
+    assert ran.code == FAILED
+    ours, theirs = read_dataset(shards).fingerprint, read_dataset(other).fingerprint
+    assert f"is a run with other settings (samples: {ours} -> {theirs})" in ran.err
     assert (run / METRICS).read_bytes() == before
+
+
+def test_a_set_may_be_moved_during_a_run(
+    whole: tuple[Path, Ran], shards: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    shutil.copytree(shards, tmp_path / "moved")
+    ran = called(capsys, train_main, *options(tmp_path / "moved", whole[0], "--resume"))
+    assert ran.code == DONE, ran
 
 
 def test_a_finished_run_has_nothing_left_to_do(
@@ -311,6 +328,21 @@ def test_a_loss_that_is_no_number_stops_the_run(
     assert [line["iteration"] for line in steps(run)] == list(range(5))
 
 
+def test_a_gradient_that_is_no_number_is_named(shards: Path, run: Path) -> None:
+    settings = settings_of(shards, iterations=9)
+    learner = Learner(settings, ALONE)
+    last = learner.model.alpha_decoder.head.weight
+    last.register_hook(lambda gradient: gradient * math.inf)
+    with closing(batches(loader_settings(settings, ALONE), 0, 1)) as made, RunLog(run, 0) as log:
+        batch = next(made)
+        log.add(learner.step(7, batch))
+        keys = ", ".join(batch.keys)
+        with pytest.raises(
+            FloatingPointError, match=f"iteration 7: the gradient .*samples {keys};"
+        ):
+            log.flush()
+
+
 def test_weights_that_are_no_numbers_are_not_saved(shards: Path, run: Path) -> None:
     """As after a gradient that is none, in this process or another."""
     learner = Learner(settings_of(shards), ALONE)
@@ -327,11 +359,38 @@ def test_fixed_weights_stay(shards: Path, run: Path, variant: Variant) -> None:
     train(settings, run, ALONE, silent)
     for row in steps(run):
         assert (row["s1"], row["s2"]) == pytest.approx((4.0, 4.0), rel=1e-6)
-        parts = row["l1"] + row["l2"] + row["composition"] + row["ssim"] + 2 * row["rest"]
+        parts = row["l1"] + row["l2"] + row["composition"] + row["ssim"] + REST * row["rest"]
         expected = parts if variant is Variant.BASE else (row["trimap"] + parts) / 32 + math.log(32)
         assert row["loss"] == pytest.approx(expected, rel=1e-5)
         assert (row["trimap"] > 0) == (variant is Variant.AN)
     assert (load_model(run).trimap_decoder is None) == (variant is Variant.BASE)
+
+
+def test_the_model_sees_new_colours_and_the_loss_their_contrast(shards: Path) -> None:
+    cpu = torch.device("cpu")
+    settings = settings_of(shards, batch_size=8)
+    with closing(batches(loader_settings(settings, ALONE), 0, 1)) as made:
+        batch = next(made)
+    image, _, alpha, _, contrast = on_device(batch, cpu)
+    maps = batch.colours.double().numpy()
+    assert maps.shape == (8, 3, 4)
+    assert image.is_contiguous(memory_format=torch.channels_last)
+    assert batch.foreground is not None
+    assert batch.background is not None
+    assert contrast is not None
+    for n, each in enumerate(maps):
+        stored, fg, bg = (
+            colours[n].permute(1, 2, 0).numpy() / 255
+            for colours in (batch.image, batch.foreground, batch.background)
+        )
+        expected = np.clip(stored @ each[:, :3].T + each[:, 3], 0, 1)
+        np.testing.assert_allclose(image[n].permute(1, 2, 0), expected, atol=1e-5)
+        expected = np.abs((fg - bg) @ each[:, :3].T)
+        np.testing.assert_allclose(contrast[n].permute(1, 2, 0), expected, atol=1e-5)
+    assert len({each.tobytes() for each in maps}) >= 4
+    plain = replace(batch, colours=torch.eye(3, 4).expand(8, 3, 4))
+    torch.testing.assert_close(on_device(plain, cpu)[0], batch.image.float() / 255)
+    assert torch.equal(on_device(plain, cpu)[2], alpha)
 
 
 @pytest.mark.parametrize("iteration", [0, 1, 11])
@@ -353,30 +412,27 @@ def test_bf16_learns_in_32_bits_and_a_set_may_hold_nothing_out(tmp_path: Path, r
     """One sample again and again: the errors fall."""
     write_set(tmp_path / "set", {Split.TRAIN: [1]}, size=(72, 80))
     settings = settings_of(
-        tmp_path / "set", iterations=16, precision=Precision.BF16, lr=1e-3, log_every=5
+        tmp_path / "set", iterations=24, precision=Precision.BF16, lr=1e-3, log_every=5, colour=0
     )
     told: list[News] = []
     train(settings, run, ALONE, told.append)
     rows = steps(run)
-    assert [line["iteration"] for line in lines(run)] == list(range(16)), "no validation"
+    assert [line["iteration"] for line in lines(run)] == list(range(24)), "no validation"
     for name, share in (("trimap", 0.75), ("l1", 0.9)):
         assert np.mean([row[name] for row in rows[-4:]]) < share * rows[0][name]
     assert {x.dtype for x in weights(run).values()} == {torch.float32, torch.int64}
     assert not (run / "best").exists()
+    state = (checkpoints(run)[-1] / STATE).read_text()
+    assert json.loads(state, parse_constant=pytest.fail)["best"] is None
+    panels: dict[str, Pixels] = {}
+    assert validate(load_model(run), settings, panels.__setitem__) is None
+    assert list(panels) == ["training/train-00000000"], "there is something to see nevertheless"
     assert load_model(run).trimap_decoder is not None
-    assert [news.iteration for news in told] == [5, 10, 15, 16]
-    assert (told[-1].samples, told[-1].skipped, told[-1].score) == (32, (), None)
+    assert [news.iteration for news in told] == [5, 10, 15, 20, 24]
+    assert (told[-1].samples, told[-1].skipped, told[-1].score) == (48, (), None)
     losses = told[1].losses
     assert losses is not None
     assert losses["l1"] == pytest.approx(np.mean([row["l1"] for row in rows[5:10]]))
-
-
-def break_sample(root: Path, split: Split, shard: int = 0) -> None:
-    """Zeros over the pixels of a shard's first image."""
-    path = data_path(root, shard_name(split, shard), ShardFormat.WEBDATASET)
-    content = path.read_bytes()
-    begin = content.index(b"IDAT") + 20
-    path.write_bytes(content[:begin] + bytes(200) + content[begin + 200 :])
 
 
 def test_bad_samples_stop_the_run_or_are_skipped_and_counted(tmp_path: Path, run: Path) -> None:
