@@ -18,7 +18,7 @@ from training.model import Prediction
 _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
 
-REST = 2.0  # weight of the mean error outside the unknown area; see docs/results.md
+REST = 10.0  # weight of the mean error outside the unknown area; see docs/results.md
 _INITIAL_SIGMA = 4.0
 
 

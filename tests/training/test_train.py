@@ -212,6 +212,22 @@ def test_killed_and_resumed_is_never_killed(
     assert not list(run.rglob(".part-*"))
 
 
+def test_bf16_goes_on_to_the_bit(shards: Path, run: Path) -> None:
+    settings = settings_of(
+        shards, precision=Precision.BF16, iterations=4, checkpoint_every=2, keep=2
+    )
+    train(settings, run, ALONE, silent)
+    again = run.with_name("again")
+    try:
+        shutil.copytree(run, again)
+        shutil.rmtree(checkpoints(again)[-1])  # as if killed before it was written
+        shutil.rmtree(again / "best")
+        train(settings, again, ALONE, silent)
+        assert_same(again, run)
+    finally:
+        shutil.rmtree(again)
+
+
 def test_ctrl_c_saves_and_the_run_goes_on(
     whole: tuple[Path, Ran], shards: Path, run: Path, capsys: Capture
 ) -> None:
@@ -566,7 +582,7 @@ def gradients(settings: TrainSettings, batch: Batch) -> tuple[float, list[Tensor
 
 
 def test_two_processes_learn_from_both_and_resume(shards: Path, run: Path, capsys: Capture) -> None:
-    small = (*SMALL, "--workers", "0", "--iterations", "3")
+    small = (*SMALL, "--workers", "1", "--iterations", "3")
     often = ("--checkpoint-every", "1", "--validate-every", "2", "--keep", "3")
     arguments = ("--shards", str(shards), "--out", str(run), *small, *often)
     code, err = ended(torchrun(*arguments))
