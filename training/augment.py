@@ -1,4 +1,4 @@
-"""Crops, scales, flips and colours: drawn first, then applied to each stream alike.
+"""Crops, scales and flips: drawn first as a `Crop`, then applied to each stream alike.
 
 Arrays as in `manifests.pixels`: colours H x W x 3, alpha and trimaps H x W, uint8.
 """
@@ -13,18 +13,15 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from manifests.pixels import Pixels
+from manifests.pixels import UNKNOWN, Pixels
 from training.order import TrimapChoice
 
 Mask = NDArray[np.bool_]
-ColourMap = NDArray[np.float32]  # 3 x 4: RGB' = map[:, :3] RGB + map[:, 3], in 0..1
 
 # Bilinear interpolation alone serves to shrink by less: a Gaussian would add a weight below 0.04
 _SHRINK_AS_IT_IS = 1.2
 
-
-_STRETCH = 8192
-_KEPT = 0.2  # share of the samples whose colours stay
+_TRIES = 256  # of 100 images with 1 % of such pixels, they miss in eight
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Scales:
 
     low: float = 1 / 1.5  # the window's side over the crop's
     high: float = 2.5
-    probability: float = 0.8
+    probability: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -58,56 +55,48 @@ def draw_trimap(rng: Generator, choice: TrimapChoice) -> TrimapChoice:
     return TrimapChoice.CRUDE if is_crude else TrimapChoice.EXACT
 
 
-def draw_crop(rng: Generator, is_unknown: Mask, size: int, scales: Scales) -> Crop:
-    """A window that holds an unknown pixel, each as likely as any other.
+def draw_pixel(rng: Generator, alpha: Pixels, crude: Pixels | None) -> tuple[int, int]:
+    """Row and column of a pixel where alpha is soft or a crude trimap says unknown.
+
+    Each is as likely as any other; without any it may be every pixel.
+    """
+    # Blind draws find one soon, unless there are few: only then is the whole image searched
+    tries, where = rng.integers(alpha.size, size=_TRIES), rng.random()
+    flat, flat_crude = alpha.ravel(), None if crude is None else crude.ravel()
+    hits = tries[_is_unknown(flat[tries], None if flat_crude is None else flat_crude[tries])]
+    if not len(hits):
+        found = np.flatnonzero(_is_unknown(flat, flat_crude))
+        hits = found[int(where * len(found)) :] if len(found) else tries
+    row, column = divmod(int(hits[0]), alpha.shape[1])
+    return row, column
+
+
+def _is_unknown(alpha: Pixels, crude: Pixels | None) -> Mask:
+    unknown: Mask = alpha - np.uint8(1) < 254  # 0 wraps to 255
+    if crude is not None:
+        unknown |= crude == UNKNOWN
+    return unknown
+
+
+def draw_crop(
+    rng: Generator, around: tuple[int, int], shape: tuple[int, ...], size: int, scales: Scales
+) -> Crop:
+    """A window of an image of this shape that holds a pixel (row, column).
 
     The side is `size`, or `size` times a factor, at most the image's short side (or `size`, if
-    that is more). Without unknown pixels the window is anywhere.
+    that is more).
     """
-    height, width = is_unknown.shape
-    scaled, log_scale, pixel, down, right, mirror = rng.random(6).tolist()
+    height, width = shape[:2]
+    scaled, log_scale, down, right, mirror = rng.random(5).tolist()
     side = size
     if scaled < scales.probability:
         low, high = math.log(scales.low), math.log(scales.high)
         side = round(size * math.exp(low + (high - low) * log_scale))
     side = min(side, max(size, min(height, width)))
-    row, column = divmod(_pick(is_unknown.ravel(), pixel), width)
-    # Within the middle half of the window: unknown pixels matter, but not only in the centre
-    top = row - int(side * (0.25 + down / 2))
-    left = column - int(side * (0.25 + right / 2))
+    # The pixel within the middle half of the window: it matters, but not only in the centre
+    top = around[0] - int(side * (0.25 + down / 2))
+    left = around[1] - int(side * (0.25 + right / 2))
     return Crop(_inside(top, side, height), _inside(left, side, width), side, mirror < 0.5)
-
-
-def draw_colours(rng: Generator, strength: float) -> ColourMap:
-    """New colours for a sample: hue, saturation, contrast, cast and brightness.
-
-    Linear, so that I = aF + (1-a)B holds for the new colours as it did for the old ones. At
-    strength 1 any hue becomes any other and all of it may turn grey; at 0 nothing changes.
-    """
-    keep, hue, saturation, contrast, brightness, *cast = rng.random(8).tolist()
-    if keep < _KEPT:
-        strength = 0.0
-    angle = strength * math.pi * (2 * hue - 1)
-    grey = np.full((3, 3), 1 / 3)
-    across = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
-    turned = math.cos(angle) * (np.eye(3) - grey) + math.sin(angle) * across  # around the greys
-    linear = grey + (1 + strength * (1.5 * saturation - 1)) * turned
-    linear *= np.exp(strength * 0.3 * (np.array(cast) - 0.5))[:, None]
-    gain = math.exp(strength * (contrast - 0.5))
-    shift = 0.5 * (1 - gain) + strength * 0.2 * (brightness - 0.5)
-    return np.column_stack([gain * linear, np.full(3, shift)]).astype(np.float32)
-
-
-def _pick(chosen: Mask, where: float) -> int:
-    """The index of a chosen element, 0 <= `where` < 1 of the way; of any if none is chosen."""
-    starts = range(0, len(chosen), _STRETCH)  # counting is ten times as fast as listing
-    counts = [np.count_nonzero(chosen[start : start + _STRETCH]) for start in starts]
-    number = int(where * sum(counts))
-    for start, count in zip(starts, counts, strict=True):
-        if number < count:
-            return start + int(np.flatnonzero(chosen[start : start + _STRETCH])[number])
-        number -= count
-    return int(where * len(chosen))
 
 
 def _inside(start: int, side: int, length: int) -> int:
@@ -117,54 +106,46 @@ def _inside(start: int, side: int, length: int) -> int:
 
 
 def cut_into(pixels: Pixels, crop: Crop, out: Pixels) -> None:
-    """Fill `out` (S x S or S x S x 3) with the window, scaled to its size.
+    """Fill `out` (S x S or S x S x 3) with the window, scaled to its size without aliases.
 
-    Beyond the image it is mirrored.
+    Beyond the image it is mirrored. To shrink s times a bilinear kernel must become s times as
+    wide. Up to 2 a 3 x 3 Gaussian before it adds the missing variance, (s^2 - 1) / 6, at half the
+    price of INTER_AREA, which averages without interpolating and is slow unless s is whole.
     """
     window = _window(pixels, crop)
-    if not crop.flip:
-        _resize_into(window, out)
-        return
-    if crop.side != len(out):
-        window = _resize_into(window, np.empty_like(out))
-    cv2.flip(window, 1, dst=out)
-
-
-def _resize_into(window: Pixels, out: Pixels) -> Pixels:
-    """A square window at another size, bilinear and without aliases; returns `out`.
-
-    To shrink s times a bilinear kernel must become s times as wide. Up to 2 a 3 x 3 Gaussian
-    before it adds the missing variance, (s^2 - 1) / 6, at half the price of INTER_AREA, which
-    averages without interpolating and is slow where s is no whole number.
-    """
     shrink = len(window) / len(out)
-    if shrink == 1:
-        np.copyto(out, window)
-        return out
     how = cv2.INTER_LINEAR
     if shrink > 2:
         how = cv2.INTER_AREA
     elif shrink > _SHRINK_AS_IT_IS:
-        window = np.asarray(cv2.GaussianBlur(window, (3, 3), _sigma((shrink**2 - 1) / 6)), np.uint8)
-    cv2.resize(window, out.shape[:2], dst=out, interpolation=how)
-    return out
+        sigma = _sigma((shrink**2 - 1) / 6)
+        window = np.asarray(cv2.GaussianBlur(window, (3, 3), sigma), np.uint8)
+    _fit_into(window, crop.flip, how, out)
+
+
+def cut_unmixed_into(pixels: Pixels, crop: Crop, out: Pixels) -> None:
+    """The same for pixels that are not averaged, each the nearest one's.
+
+    The codes of a trimap cannot be. Layers need not be, since they only weigh a loss: that is four
+    times as fast.
+    """
+    how = cv2.INTER_NEAREST_EXACT  # INTER_NEAREST is half a pixel off
+    _fit_into(_window(pixels, crop), crop.flip, how, out)
+
+
+def _fit_into(window: Pixels, flip: bool, how: int, out: Pixels) -> None:
+    if len(window) != len(out):
+        cv2.resize(window, out.shape[:2], dst=out, interpolation=how)
+        window = out
+    if flip:
+        cv2.flip(window, 1, dst=out)
+    elif window is not out:
+        np.copyto(out, window)
 
 
 def _sigma(variance: float) -> float:
     """That of the Gaussian whose three samples have this variance, below 2/3."""
     return math.sqrt(-0.5 / math.log(variance / 2 / (1 - variance)))
-
-
-def cut_codes_into(trimap: Pixels, crop: Crop, out: Pixels) -> None:
-    """The same for the codes of a trimap, which cannot be averaged: each the nearest one's."""
-    codes = _window(trimap, crop)
-    if crop.side != len(out):
-        how = cv2.INTER_NEAREST_EXACT  # INTER_NEAREST is half a pixel off
-        codes = np.asarray(cv2.resize(codes, out.shape, interpolation=how), np.uint8)
-    if crop.flip:
-        cv2.flip(codes, 1, dst=out)
-    else:
-        np.copyto(out, codes)
 
 
 def _window(pixels: Pixels, crop: Crop) -> Pixels:

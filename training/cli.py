@@ -95,6 +95,9 @@ def train(
     trimap: Annotated[
         TrimapChoice, typer.Option(help="What the model is given.")
     ] = _DEFAULT.trimap,
+    scale_probability: Annotated[
+        float, typer.Option(help="Share of the crops that are scaled.", min=0, max=1)
+    ] = _DEFAULT.scale_probability,
     colour: Annotated[
         float, typer.Option(help="How strongly colours are changed; 0: not.", min=0, max=1)
     ] = _DEFAULT.colour,
@@ -135,6 +138,7 @@ def train(
             workers=workers,
             precision=precision,
             trimap=trimap,
+            scale_probability=scale_probability,
             colour=colour,
             seed=seed,
             skip_bad=skip_bad,

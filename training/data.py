@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,21 +21,21 @@ from torch.utils.data import Dataset, get_worker_info
 
 from manifests.dataset import Dataset as ShardSet
 from manifests.dataset import read_dataset
-from manifests.pixels import UNKNOWN, Pixels, trimap_of
+from manifests.pixels import Pixels, trimap_of
 from manifests.samples import LAYERS, Sample
 from manifests.sources import Split
 from manifests.storage import Location, location_of
 from training.augment import (
-    Mask,
     Scales,
-    cut_codes_into,
     cut_into,
-    draw_colours,
+    cut_unmixed_into,
     draw_crop,
+    draw_pixel,
     draw_trimap,
 )
+from training.colours import NUMBERS, colour_maps
 from training.order import Order, Place, TrimapChoice, generator_of
-from training.store import ShardStore, shards_of
+from training.store import ShardStore, Streams, shards_of
 from training.workers import in_order
 
 _STREAMS = ("image", "alpha", "crude_trimap")  # the exact trimap follows from alpha: Eq. (2)
@@ -170,7 +170,7 @@ def validation_samples(
         try:
             for place in places:
                 try:
-                    _, pixels = store.sample(*place)
+                    pixels = store.sample(*place)[1].all()
                     row = store.row(*place)
                 except ValueError as error:
                     if skipped is None:
@@ -236,62 +236,58 @@ class _Batches(Dataset["Batch | _Failure"]):
     def __getitem__(self, number: int) -> Batch | _Failure:
         size = self._settings.batch_size
         places = list(self._order.places(number * size, (number + 1) * size))
-        crops = _Crops(size, self._settings.crop_size, self._layers)
+        crops = _Crops(self._settings, self._layers)
         keys: list[str] = []
         skipped: list[str] = []
         for place in places:
             try:
-                key, pixels = self._store.sample(place.shard, place.sample)
+                key, streams = self._store.sample(place.shard, place.sample)
+                self._fill(crops, len(keys), place, streams)
             except ValueError as error:
                 if not self._settings.skip_bad:
                     return _Failure(str(error))
                 skipped.append(str(error))
                 continue
-            self._fill(crops, len(keys), place, pixels)
             keys.append(key)
         tensors = crops.tensors(len(keys))
         return Batch(number, places[0].epoch, tuple(keys), **tensors, skipped=tuple(skipped))
 
-    def _fill(self, crops: _Crops, slot: int, place: Place, pixels: dict[str, Pixels]) -> None:
+    def _fill(self, crops: _Crops, slot: int, place: Place, streams: Streams) -> None:
         settings, rng = self._settings, generator_of(self._settings.seed, place)
         choice = draw_trimap(rng, settings.trimap)
         scales = Scales(settings.scale_min, settings.scale_max, settings.scale_probability)
-        crop = draw_crop(rng, is_unknown(pixels, choice), settings.crop_size, scales)
-        cut_into(pixels["alpha"], crop, crops.alpha[slot])
+        alpha, crude = streams["alpha"], streams["crude_trimap"]
+        around = draw_pixel(rng, alpha, None if choice is TrimapChoice.EXACT else crude)
+        crop = draw_crop(rng, around, alpha.shape, settings.crop_size, scales)
+        cut_into(alpha, crop, crops.alpha[slot])
         crops.trimap[slot] = trimap_of(crops.alpha[slot])
         if choice is TrimapChoice.EXACT:
             crops.given_trimap[slot] = crops.trimap[slot]
         else:
-            cut_codes_into(pixels["crude_trimap"], crop, crops.given_trimap[slot])
+            cut_unmixed_into(crude, crop, crops.given_trimap[slot])
         for name, colours in crops.colours.items():
-            cut_into(pixels[name], crop, colours[slot])
-        crops.maps[slot] = draw_colours(rng, settings.colour)
-
-
-def is_unknown(pixels: Mapping[str, Pixels], given: TrimapChoice) -> Mask:
-    """Where alpha is soft, or the given trimap (crude or exact) says unknown; H x W."""
-    unknown: Mask = pixels["alpha"] - np.uint8(1) < 254  # 0 wraps to 255
-    if given is not TrimapChoice.EXACT:
-        unknown |= pixels["crude_trimap"] == UNKNOWN
-    return unknown
+            cut = cut_into if name == "image" else cut_unmixed_into
+            cut(streams[name], crop, colours[slot])
+        crops.numbers[slot] = rng.random(NUMBERS)
 
 
 class _Crops:
     """Room for the crops of one batch: tensors, and the arrays that fill them."""
 
-    def __init__(self, batch_size: int, crop_size: int, layers: tuple[str, ...]) -> None:
-        shape = (batch_size, crop_size, crop_size)
+    def __init__(self, settings: LoaderSettings, layers: tuple[str, ...]) -> None:
+        shape = (settings.batch_size, settings.crop_size, settings.crop_size)
         self._planes = {name: _room(shape) for name in ("alpha", "trimap", "given_trimap")}
         self._colours = {name: _room((*shape, 3)) for name in ("image", *layers)}
         self.alpha, self.trimap, self.given_trimap = (t.numpy() for t in self._planes.values())
         self.colours = {name: tensor.numpy() for name, tensor in self._colours.items()}
-        self.maps = np.empty((batch_size, 3, 4), np.float32)
+        self.numbers = np.empty((settings.batch_size, NUMBERS))  # for their new colours
+        self._strength = settings.colour
 
     def tensors(self, count: int) -> dict[str, Any]:
         """The first `count`, by the names in Batch; None for layers that are not there."""
         planes = {name: tensor[:count, None] for name, tensor in self._planes.items()}
         colours = {name: t[:count].permute(0, 3, 1, 2) for name, t in self._colours.items()}
-        maps = torch.from_numpy(self.maps[:count])
+        maps = torch.from_numpy(colour_maps(self.numbers[:count], self._strength))
         return {**dict.fromkeys(LAYERS), **planes, **colours, "colours": maps}
 
 

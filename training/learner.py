@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training import checkpoint
+from training.colours import recoloured
 from training.data import Batch
 from training.log import Step
 from training.losses import Losses, MattingLoss
@@ -125,12 +126,3 @@ def on_device(
     image = recoloured(moved(batch.image).float().div_(255), colours).clamp_(0, 1)
     given, trimap = moved(batch.given_trimap).float(), moved(batch.trimap)
     return image, given, moved(batch.alpha).float().div_(255), trimap, contrast
-
-
-def recoloured(pixels: Tensor, colours: Tensor) -> Tensor:
-    """N x 3 x H x W through maps N x 3 x 4; in channels_last memory."""
-    count, channels, height, width = pixels.shape
-    flat = pixels.permute(0, 2, 3, 1).reshape(count, height * width, channels)
-    linear, shift = colours[..., :3], colours[..., 3]
-    new = torch.baddbmm(shift[:, None], flat, linear.transpose(1, 2))
-    return new.view(count, height, width, channels).permute(0, 3, 1, 2)

@@ -32,6 +32,7 @@ class TrainSettings:
     lr_power: float = 0.9
     weights_from: float = 0.1  # share of the iterations after which s1 and s2 are trained
     trimap: TrimapChoice = TrimapChoice.CRUDE
+    scale_probability: float = 0.5  # that a crop is scaled
     colour: float = 1.0  # how strongly colours are changed, 0..1; see docs/results.md
     precision: Precision = Precision.FP32
     workers: int = 2  # that load, for each process

@@ -56,7 +56,7 @@ class ShardStore:
         self._opened: OrderedDict[int, OpenShard] = OrderedDict()
         self._broken: dict[int, str] = {}
 
-    def sample(self, shard: int, sample: int) -> tuple[str, dict[str, Pixels]]:
+    def sample(self, shard: int, sample: int) -> tuple[str, Streams]:
         """The key and the wanted streams of a sample: numbers of the shard and within it.
 
         Raises ValueError that names the shard's file and the sample if they cannot be read.
@@ -66,10 +66,10 @@ class ShardStore:
         except ValueError as error:
             raise ValueError(f"sample {self.name(shard, sample)}: {error}") from error
         key = opened.key(sample)
+        place = f"{self._location(shard)}: sample {key}: "
         try:
-            return key, decode(opened.read(sample, self._streams))
+            return key, Streams(opened.read(sample, self._streams), place)
         except ValueError as error:
-            place = f"{self._location(shard)}: sample {key}: "
             raise ValueError(place + str(error).removeprefix(place)) from error
 
     def row(self, shard: int, sample: int) -> Sample:
@@ -172,18 +172,31 @@ def shards_of(root: Location, dataset: Dataset, split: Split) -> tuple[Shard, ..
     return shards
 
 
-def decode(streams: Mapping[str, bytes]) -> dict[str, Pixels]:
-    """The pixels of each stream. Raises ValueError with its name, or if they differ in size."""
-    pixels: dict[str, Pixels] = {}
-    for name, data in streams.items():
+class Streams:
+    """The pixels of a sample by the name of the stream, decoded each time that they are asked for.
+
+    One that is cut and forgotten before the next leaves its memory to it while a core's cache
+    still holds it. Errors begin with `place`.
+    """
+
+    def __init__(self, encoded: Mapping[str, bytes], place: str = "") -> None:
+        self._encoded, self._place = encoded, place
+        self._sizes: dict[str, tuple[int, ...]] = {}
+
+    def __getitem__(self, name: str) -> Pixels:
+        """Raises ValueError with its name, or if streams differ in size."""
         try:
-            pixels[name] = _DECODERS.get(name, decode_colour)(data)
+            pixels: Pixels = _DECODERS.get(name, decode_colour)(self._encoded[name])
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
-    sizes = {name: array.shape[:2] for name, array in pixels.items()}
-    if len(set(sizes.values())) > 1:
-        raise ValueError(f"the streams differ in size: {sizes}")
-    return pixels
+            raise ValueError(f"{self._place}{name}: {error}") from error
+        self._sizes[name] = pixels.shape[:2]
+        if len(set(self._sizes.values())) > 1:
+            raise ValueError(f"{self._place}the streams differ in size: {self._sizes}")
+        return pixels
+
+    def all(self) -> dict[str, Pixels]:
+        """Each stream that was wanted; raises as for one."""
+        return {name: self[name] for name in self._encoded}
 
 
 def _broken_samples(opened: OpenShard, streams: Sequence[str]) -> str:
@@ -191,7 +204,7 @@ def _broken_samples(opened: OpenShard, streams: Sequence[str]) -> str:
     broken = []
     for number in range(len(opened)):
         try:
-            decode(opened.read(number, streams))
+            Streams(opened.read(number, streams)).all()
         except ValueError as error:
             broken.append(f"{opened.key(number)} ({error})")
     if not broken:

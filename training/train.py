@@ -94,6 +94,7 @@ def loader_settings(settings: TrainSettings, processes: Processes) -> LoaderSett
         batch_size=settings.batch_size,
         crop_size=settings.crop_size,
         trimap=settings.trimap,
+        scale_probability=settings.scale_probability,
         colour=settings.colour,
         seed=settings.seed,
         rank=processes.rank,

@@ -33,15 +33,14 @@ import torch
 from manifests.pixels import Pixels, trimap_of
 from manifests.samples import LAYERS
 from manifests.shards import ShardFormat, read_shard
-from training.augment import Scales, cut_codes_into, cut_into, draw_crop
-from training.data import LoaderSettings, batches, is_unknown
-from training.order import TrimapChoice
-from training.store import decode
+from training.augment import Scales, cut_into, cut_unmixed_into, draw_crop, draw_pixel
+from training.data import LoaderSettings, batches
+from training.store import Streams
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SAMPLES, PER_SHARD, BATCH, CROP = 512, 256, 16, 512
 PLAIN = ("image", "alpha", "crude_trimap")
-Streams = tuple[str, ...]
+Names = tuple[str, ...]
 
 
 def compose(root: Path, form: ShardFormat) -> None:
@@ -86,18 +85,18 @@ def workers_seconds(root: Path, workers: int) -> float:
     return seconds
 
 
-def floor_seconds(encoded: list[dict[str, bytes]], streams: Streams) -> float:
+def floor_seconds(encoded: list[dict[str, bytes]], streams: Names) -> float:
     wanted = [{name: sample[name] for name in streams} for sample in encoded]
     begin = time.process_time()
     for sample in wanted:
-        decode(sample)
+        Streams(sample).all()
     return time.process_time() - begin
 
 
 class Work:
     """What the loader does to a sample, as a function for a pipeline of `webdataset`."""
 
-    def __init__(self, streams: Streams, decoded: bool) -> None:
+    def __init__(self, streams: Names, decoded: bool) -> None:
         self._streams, self._decoded = streams, decoded
         self._rng = np.random.default_rng(0)
 
@@ -107,15 +106,16 @@ class Work:
             pixels = {name: members[name] for name in self._streams}
             pixels["crude_trimap"] = cv2.LUT(pixels["crude_trimap"], _CODE_OF_GREY)
         else:
-            pixels = decode({name: members[name] for name in self._streams})
-        unknown = is_unknown(pixels, TrimapChoice.CRUDE)
-        crop = draw_crop(self._rng, unknown, CROP, Scales())
+            pixels = Streams({name: members[name] for name in self._streams}).all()
+        alpha = pixels["alpha"]
+        around = draw_pixel(self._rng, alpha, pixels["crude_trimap"])
+        crop = draw_crop(self._rng, around, alpha.shape, CROP, Scales())
         out = {
             name: np.empty((CROP, CROP, *array.shape[2:]), np.uint8)
             for name, array in pixels.items()
         }
         for name, array in pixels.items():
-            (cut_codes_into if name == "crude_trimap" else cut_into)(array, crop, out[name])
+            (cut_into if name in {"image", "alpha"} else cut_unmixed_into)(array, crop, out[name])
         return {**out, "trimap": trimap_of(out["alpha"])}
 
 
@@ -135,7 +135,7 @@ def pillow_or_grey(name: str, data: bytes) -> Any:
     return webdataset.imagehandler(how)(name, data)
 
 
-def webdataset_batches(files: list[str], streams: Streams, own: bool) -> Iterator[Any]:
+def webdataset_batches(files: list[str], streams: Names, own: bool) -> Iterator[Any]:
     import webdataset
 
     source = webdataset.WebDataset(files, shardshuffle=len(files)).shuffle(128)
@@ -144,7 +144,7 @@ def webdataset_batches(files: list[str], streams: Streams, own: bool) -> Iterato
     yield from source.map(Work(streams, own)).batched(BATCH, collation_fn=collate)
 
 
-def webdataset_seconds(root: Path, streams: Streams, own: bool) -> float:
+def webdataset_seconds(root: Path, streams: Names, own: bool) -> float:
     files = sorted(map(str, (root / "data").glob("*.tar")))
     begin = time.process_time()
     with warnings.catch_warnings():

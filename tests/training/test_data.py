@@ -147,11 +147,16 @@ def test_batches_straddle_the_borders_of_shards_and_epochs(root: Path) -> None:
 
 
 def test_epochs_seeds_and_samples_are_augmented_differently(root: Path) -> None:
-    settings = settings_of(root, batch_size=TOTAL)
+    # No window is the whole image, of which there are but two
+    settings = settings_of(root, batch_size=TOTAL, scale_max=1.5)
     first, second = run(settings, 0, 2)
     (other,) = run(replace(settings, seed=1), 0, 1)
     assert first.keys != second.keys != other.keys
     pieces = {key: first.image[n] for n, key in enumerate(first.keys)}
+    assert (
+        len({each.numpy().tobytes() for each in (first.colours, second.colours, other.colours)})
+        == 3
+    )
     for batch in (second, other):
         again = [torch.equal(batch.image[n], pieces[key]) for n, key in enumerate(batch.keys)]
         assert not any(again)

@@ -264,7 +264,8 @@ def test_mistakes_are_told_before_the_first_batch(root: Path, tmp_path: Path) ->
         {"crop_size": 4},
         {"seed": -1},
         {"rank": 2, "world": 2},
-        {"scale_min": 2.0},
+        {"scale_min": 3.0},
+        {"colour": 1.5},
         {"workers": -1},
     ],
 )
