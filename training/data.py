@@ -11,7 +11,6 @@ import sys
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,7 @@ from training.augment import (
 )
 from training.colours import NUMBERS, colour_maps
 from training.order import Order, Place, TrimapChoice, generator_of
+from training.scratch import scratch
 from training.store import ShardStore, Streams, shards_of
 from training.workers import in_order
 
@@ -162,10 +162,10 @@ def validation_samples(
     places = [(shard, n) for shard, count in enumerate(counts) for n in range(count)]
     if limit is not None and limit < len(places):
         places = [places[n * len(places) // limit] for n in range(limit)]
-    with TemporaryDirectory(prefix="matting-") as folder:
+    with scratch() as folder:
         lenient = skipped is not None
         store = ShardStore(
-            root, dataset, split, _STREAMS, Path(folder), _folder_of(cache), lenient=lenient
+            root, dataset, split, _STREAMS, folder, _folder_of(cache), lenient=lenient
         )
         try:
             for place in places:
@@ -197,13 +197,13 @@ def _batches(
     settings: LoaderSettings, root: Location, dataset: ShardSet, order: Order, numbers: range
 ) -> Generator[Batch, None, None]:
     layers = LAYERS if settings.layers and dataset.settings.get("layers") else ()
-    with TemporaryDirectory(prefix="matting-") as folder:
+    with scratch() as folder:
         store = ShardStore(
             root,
             dataset,
             settings.split,
             (*_STREAMS, *layers),
-            Path(folder),
+            folder,
             _folder_of(settings.cache),
             lenient=settings.skip_bad,
         )
