@@ -10,7 +10,7 @@ train     base, an and an-tw, with the same seeds and the same data in the same 
           as the paper has it. One after the other, or --together, with a share of the cores each.
 evaluate  all of them as they are after their last iteration, closed-form and KNN matting on
           held-out samples with crude trimaps, on GT16 to GT20 with trimaps from ISNet's masks, and
-          with alphamatting.com's trimap1.
+          with alphamatting.com's trimap1; and where the models err, on held-out and training samples.
 figure    four held-out samples, side by side, of the last of the runs; and the validation curves.
 
 What is there already is kept; remove a file to make it again. Tables go to WORK/results.md.
@@ -26,6 +26,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from manifests.pixels import FOREGROUND, UNKNOWN
 from manifests.sources import Split, Transparency
 from tests.bench.real_masks import HELD_OUT, write_case
 from training.checkpoint import checkpoints, load_model
@@ -40,7 +42,7 @@ from training.classical import Method, solve
 from training.data import validation_samples
 from training.log import METRICS
 from training.masks import BAND, LEAST, SURE
-from training.predict import alpha_of, predict
+from training.predict import alpha_of, matte, predict
 from training.predict import trimap_of as estimated_trimap_of
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -159,11 +161,47 @@ def tables(work: Path, names: list[str]) -> str:
 
 def table(title: str, rows: dict[str, list[dict[str, Any]]]) -> list[str]:
     """A row of means for each method."""
-    lines = [f"\n{title}:\n", "| | " + " | ".join(HEADINGS) + " |", "| --- |" + " --- |" * 6]
-    for name, images in rows.items():
-        means = [np.mean([image[field] for image in images]) for field in FIELDS]
-        lines.append(f"| {name} | " + " | ".join(f"{mean:.4g}" for mean in means) + " |")
+    means = {
+        name: [float(np.mean([image[field] for image in images])) for field in FIELDS]
+        for name, images in rows.items()
+    }
+    return markdown(title, HEADINGS, means)
+
+
+def markdown(title: str, headings: Sequence[str], rows: dict[str, list[float]]) -> list[str]:
+    lines = [f"\n{title}:\n", "| | " + " | ".join(headings) + " |"]
+    lines.append("| --- |" + " --- |" * len(headings))
+    for name, values in rows.items():
+        lines.append(f"| {name} | " + " | ".join(f"{value:.4g}" for value in values) + " |")
     return lines
+
+
+def regions(work: Path, names: list[str], limit: int) -> str:
+    """Where the models err, by what the crude trimap says; and what they learned by heart.
+
+    The last row keeps to the crude trimap where it is known: nothing is repaired, nothing harmed.
+    """
+    lines = []
+    models = {name: load_model(last_checkpoint(work, name)) for name in names}
+    for split in (Split.VAL, Split.TRAIN):
+        rows: dict[str, list[list[float]]] = {name: [] for name in (*names, "crude trimap")}
+        for sample in validation_samples(str(work / "shards"), split, limit):
+            crude = sample.crude_trimap
+            known = np.where(crude == FOREGROUND, 255, 0).astype(np.uint8)
+            is_wrong = np.abs(known - sample.alpha.astype(float)) > 127.5
+            where = (
+                crude == UNKNOWN,
+                (crude != UNKNOWN) & is_wrong,
+                (crude != UNKNOWN) & ~is_wrong,
+            )
+            alphas = {name: matte(model, sample.image, crude) for name, model in models.items()}
+            for name, alpha in {**alphas, "crude trimap": known}.items():
+                error = np.abs(alpha - sample.alpha.astype(float)) / 255
+                rows[name].append([float(error[region].sum()) / 1000 for region in where])
+        title = f"SAD by what the crude trimap says, {limit} samples of split {split}"
+        means = {name: np.mean(found, axis=0).tolist() for name, found in rows.items()}
+        lines += markdown(title, ("unknown", "wrong by more than half", "right"), means)
+    return "\n".join(lines) + "\n"
 
 
 def score_file(work: Path, kind: str, name: str) -> Path:
@@ -247,7 +285,8 @@ def main() -> None:
             write_case(name, work / "gt", BAND, LEAST, SURE)
         for name in (*names, *CLASSICAL):
             evaluate(work, name, options.limit)
-        (work / "results.md").write_text(tables(work, [*names, *CLASSICAL]))
+        found = tables(work, [*names, *CLASSICAL]) + regions(work, names, options.limit)
+        (work / "results.md").write_text(found)
         print((work / "results.md").read_text())
     if "figure" in steps:
         figure(work, names[-1]).savefig(work / "figure.png", dpi=150)
