@@ -83,6 +83,7 @@ def read_dataset(root: Location) -> Dataset:
         if fields["contract"] != CONTRACT:
             found = fields["contract"]
             raise ValueError(f"contract {found}, this program reads contract {CONTRACT}")
+        ShardFormat(fields["settings"]["format"])
         dataset = Dataset(
             contract=fields["contract"],
             settings=fields["settings"],
@@ -91,7 +92,8 @@ def read_dataset(root: Location) -> Dataset:
             skipped=tuple(from_dict(Skipped, source) for source in fields["skipped"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        missing = "no " if isinstance(error, KeyError) else ""
+        raise ValueError(f"{path}: {missing}{error}") from error
     check_splits(read_sources(root, Foreground), "foreground")
     check_splits(read_sources(root, Background), "background")
     return dataset

@@ -53,7 +53,7 @@ CheckpointOption = Annotated[
     Path, typer.Option(help="A run, one of its checkpoints, or a model.safetensors.", metavar="C")
 ]
 CacheOption = Annotated[
-    Path | None,
+    str,
     typer.Option(
         help="Where shards that --shards names by URL stay, once fetched.",
         metavar="DIR",
@@ -114,7 +114,7 @@ def train(
     ] = _DEFAULT.validate_every,
     validation_samples: Annotated[int, typer.Option(min=1)] = _DEFAULT.validation_samples,
     keep: Annotated[int, typer.Option(help="How many checkpoints stay.", min=1)] = _DEFAULT.keep,
-    cache: CacheOption = None,
+    cache: CacheOption = _DEFAULT.cache,
 ) -> None:
     """Train on split train of a shard set; validate on val where there is one.
 
@@ -146,33 +146,38 @@ def train(
             validate_every=validate_every,
             validation_samples=validation_samples,
             keep=keep,
-            cache=str(cache or ""),
+            cache=cache,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     run = out or Path("runs") / str(variant)
     with join(pick_device(device)) as processes:
+        refused: OSError | ValueError | None = None
         if processes.first:
-            open_run(run, settings, resume, processes)
-        processes.wait()
+            try:
+                open_run(run, settings, resume, processes)
+            except (OSError, ValueError) as error:
+                refused = error
+        if processes.any(refused is not None):  # and waits for the first
+            raise refused or typer.Exit(FAILED)
         try:
             if processes.first:
                 with progress("train", iterations, "iterations", latest_iteration(run)) as advance:
                     tell = functools.partial(_tell, advance, time.monotonic(), set())
                     train_model(settings, run, processes, tell)
             else:
-                train_model(settings, run, processes, lambda _: None)
+                train_model(settings, run, processes, functools.partial(_tell_bad, set()))
         except Stopped:
             raise KeyboardInterrupt from None
     if processes.first:
-        notes.print(f"{run}: trained; `matte predict --checkpoint {run}` uses its best checkpoint")
+        name = _literal(str(run))
+        notes.print(
+            f"{name}: trained; `matte predict --checkpoint {name}` uses its best checkpoint"
+        )
 
 
-def _tell(advance: Advance, begin: float, skipped: set[str], news: Any) -> None:
-    for reason in news.skipped:
-        if reason not in skipped:
-            skipped.add(reason)
-            notes.print(f"[bold yellow]skipped:[/] {_literal(reason)}")
+def _tell(advance: Advance, begin: float, known: set[str], news: Any) -> None:
+    _tell_bad(known, news)
     if news.score is not None:
         score = news.score
         notes.print(
@@ -184,8 +189,15 @@ def _tell(advance: Advance, begin: float, skipped: set[str], news: Any) -> None:
         shown = "  ".join(
             f"{name} {news.losses[name]:.4f}" for name in _SHOWN if name in news.losses
         )
-        bad = f"  {len(skipped)} skipped" if skipped else ""
+        bad = f"  {len(known)} bad" if known else ""
         advance(news.iteration, f"{rate:.1f} samples/s  {shown}{bad}")
+
+
+def _tell_bad(known: set[str], news: Any) -> None:
+    for reason in news.bad:
+        if reason not in known:
+            known.add(reason)
+            notes.print(f"[bold yellow]bad:[/] {_literal(reason)}")
 
 
 def latest_iteration(run: Path) -> int:
@@ -224,8 +236,9 @@ def predict(
     from training.predict import matte
     from training.processes import pick_device
 
-    if out.resolve() in {images.resolve(), trimaps.resolve()}:
-        raise typer.BadParameter(f"--out {out}: the alphas would overwrite what is read from there")
+    for written in (out, out / "cutouts")[: 2 if foregrounds else 1]:
+        if written.resolve() in {images.resolve(), trimaps.resolve()}:
+            raise typer.BadParameter(f"{written}: the alphas would overwrite what is read there")
     model = load_model(checkpoint).without_trimap_decoder().to(pick_device(device))
     # Nobody may have made a trimap for some photos: `annotate pull` brings those of alphas too
     matched = match_folders({"trimaps": trimaps, "images": images}, extras=True)
@@ -246,7 +259,7 @@ def predict(
                 failed += 1
                 fail(str(error))
             advance(done, "")
-    notes.print(f"{out}: {len(matched) - failed} alphas, {failed} failed")
+    notes.print(f"{_literal(str(out))}: {len(matched) - failed} alphas, {failed} failed")
     raise typer.Exit(FAILED if failed else DONE)
 
 
@@ -276,8 +289,11 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(help="At most so many samples of --shards.", min=1)
     ] = None,
-    cache: CacheOption = None,
-    workers: Annotated[int, typer.Option(help="Processes, for --method.", min=1)] = 1,
+    cache: CacheOption = "",
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes; not for --checkpoint.", min=1, show_default="1"),
+    ] = None,
     device: DeviceOption = None,
     json_: Annotated[
         Path | None, typer.Option("--json", help="Write the figures here; - is standard output.")
@@ -299,8 +315,12 @@ def evaluate(
         folders = {"alphas": alphas, "trimaps": trimaps, "images": images}
         _unused("shards", **folders, given_trimaps=given_trimaps)
     else:
-        of_shards = {"split": split, "trimap": trimap, "limit": limit, "cache": cache}
+        of_shards = {"split": split, "trimap": trimap, "limit": limit, "cache": cache or None}
         _unused_without("shards", **of_shards)
+    if checkpoint is not None:
+        _unused("checkpoint", workers=workers)
+    else:
+        _unused_without("checkpoint", device=device)
     with progress("evaluate", 0, "images") as advance:
 
         def tell(done: int, _: int) -> None:
@@ -308,21 +328,26 @@ def evaluate(
 
         if predictions is not None:
             found = evaluate_folders(
-                predictions, _needed("alphas", alphas), _needed("trimaps", trimaps), tell, workers
+                predictions,
+                _needed("alphas", alphas),
+                _needed("trimaps", trimaps),
+                tell,
+                workers or 1,
             )
         else:
             if shards is not None:
                 from training.cases import ShardCases
 
                 kinds = split or Split.VAL, limit, trimap or TrimapChoice.CRUDE
-                cases: Any = ShardCases(shards, *kinds, str(cache or ""))
+                cases: Any = ShardCases(shards, *kinds, cache)
             else:
                 truth = _needed("alphas", alphas), _needed("trimaps", trimaps)
                 cases = folder_cases(_needed("images", images), *truth, given_trimaps)
             if method is not None:
                 from training.classical import solve
 
-                found = evaluate_method(functools.partial(solve, method), cases, tell, workers)
+                solver = functools.partial(solve, method)
+                found = evaluate_method(solver, cases, tell, workers or 1)
             else:
                 from training.checkpoint import load_model
                 from training.predict import matte
@@ -366,7 +391,7 @@ def export(
             f"{size.width} x {size.height}: alpha differs from PyTorch's by {size.difference:.1e} "
             "at most"
         )
-    notes.print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+    notes.print(f"{_literal(str(out))}: {out.stat().st_size / 1e6:.1f} MB")
 
 
 @matte_app.command()
@@ -458,8 +483,8 @@ def _guarded(command: Callable[[], Any], on_interrupt: str = "") -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except (OSError, ValueError, RuntimeError, FloatingPointError) as error:
-        fail(str(error))
+    except (OSError, ValueError, RuntimeError, FloatingPointError, MemoryError) as error:
+        fail(str(error) or "out of memory")
         return FAILED
     if code == INTERRUPTED:  # typer makes an exit of the interrupt
         fail(f"interrupted{on_interrupt}")

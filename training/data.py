@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,7 @@ class Batch:
     background: Tensor | None
     colours: Tensor  # N x 3 x 4 float32: the change of colours, to be applied to all of these
     skipped: tuple[str, ...]  # "file: sample KEY: reason" for each
+    damaged: tuple[str, ...]  # "file: damage" of shards that are used as far as they can be read
 
     def pin_memory(self) -> Batch:
         """For a loader that copies to a GPU; torch calls it by this name."""
@@ -150,11 +152,13 @@ def validation_samples(
     limit: int | None = None,
     skipped: dict[str, str] | None = None,
     cache: str = "",
+    folder: Path | None = None,
 ) -> Iterator[Validation]:
     """Whole samples, each once, in order; `limit` of them, evenly spread over the split.
 
-    Broken ones come to `skipped`, key -> reason, if it is given. `cache`: as in LoaderSettings.
-    Raises as `batches` does.
+    Broken ones come to `skipped`, key -> reason, if it is given, and so do damaged shards that are
+    used nevertheless. `cache`: as in LoaderSettings. `folder`: notes of which shards are whole, for
+    the next time. Raises as `batches` does.
     """
     root = location_of(shards)
     dataset = read_dataset(root)
@@ -162,11 +166,9 @@ def validation_samples(
     places = [(shard, n) for shard, count in enumerate(counts) for n in range(count)]
     if limit is not None and limit < len(places):
         places = [places[n * len(places) // limit] for n in range(limit)]
-    with scratch() as folder:
+    with nullcontext(folder) if folder else scratch() as notes:
         lenient = skipped is not None
-        store = ShardStore(
-            root, dataset, split, _STREAMS, folder, _folder_of(cache), lenient=lenient
-        )
+        store = ShardStore(root, dataset, split, _STREAMS, notes, _folder_of(cache), lenient)
         try:
             for place in places:
                 try:
@@ -177,6 +179,9 @@ def validation_samples(
                         raise
                     skipped[store.name(*place)] = str(error)
                     continue
+                finally:
+                    if skipped is not None:
+                        skipped |= {told.partition(": ")[0]: told for told in store.damage()}
                 alpha, crude = pixels["alpha"], pixels["crude_trimap"]
                 yield Validation(row, pixels["image"], alpha, trimap_of(alpha), crude)
         finally:
@@ -248,9 +253,14 @@ class _Batches(Dataset["Batch | _Failure"]):
                     return _Failure(str(error))
                 skipped.append(str(error))
                 continue
+            except OSError as error:
+                return _Failure(str(error))
             keys.append(key)
         tensors = crops.tensors(len(keys))
-        return Batch(number, places[0].epoch, tuple(keys), **tensors, skipped=tuple(skipped))
+        damaged = tuple(self._store.damage())
+        return Batch(
+            number, places[0].epoch, tuple(keys), **tensors, skipped=tuple(skipped), damaged=damaged
+        )
 
     def _fill(self, crops: _Crops, slot: int, place: Place, streams: Streams) -> None:
         settings, rng = self._settings, generator_of(self._settings.seed, place)

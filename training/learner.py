@@ -111,7 +111,7 @@ def on_device(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
     """image in 0..1, given trimap codes, alpha in 0..1, exact trimap codes, |F - B| in 0..1.
 
-    In new colours. Those of the image are clipped, as a camera would; |F - B| is a weight, not.
+    In new colours, clipped as a camera clips them.
     """
 
     def moved(pixels: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ def on_device(
     if batch.foreground is not None and batch.background is not None:
         difference = moved(batch.foreground).float() - moved(batch.background).float()
         linear = torch.cat([colours[..., :3], torch.zeros_like(colours[..., 3:])], dim=2)
-        contrast = recoloured(difference.div_(255), linear).abs_()
+        contrast = recoloured(difference.div_(255), linear).abs_().clamp_(max=1)
     image = recoloured(moved(batch.image).float().div_(255), colours).clamp_(0, 1)
     given, trimap = moved(batch.given_trimap).float(), moved(batch.trimap)
     return image, given, moved(batch.alpha).float().div_(255), trimap, contrast

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 from collections.abc import Callable
@@ -43,6 +44,7 @@ class RunLog:
 
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=first)
         self._lines = (run / METRICS).open("a", encoding="utf-8")
+        fcntl.flock(self._lines, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed; see is_busy
 
     def __enter__(self) -> RunLog:
         return self
@@ -64,7 +66,7 @@ class RunLog:
                 if not math.isfinite(row[name]):
                     raise FloatingPointError(
                         f"iteration {step.iteration}: the {name} is {row[name]} on samples "
-                        f"{', '.join(step.keys)}; the last checkpoint is sound"
+                        f"{', '.join(step.keys)}; what was saved before is sound"
                     )
         self._pending.clear()
         if self._run is not None:
@@ -96,6 +98,18 @@ class RunLog:
 
     def _scalar(self, name: str, value: float, iteration: int) -> None:
         self._board.add_scalar(name, value, iteration)
+
+
+def is_busy(run: Path) -> bool:
+    """Whether another process is writing this run's log."""
+    try:
+        with (run / METRICS).open() as lines:
+            fcntl.flock(lines, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _row(step: Step) -> dict[str, float]:

@@ -76,6 +76,7 @@ class TrainSettings:
 FREE_TO_CHANGE = frozenset(
     {
         "shards",
+        "skip_bad",
         "workers",
         "validate_every",
         "validation_samples",

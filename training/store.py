@@ -36,7 +36,8 @@ _DECODERS = {"alpha": decode_alpha, "trimap": decode_trimap, "crude_trimap": dec
 class ShardStore:
     """Opens shards as they are needed, a few at a time; may be copied to other processes before.
 
-    With `lenient` a shard that is not what dataset.json says is used as far as it can be read.
+    With `lenient` a shard that is not what dataset.json says is used as far as it can be read, and
+    told by `damage`.
     Shards from elsewhere go to `cache` and stay, or else to `folder` and make room for others.
     """
 
@@ -55,11 +56,14 @@ class ShardStore:
         self._folder, self._cache, self._lenient = folder, cache, lenient
         self._opened: OrderedDict[int, OpenShard] = OrderedDict()
         self._broken: dict[int, str] = {}
+        self._keys: dict[int, list[str]] = {}
+        self._damage: list[str] = []
 
     def sample(self, shard: int, sample: int) -> tuple[str, Streams]:
         """The key and the wanted streams of a sample: numbers of the shard and within it.
 
-        Raises ValueError that names the shard's file and the sample if they cannot be read.
+        Raises ValueError that names the shard's file and the sample if they cannot be read, OSError
+        if that is the fault of this machine (a full disk, say), and no sample could be.
         """
         try:
             opened = self._open(shard)
@@ -79,10 +83,19 @@ class ShardStore:
     def name(self, shard: int, sample: int) -> str:
         """What to call a sample, even if its shard cannot be read: its key if the index can be."""
         name = self._shards[shard].name
-        try:
-            return str(read_index_columns(self._root, name, ["key"])["key"][sample])
-        except (ValueError, LookupError):
-            return f"{name}, number {sample}"
+        if shard not in self._keys:
+            try:
+                keys = read_index_columns(self._root, name, ["key"])["key"].to_pylist()
+            except (ValueError, LookupError):
+                keys = []
+            self._keys[shard] = keys  # one question for each shard: it may take a while to fail
+        keys = self._keys[shard]
+        return keys[sample] if sample < len(keys) else f"{name}, number {sample}"
+
+    def damage(self) -> list[str]:
+        """What is wrong with the shards that were opened since the last call."""
+        told, self._damage = self._damage, []
+        return told
 
     def close(self) -> None:
         for opened in self._opened.values():
@@ -101,6 +114,8 @@ class ShardStore:
             try:
                 self._opened[number] = self._open_whole(number)
             except (OSError, ValueError) as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise
                 self._broken[number] = str(error)
                 raise ValueError(str(error)) from error
         self._opened.move_to_end(number)
@@ -125,6 +140,8 @@ class ShardStore:
         elif len(opened) != shard.samples:
             fault = f"{len(opened)} samples, dataset.json says {shard.samples}"
         else:
+            if fault:
+                self._damage.append(f"{location}: {fault}; used as far as it can be read")
             return opened
         opened.close()
         raise ValueError(f"{location}: {fault}")
@@ -133,7 +150,13 @@ class ShardStore:
         """A copy of a shard, named by its content: a cache may serve many sets."""
         path = (self._cache or self._folder) / f"{shard.sha256}{url.suffix}"
         if not path.exists():
-            fetch(url, path)
+            try:
+                fetch(url, path)
+            except OSError as error:
+                if error.errno is None:
+                    raise
+                told = f"{error.strerror}: {url} cannot be kept in {path.parent}"
+                raise OSError(error.errno, told) from error
             if self._cache is None:
                 copies = sorted(self._folder.glob(f"*{url.suffix}"), key=_written)
                 for old in copies[:-_FETCHED]:

@@ -13,11 +13,12 @@ from typing import Any
 from manifests.dataset import read_dataset
 from manifests.sources import Split
 from manifests.storage import location_of, write_bytes
-from training.checkpoint import sweep
+from training.checkpoint import checkpoints, sweep
 from training.data import LoaderSettings, batches, epoch_length
 from training.learner import Learner
-from training.log import RunLog
+from training.log import RunLog, is_busy
 from training.processes import Processes
+from training.scratch import scratch
 from training.settings import FREE_TO_CHANGE, TrainSettings
 from training.validate import Score, validate
 
@@ -32,7 +33,7 @@ class News:
 
     iteration: int  # done so far
     samples: int  # learned from by all processes since the start of this one
-    skipped: tuple[str, ...] = ()  # bad samples of this process since the last time, and why
+    bad: tuple[str, ...] = ()  # samples and shards of this process since the last time, and why
     losses: dict[str, float] | None = None  # means since the last time
     score: Score | None = None  # of a validation
 
@@ -48,9 +49,10 @@ def train(
     learner = Learner(settings, processes)
     first = learner.restore(run)
     stream = batches(loader_settings(settings, processes), first, settings.iterations)
-    samples, skipped = 0, list[str]()
+    samples, bad = 0, list[str]()
     with (
         closing(stream),
+        scratch() as notes,
         RunLog(run if processes.first else None, first) as log,
         _interrupts() as interrupted,
     ):
@@ -60,24 +62,32 @@ def train(
                 log.add(learner.step(batch.number, batch))
                 samples += len(batch.keys) * processes.world
             done = batch.number + 1
-            skipped += batch.skipped
+            bad += (*batch.skipped, *batch.damaged)
 
             is_last = done == settings.iterations
-            if is_last and not samples:
-                raise ValueError(f"{settings.shards}: none of the samples can be read")
+            if is_last and not samples and first == 0:
+                tell(News(done, samples, tuple(bad)))
+                raise ValueError(f"{_named(settings)}: none of the samples can be read")
             stop = processes.any(interrupted())
             is_saving = is_last or stop or done % settings.checkpoint_every == 0
             is_validating = is_last or done % settings.validate_every == 0
             if is_saving or is_validating or done % settings.log_every == 0:
                 means = log.flush()  # raises if a loss is not a number, before anything is saved
-                tell(News(done, samples, tuple(skipped), losses=means))
-                skipped.clear()
+                tell(News(done, samples, tuple(bad), losses=means))
+                bad.clear()
             score = None
             if is_validating and processes.first:
-                score = validate(learner.model, settings, log.panels(done))
+                unread: dict[str, str] | None = {} if settings.skip_bad else None
+                try:
+                    score = validate(learner.model, settings, log.panels(done), unread, notes)
+                except ValueError:
+                    if is_saving:  # what was learned is sound
+                        learner.save(run, done, is_best=False)
+                    raise
+                if score is not None or unread:
+                    tell(News(done, samples, tuple((unread or {}).values()), score=score))
             if score is not None:
                 log.score(done, score)
-                tell(News(done, samples, score=score))
             is_best = score is not None and score.sad_whole < learner.best
             if is_best and score is not None:
                 learner.best = score.sad_whole
@@ -114,16 +124,24 @@ def open_run(run: Path, settings: TrainSettings, resume: bool, processes: Proces
     # Before anything is written: a mistyped path must not leave a run that stands in the way.
     epoch_length(loader_settings(settings, processes))
     samples = read_dataset(location_of(settings.shards)).fingerprint
-    here = {**settings.to_dict(), "samples": samples}
+    here = {**settings.to_dict(), "shards": _named(settings), "samples": samples}
     config = run / "config.json"
-    if not config.exists():
-        if resume:
-            raise ValueError(f"{run}: there is no run here to resume")
-        write_bytes(config, (json.dumps(here, indent=1) + "\n").encode())
-        return
-    if not resume:
+    if is_busy(run):
+        raise ValueError(f"{run}: another process is training there")
+    if resume and not config.exists():
+        raise ValueError(f"{run}: there is no run here to resume")
+    if not resume and checkpoints(run):
         raise ValueError(f"{run}: a run is here; go on with --resume, or name another --out")
-    there = json.loads(config.read_bytes())
+    if not resume:  # what ended before its first checkpoint may be begun again
+        write_bytes(config, (json.dumps(here, indent=1) + "\n").encode())
+        sweep(run)
+        return
+    try:
+        there = dict(json.loads(config.read_bytes()))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{config}: not the settings of a run ({error})") from error
+    if there.pop("samples", None) != here.pop("samples"):
+        raise ValueError(f"{run}: was trained on other shards than those of {_named(settings)}")
     names = sorted((there.keys() | here.keys()) - FREE_TO_CHANGE)
     changed = [
         f"{name}: {there.get(name)} -> {here.get(name)}"
@@ -133,6 +151,11 @@ def open_run(run: Path, settings: TrainSettings, resume: bool, processes: Proces
     if changed:
         raise ValueError(f"{run}: is a run with other settings ({', '.join(changed)})")
     sweep(run)
+
+
+def _named(settings: TrainSettings) -> str:
+    """The shard set without what a URL keeps to itself."""
+    return str(location_of(settings.shards))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -32,8 +33,14 @@ class Score:
     mse_whole: float
 
 
-def validate(model: MattingModel, settings: TrainSettings, show: Show) -> Score | None:
-    """The model stays in the mode that it was in.
+def validate(
+    model: MattingModel,
+    settings: TrainSettings,
+    show: Show,
+    skipped: dict[str, str] | None = None,
+    folder: Path | None = None,
+) -> Score | None:
+    """The model stays in the mode that it was in. `skipped`, `folder`: as for validation_samples.
 
     None if the set holds nothing out: then a few training samples are shown, and none is measured.
     """
@@ -43,8 +50,7 @@ def validate(model: MattingModel, settings: TrainSettings, show: Show) -> Score 
     was_training = model.training
     model.eval()
     rows = []
-    skipped: dict[str, str] | None = {} if settings.skip_bad else None
-    samples = validation_samples(settings.shards, split, limit, skipped, settings.cache)
+    samples = validation_samples(settings.shards, split, limit, skipped, settings.cache, folder)
     for number, sample in enumerate(samples):
         prediction = predict(model, sample.image, sample.crude_trimap, precision)
         alpha = alpha_of(prediction)

@@ -110,7 +110,7 @@ def test_some_windows_are_not_scaled_and_some_are_the_whole_image() -> None:
 
 @pytest.mark.parametrize("share", [1e-4, 0.01, 1.0])
 def test_each_unknown_pixel_is_as_likely(share: float) -> None:
-    """Windows of one pixel are the pixels drawn; the search for them crosses many stretches."""
+    """Windows of one pixel are the pixels drawn, by chance or, if they are few, by a search."""
     is_unknown = np.random.default_rng(5).random((300, 200)) < share
     draws = [
         drawn(np.random.default_rng(n), is_unknown, 1, Scales(probability=0)) for n in range(600)

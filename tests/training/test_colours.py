@@ -1,4 +1,4 @@
-"""New colours: any hue, no new composites; and what the model and its loss see of them."""
+"""New colours: any hue, and composites of the layers as before."""
 
 from __future__ import annotations
 

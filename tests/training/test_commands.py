@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -155,6 +156,13 @@ def test_mistakes_of_predict(folders: Path, checkpoint: Path, capsys: Capture) -
         ran = run(capsys, *predicting(folders, checkpoint, name))
         assert ran.code == WRONG_USAGE
         assert "the alphas would overwrite what is read" in in_a_line(ran.err)
+    photos = folders / "work" / "cutouts"
+    shutil.copytree(folders / "images", photos)
+    given = ("predict", "--checkpoint", checkpoint, "--images", photos, "--out", photos.parent)
+    ran = run(capsys, *given, "--trimaps", folders / "crude", "--foregrounds")
+    assert ran.code == WRONG_USAGE
+    assert "the alphas would overwrite what is read" in in_a_line(ran.err)
+    shutil.rmtree(photos.parent)
     ran = run(capsys, *predicting(folders, folders / "none"))
     assert (ran.code, errors(ran)[0]) == (
         FAILED,
@@ -274,10 +282,12 @@ def test_a_bad_sample_does_not_stop_an_evaluation(
     assert ran.code == FAILED
     found = json.loads(ran.out)
     assert [image["name"] for image in found["images"]] == ["val-00000001", "val-00000002"]
-    (failure,) = found["failed"]
-    assert failure["name"] == "val-00000000"
-    assert f"{tmp_path}/data/val-00000.tar: sample val-00000000: image: " in failure["reason"]
-    assert "val-00000000: " in errors(ran)[0]
+    failed = {failure["name"]: failure["reason"] for failure in found["failed"]}
+    shard = f"{tmp_path}/data/val-00000.tar"
+    assert sorted(failed) == [shard, "val-00000000"], "a damaged shard is measured, but told"
+    assert f"{shard}: sample val-00000000: image: " in failed["val-00000000"]
+    assert "its sha256 is not the one in dataset.json" in failed[shard]
+    assert len(errors(ran)) == 2
 
 
 def test_evaluate_a_classical_method(shards: Path, capsys: Capture) -> None:
@@ -311,6 +321,11 @@ def test_evaluations_that_make_no_sense(
         ((*predictions, *alphas, *trimaps, *given), "--given-trimaps cannot be used with"),
         ((*model, *set_, *images, *alphas), "--alphas, --images cannot be used with --shards"),
         ((*model, *set_, "--trimap", "mixed"), "--trimap is crude or exact here"),
+        ((*model, *set_, "--workers", "2"), "--workers cannot be used with --checkpoint"),
+        (
+            (*predictions, *alphas, *trimaps, "--device", "cpu"),
+            "--device cannot be used without --checkpoint",
+        ),
         (
             (*predictions, *alphas, *trimaps, "--limit", "3", "--split", "val"),
             "--split, --limit cannot be used without --shards",

@@ -175,7 +175,11 @@ def test_damage_that_still_decodes_is_seen_by_the_checksum(
         overwrite(path, content.index(b"fg.png"), b"fx")
     with pytest.raises(ValueError, match=r"sha256 is not .*; each sample still decodes"):
         epoch(settings_of(tmp_path))
-    assert len(keys_of(epoch(settings_of(tmp_path, skip_bad=True)))) == TOTAL
+    made = epoch(settings_of(tmp_path, skip_bad=True))
+    assert len(keys_of(made)) == TOTAL
+    (told,) = [reason for batch in made for reason in batch.damaged]
+    said = "its sha256 is not the one in dataset.json; used as far as it can be read"
+    assert told == f"{path}: {said}"
 
 
 @every_form
@@ -228,7 +232,8 @@ def test_validation_names_or_leaves_out(tmp_path: Path) -> None:
     skipped: dict[str, str] = {}
     kept = [sample.key for sample in validation_samples(str(tmp_path), skipped=skipped)]
     assert kept == ["val-00000000", "val-00000002"]
-    assert list(skipped) == ["val-00000001"]
+    assert sorted(skipped) == [str(path), "val-00000001"]
+    assert "its sha256 is not the one in dataset.json" in skipped[str(path)]
     assert f"{path}: sample val-00000001: image: " in skipped["val-00000001"]
 
 

@@ -34,6 +34,7 @@ from manifests.sources import Split
 from tests.conftest import Ran, finish
 from tests.training.conftest import TRAIN_SAMPLES, VAL_SAMPLES, called, lively, started
 from tests.training.shard_sets import break_sample, write_set
+from tests.web import serving
 from training.checkpoint import MODEL, OPTIMIZER, STATE, checkpoints, load_model
 from training.cli import DONE, FAILED, INTERRUPTED, WRONG_USAGE, train_main
 from training.data import Batch, batches, validation_samples
@@ -45,7 +46,7 @@ from training.model import MattingModel, Variant
 from training.predict import matte
 from training.processes import Processes
 from training.settings import Precision, TrainSettings
-from training.train import News, loader_settings, train
+from training.train import News, loader_settings, open_run, train
 from training.validate import validate
 
 ITERATIONS, BATCH, CROP, EVERY = 12, 2, 64, 4
@@ -269,9 +270,45 @@ def test_what_cannot_be_resumed(whole: tuple[Path, Ran], shards: Path, capsys: C
     write_set(other, {Split.TRAIN: [1] * sum(TRAIN_SAMPLES), Split.VAL: [VAL_SAMPLES]})
     ran = called(capsys, train_main, *options(other, run, "--resume"))
     assert ran.code == FAILED
-    ours, theirs = read_dataset(shards).fingerprint, read_dataset(other).fingerprint
-    assert f"is a run with other settings (samples: {ours} -> {theirs})" in ran.err
+    assert ran.err == f"error: {run}: was trained on other shards than those of {other}\n"
     assert (run / METRICS).read_bytes() == before
+
+
+def test_what_ended_before_its_first_checkpoint_is_begun_again(shards: Path, run: Path) -> None:
+    settings = settings_of(shards)
+    open_run(run, settings, False, ALONE)
+    other = replace(settings, seed=1)
+    open_run(run, other, False, ALONE)
+    assert json.loads((run / "config.json").read_text())["seed"] == 1
+    with RunLog(run, 0), pytest.raises(ValueError, match="another process is training there"):
+        open_run(run, settings, False, ALONE)
+    (run / "config.json").write_text("")
+    with pytest.raises(ValueError, match=r"config\.json: not the settings of a run"):
+        open_run(run, other, True, ALONE)
+
+
+def test_a_cache_and_a_signature(shards: Path, run: Path, tmp_path: Path, capsys: Capture) -> None:
+    cache = tmp_path / "cache"
+    with serving(shards) as web:
+        url = f"{web.url}?signature=secret"
+        ran = called(
+            capsys, train_main, *options(Path("set"), run, "--shards", url, "--cache", str(cache))
+        )
+        assert ran.code == DONE, ran
+        fetched = [request for request in web.requests if "/data/" in request]
+    assert len(fetched) == len(list(cache.iterdir())) == len(read_dataset(shards).shards)
+    assert "secret" not in (run / "config.json").read_text() + ran.err
+
+
+def test_a_full_disk_is_no_bad_sample(
+    shards: Path, run: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "file").touch()
+    more = ("--cache", str(tmp_path / "file"), "--skip-bad", "--workers", "1")
+    with serving(shards) as web:
+        ran = called(capsys, train_main, *options(Path("set"), run, "--shards", web.url, *more))
+    assert ran.code == FAILED
+    assert re.search(rf"error: .*File exists: \S+ cannot be kept in {tmp_path}/file", ran.err)
 
 
 def test_a_set_may_be_moved_during_a_run(
@@ -298,6 +335,8 @@ def test_a_finished_run_has_nothing_left_to_do(
         (("--iterations", "0"), WRONG_USAGE, "--iterations"),
         (("--variant", "other"), WRONG_USAGE, "base"),
         (("--device", "abacus"), FAILED, "device 'abacus' cannot be used"),
+        (("--device", "meta"), FAILED, "device 'meta' cannot be used"),
+        (("--device", "hpu"), FAILED, "device 'hpu' cannot be used"),
         (("--shards", "/none/such"), FAILED, "/none/such/dataset.json: no such folder"),
     ],
 )
@@ -338,7 +377,7 @@ def test_a_loss_that_is_no_number_stops_the_run(
     assert ran.code == FAILED
     assert ran.err == (
         f"error: iteration 5: the loss is nan on samples {', '.join(batch.keys)}; "
-        "the last checkpoint is sound\n"
+        "what was saved before is sound\n"
     )
     assert {path: path.read_bytes() for path in run.glob("*/*/*.safetensors")} == before
     assert [line["iteration"] for line in steps(run)] == list(range(5))
@@ -395,13 +434,13 @@ def test_the_model_sees_new_colours_and_the_loss_their_contrast(shards: Path) ->
     assert batch.background is not None
     assert contrast is not None
     for n, each in enumerate(maps):
-        stored, fg, bg = (
+        stored, foreground, background = (
             colours[n].permute(1, 2, 0).numpy() / 255
             for colours in (batch.image, batch.foreground, batch.background)
         )
         expected = np.clip(stored @ each[:, :3].T + each[:, 3], 0, 1)
         np.testing.assert_allclose(image[n].permute(1, 2, 0), expected, atol=1e-5)
-        expected = np.abs((fg - bg) @ each[:, :3].T)
+        expected = np.minimum(np.abs((foreground - background) @ each[:, :3].T), 1)
         np.testing.assert_allclose(contrast[n].permute(1, 2, 0), expected, atol=1e-5)
     assert len({each.tobytes() for each in maps}) >= 4
     plain = replace(batch, colours=torch.eye(3, 4).expand(8, 3, 4))
@@ -445,7 +484,7 @@ def test_bf16_learns_in_32_bits_and_a_set_may_hold_nothing_out(tmp_path: Path, r
     assert list(panels) == ["training/train-00000000"], "there is something to see nevertheless"
     assert load_model(run).trimap_decoder is not None
     assert [news.iteration for news in told] == [5, 10, 15, 20, 24]
-    assert (told[-1].samples, told[-1].skipped, told[-1].score) == (48, (), None)
+    assert (told[-1].samples, told[-1].bad, told[-1].score) == (48, (), None)
     losses = told[1].losses
     assert losses is not None
     assert losses["l1"] == pytest.approx(np.mean([row["l1"] for row in rows[5:10]]))
@@ -461,11 +500,28 @@ def test_bad_samples_stop_the_run_or_are_skipped_and_counted(tmp_path: Path, run
         train(settings, run, ALONE, silent)
     told: list[News] = []
     train(replace(settings, skip_bad=True), run, ALONE, told.append)
-    (reason,) = [reason for news in told for reason in news.skipped]
+    reasons = [reason for news in told for reason in news.bad]
     assert told[-1].samples == 3
-    assert "train-00000000" in reason
+    for split in (Split.TRAIN, Split.VAL):
+        assert sum(f"sample {split}-00000000: image: " in reason for reason in reasons) == 1
+        assert sum(f"{split}-00000.tar: its sha256 is not" in reason for reason in reasons) == 1
+    assert len(reasons) == 4
     assert told[-1].score is not None
-    assert told[-1].score == validate(load_model(run), replace(settings, skip_bad=True), unseen)
+    assert told[-1].score == validate(load_model(run), settings, unseen, {})
+
+
+def test_a_bad_validation_sample_costs_no_training(tmp_path: Path, run: Path) -> None:
+    root = tmp_path / "set"
+    write_set(root, {Split.TRAIN: [4], Split.VAL: [2]}, size=(72, 80))
+    break_sample(root, Split.VAL)
+    settings = settings_of(root, validate_every=2)
+    open_run(run, settings, False, ALONE)
+    with pytest.raises(ValueError, match=r"val-00000000 \("):
+        train(settings, run, ALONE, silent)
+    assert [path.name for path in checkpoints(run)] == ["00000002"]
+    lenient = replace(settings, skip_bad=True)
+    open_run(run, lenient, True, ALONE)  # it may be seen only now that some are bad
+    train(lenient, run, ALONE, silent)
 
 
 def test_a_lost_shard_is_skipped_batch_by_batch(tmp_path: Path, run: Path, capsys: Capture) -> None:
@@ -477,11 +533,12 @@ def test_a_lost_shard_is_skipped_batch_by_batch(tmp_path: Path, run: Path, capsy
     ran = called(capsys, train_main, *options(root, run, *few))
     assert ran.code == DONE, ran
     assert 3 <= len(steps(run)) <= 9, "about half of the batches"
-    assert re.search(r"skipped: sample train-\d+: \S*train-00001\.tar", ran.err)
+    assert re.search(r"bad: sample train-\d+: \S*train-00001\.tar", ran.err)
     path.with_name("train-00000.tar").write_bytes(b"")
     ran = called(capsys, train_main, *options(root, tmp_path / "none", *few))
     assert ran.code == FAILED
     assert "none of the samples can be read" in ran.err
+    assert re.search(r"bad: sample train-\d+: \S*train-00000\.tar", ran.err), "and why"
 
 
 def unseen(name: str, picture: Pixels) -> None:
