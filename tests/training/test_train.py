@@ -672,6 +672,10 @@ def test_two_processes_learn_from_both_and_resume(shards: Path, run: Path, capsy
         code, err = ended(torchrun(*arguments, "--out", str(again), "--resume"))
         assert code == DONE, err
         assert_same(again, run)
+        code, err = ended(torchrun(*arguments))
+        assert code == FAILED
+        assert err.count(f"error: {run}: a run is here; ") == 1
+        assert "Connection closed" not in err, "the others know why they end"
         ran = called(capsys, train_main, *arguments, "--out", str(again), "--resume")
         assert ran.code == FAILED
         assert ran.err.startswith(f"error: {again}: was trained by 2 processes, these are 1: ")
