@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -44,7 +44,8 @@ class RunLog:
 
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=first)
         self._lines = (run / METRICS).open("a", encoding="utf-8")
-        fcntl.flock(self._lines, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed; see is_busy
+        if not _lock(self._lines):  # until it is closed
+            raise ValueError(f"{run}: another process is training there")
 
     def __enter__(self) -> RunLog:
         return self
@@ -102,14 +103,21 @@ class RunLog:
 
 def is_busy(run: Path) -> bool:
     """Whether another process is writing this run's log."""
-    try:
-        with (run / METRICS).open() as lines:
-            fcntl.flock(lines, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
+    if not (run / METRICS).exists():
         return False
+    with (run / METRICS).open() as lines:
+        return not _lock(lines)
+
+
+def _lock(file: IO[str]) -> bool:
+    """False if another process has it. On file systems without locks nobody does."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        return False
+    except OSError:
         return True
-    return False
+    return True
 
 
 def _row(step: Step) -> dict[str, float]:

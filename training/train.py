@@ -80,7 +80,7 @@ def train(
                 unread: dict[str, str] | None = {} if settings.skip_bad else None
                 try:
                     score = validate(learner.model, settings, log.panels(done), unread, notes)
-                except ValueError:
+                except (OSError, ValueError):
                     if is_saving:  # what was learned is sound
                         learner.save(run, done, is_best=False)
                     raise
