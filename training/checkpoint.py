@@ -55,7 +55,7 @@ def save(
     iteration = state["iteration"]
     target = run / "checkpoints" / f"{iteration:08d}"
     with _folder(target) as part:
-        metadata = {"variant": str(variant), "iteration": str(iteration)}
+        metadata = {"variant": str(variant)}  # one entry: the order of several is chance
         save_file(_plain(model.state_dict()), part / MODEL, metadata)
         save_file({**_moments(optimizer), **_plain(beside)}, part / OPTIMIZER)
         (part / STATE).write_text(json.dumps(state) + "\n")

@@ -85,8 +85,10 @@ def weights(run: Path, file: str = MODEL) -> dict[str, Tensor]:
 
 
 def assert_same(run: Path, other: Path) -> None:
-    """Losses, scores, weights and moments, to the last bit."""
+    """Losses, scores, weights and moments, to the last bit; and the files that hold them."""
     assert (run / METRICS).read_text() == (other / METRICS).read_text()
+    ends = [checkpoints(each)[-1] for each in (run, other)]
+    assert len({(end / MODEL).read_bytes() for end in ends}) == 1
     for file in (MODEL, OPTIMIZER):
         ours, theirs = weights(run, file), weights(other, file)
         assert ours.keys() == theirs.keys()
