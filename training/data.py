@@ -156,8 +156,8 @@ def validation_samples(
 ) -> Iterator[Validation]:
     """Whole samples, each once, in order; `limit` of them, evenly spread over the split.
 
-    Broken ones come to `skipped`, key -> reason, if it is given, and so do damaged shards that are
-    used nevertheless. `cache`: as in LoaderSettings. `folder`: notes of which shards are whole, for
+    Broken ones come to `skipped`, key -> reason, if it is given, and so do damaged shards, by their
+    names, that are used nevertheless. `cache`: as in LoaderSettings. `folder`: notes of which shards are whole, for
     the next time. Raises as `batches` does.
     """
     root = location_of(shards)
@@ -181,7 +181,7 @@ def validation_samples(
                     continue
                 finally:
                     if skipped is not None:
-                        skipped |= {told.partition(": ")[0]: told for told in store.damage()}
+                        skipped |= store.damage()
                 alpha, crude = pixels["alpha"], pixels["crude_trimap"]
                 yield Validation(row, pixels["image"], alpha, trimap_of(alpha), crude)
         finally:
@@ -257,7 +257,7 @@ class _Batches(Dataset["Batch | _Failure"]):
                 return _Failure(str(error))
             keys.append(key)
         tensors = crops.tensors(len(keys))
-        damaged = tuple(self._store.damage())
+        damaged = tuple(self._store.damage().values())
         return Batch(
             number, places[0].epoch, tuple(keys), **tensors, skipped=tuple(skipped), damaged=damaged
         )

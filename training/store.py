@@ -57,7 +57,7 @@ class ShardStore:
         self._opened: OrderedDict[int, OpenShard] = OrderedDict()
         self._broken: dict[int, str] = {}
         self._keys: dict[int, list[str]] = {}
-        self._damage: list[str] = []
+        self._damage: dict[str, str] = {}
 
     def sample(self, shard: int, sample: int) -> tuple[str, Streams]:
         """The key and the wanted streams of a sample: numbers of the shard and within it.
@@ -92,9 +92,9 @@ class ShardStore:
         keys = self._keys[shard]
         return keys[sample] if sample < len(keys) else f"{name}, number {sample}"
 
-    def damage(self) -> list[str]:
-        """What is wrong with the shards that were opened since the last call."""
-        told, self._damage = self._damage, []
+    def damage(self) -> dict[str, str]:
+        """Of shards opened since the last call and used nevertheless: name -> what is wrong."""
+        told, self._damage = self._damage, {}
         return told
 
     def close(self) -> None:
@@ -141,7 +141,7 @@ class ShardStore:
             fault = f"{len(opened)} samples, dataset.json says {shard.samples}"
         else:
             if fault:
-                self._damage.append(f"{location}: {fault}; used as far as it can be read")
+                self._damage[shard.name] = f"{location}: {fault}; used as far as it can be read"
             return opened
         opened.close()
         raise ValueError(f"{location}: {fault}")
