@@ -157,8 +157,8 @@ def validation_samples(
     """Whole samples, each once, in order; `limit` of them, evenly spread over the split.
 
     Broken ones come to `skipped`, key -> reason, if it is given, and so do damaged shards, by their
-    names, that are used nevertheless. `cache`: as in LoaderSettings. `folder`: notes of which shards are whole, for
-    the next time. Raises as `batches` does.
+    names, that are used nevertheless. `cache`: as in LoaderSettings. `folder`: notes of which
+    shards are whole, for the next time. Raises as `batches` does.
     """
     root = location_of(shards)
     dataset = read_dataset(root)
