@@ -13,13 +13,16 @@ ROOT = Path(__file__).parents[1]
 PRODUCTS = ("datagen", "annotation", "training")
 GROUND_FLOOR = {"manifests", "numpy", "pyarrow", "PIL", "cv2"}
 
+CLI = {*(f"{product}/cli.py" for product in PRODUCTS), "training/matte_cli.py"}
+SHARED = {"training/console.py"}  # by `train` and `matte`
+
 # library -> the only files of a product that may import it
 HOMES = {
     "ray": {"datagen/run.py"},
     "matplotlib": {"datagen/plot.py"},
     "httpx": {"annotation/client.py"},
-    "typer": {f"{product}/cli.py" for product in PRODUCTS},
-    "click": {f"{product}/cli.py" for product in PRODUCTS},
+    "typer": CLI | SHARED,
+    "click": CLI | SHARED,
 }
 HOME_PACKAGES = {
     "torch": {"training"},

@@ -9,7 +9,8 @@ import torch
 
 from tests.training.conftest import called
 from training.bench import count, measure
-from training.cli import FAILED, matte_main, show_cost
+from training.console import FAILED
+from training.matte_cli import matte_main, show_cost
 
 KEYS = [
     "parameters",

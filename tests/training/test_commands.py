@@ -20,8 +20,10 @@ from tests.training.conftest import VAL_SAMPLES, called, lively, started
 from tests.training.shard_sets import break_sample, pixels_of, write_set
 from training.checkpoint import save
 from training.classical import Method, foreground_of, solve
-from training.cli import DONE, FAILED, INTERRUPTED, WRONG_USAGE, matte_main, train_main
+from training.cli import train_main
+from training.console import DONE, FAILED, INTERRUPTED, WRONG_USAGE
 from training.data import validation_samples
+from training.matte_cli import matte_main
 from training.metrics import mean_of, measure
 from training.model import Variant
 from training.pictures import write_alpha

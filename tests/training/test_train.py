@@ -36,7 +36,8 @@ from tests.training.conftest import TRAIN_SAMPLES, VAL_SAMPLES, called, lively, 
 from tests.training.shard_sets import break_sample, write_set
 from tests.web import serving
 from training.checkpoint import MODEL, OPTIMIZER, STATE, checkpoints, load_model
-from training.cli import DONE, FAILED, INTERRUPTED, WRONG_USAGE, train_main
+from training.cli import train_main
+from training.console import DONE, FAILED, INTERRUPTED, WRONG_USAGE
 from training.data import Batch, batches, validation_samples
 from training.learner import Learner, on_device
 from training.log import METRICS, RunLog
