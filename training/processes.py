@@ -32,11 +32,6 @@ class Processes:
         distributed.all_reduce(count)
         return bool(count)
 
-    def wait(self) -> None:
-        """For all the others."""
-        if self.world > 1:
-            distributed.barrier()
-
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 
