@@ -16,7 +16,6 @@ from typing import Annotated, Any
 
 import typer
 
-from annotation.client import Client, OutageError, Patience
 from annotation.pull import Wanted
 from annotation.report import (
     fail,
@@ -28,6 +27,7 @@ from annotation.report import (
     progress,
     say,
 )
+from annotation.server.client import Client, OutageError, Patience
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 

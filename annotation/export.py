@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from annotation.companions import read_alpha
-from annotation.photos import is_photo_id, read_image
+from annotation.files.companions import read_alpha
+from annotation.files.photos import is_photo_id, read_image
 from manifests.annotations import Annotation, Kind, State, annotations_path, read_annotations
 from manifests.pixels import Pixels
 from manifests.sources import Subject

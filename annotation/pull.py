@@ -24,13 +24,20 @@ from urllib.parse import unquote
 
 from PIL import Image
 
-from annotation.choose import NOTHING_TO_APPROVE, approvals, choose
-from annotation.client import Client, RefusedError
-from annotation.folder import Folder, is_file
-from annotation.project import Project, Row, existing_project
-from annotation.regions import BadAnnotationError
-from annotation.taskdata import TaskData, read_data
-from annotation.tasks import Annotated, Chosen, SkippedError, read_chosen, read_result, record_of
+from annotation.files.folder import Folder, is_file
+from annotation.form.choose import NOTHING_TO_APPROVE, approvals, choose
+from annotation.form.regions import BadAnnotationError
+from annotation.form.taskdata import TaskData, read_data
+from annotation.form.tasks import (
+    Annotated,
+    Chosen,
+    SkippedError,
+    read_chosen,
+    read_result,
+    record_of,
+)
+from annotation.server.client import Client, RefusedError
+from annotation.server.project import Project, Row, existing_project
 from manifests.annotations import Annotation, Kind, State
 from manifests.pixels import encode_alpha, encode_trimap
 from manifests.storage import write_bytes

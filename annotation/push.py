@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from annotation.client import Client, RefusedError, ServerError, UnsureError
-from annotation.companions import Companions, pair, read_alpha, read_trimap
-from annotation.photos import Photo, Problem, image_bytes, scan_photos
-from annotation.project import TRIES, Project, Row, existing_project, make_project
-from annotation.regions import labels_xml
-from annotation.tasks import prediction_of, task_of
+from annotation.files.companions import Companions, pair, read_alpha, read_trimap
+from annotation.files.photos import Photo, Problem, image_bytes, scan_photos
+from annotation.form.regions import labels_xml
+from annotation.form.tasks import prediction_of, task_of
+from annotation.server.client import Client, RefusedError, ServerError, UnsureError
+from annotation.server.project import TRIES, Project, Row, existing_project, make_project
 from manifests.annotations import Annotation, read_annotations, solved_path
 from manifests.pixels import decode_alpha
 from manifests.sources import Subject

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from annotation.client import is_up
+from annotation.server.client import is_up
 from manifests.storage import write_bytes
 
 HOST = "127.0.0.1"

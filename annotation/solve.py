@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from annotation.closed_form import check_solvable, closed_form, impose
-from annotation.companions import read_alpha, read_trimap
-from annotation.photos import read_image
+from annotation.files.companions import read_alpha, read_trimap
+from annotation.files.photos import read_image
 from manifests.annotations import (
     Annotation,
     Author,

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from annotation.choose import NOTHING_TO_APPROVE, approvals, choose
-from annotation.client import Client
-from annotation.project import Project, Row, existing_project
+from annotation.form.choose import NOTHING_TO_APPROVE, approvals, choose
+from annotation.form.regions import BadAnnotationError
+from annotation.form.taskdata import read_data
+from annotation.form.tasks import Annotated, Chosen, SkippedError, read_chosen, read_result
 from annotation.pull import Bad
-from annotation.regions import BadAnnotationError
-from annotation.taskdata import read_data
-from annotation.tasks import Annotated, Chosen, SkippedError, read_chosen, read_result
+from annotation.server.client import Client
+from annotation.server.project import Project, Row, existing_project
 from manifests.annotations import Kind, State
 from manifests.sources import Subject, Transparency
 

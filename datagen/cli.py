@@ -12,9 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from datagen.crude_recipe import Preset
-from datagen.progress import notes, progress
-from datagen.report import (
+from datagen.inspect.report import (
     fail,
     print_estimate,
     print_findings,
@@ -23,6 +21,8 @@ from datagen.report import (
     print_stats,
     warn,
 )
+from datagen.progress import notes, progress
+from datagen.sample.crude_recipe import Preset
 from datagen.settings import LOWEST_JPEG_QUALITY, Settings
 from manifests.pixels import ImageCodec
 from manifests.shards import ShardFormat
@@ -96,8 +96,8 @@ def lint(
     json_: JsonOption = False,
 ) -> None:
     """Name every problem in the sources, before an hour is spent."""
+    from datagen.cluster import cluster
     from datagen.job import Sources, scan_sources
-    from datagen.run import cluster
 
     with cluster(workers) as ray:
         found = scan_sources(ray, Sources(fg, bg, alpha))
@@ -191,9 +191,9 @@ def compose(
     ] = _DEFAULT.merge_probability,
 ) -> None:
     """Composite every foreground over every background: the main job."""
-    from datagen.begun import refuse_other_settings
+    from datagen.cluster import cluster
     from datagen.job import Sources, compose_dataset
-    from datagen.run import cluster
+    from datagen.resume import refuse_other_settings
 
     settings = _settings(
         samples=samples or 0,
@@ -247,9 +247,9 @@ def _settings(**values: Any) -> Settings:
 def _plan(
     sources: Any, settings: Settings, out: Path, skip_bad: bool, workers: int | None, json_: bool
 ) -> int:
+    from datagen.cluster import cluster
     from datagen.estimate import estimate
     from datagen.job import scan_and_split
-    from datagen.run import cluster
 
     with cluster(workers) as ray:
         found = scan_and_split(ray, sources, settings, skip_bad)
@@ -273,11 +273,11 @@ def stats(
     json_: JsonOption = False,
 ) -> None:
     """Count a shard set by subject and transparency, from its index alone."""
-    from datagen.stats import measure
+    from datagen.inspect.stats import measure
 
     found = measure(shards)
     if plot is not None:
-        from datagen.plot import plot_stats
+        from datagen.inspect.plot import plot_stats
 
         plot_stats(found, plot)
         notes.print(f"{plot}: written")
@@ -298,7 +298,7 @@ def preview(
     rows: Annotated[int, typer.Option(help="How many samples.", min=1, max=64)] = 8,
 ) -> None:
     """Draw a few samples side by side: image, alpha, trimap, crude trimap."""
-    from datagen.preview import preview as run_preview
+    from datagen.inspect.preview import preview as run_preview
 
     keys = run_preview(shards, out, rows)
     notes.print(f"{out}: {', '.join(keys)}")
@@ -312,8 +312,8 @@ def verify(
     json_: JsonOption = False,
 ) -> None:
     """Check every checksum, count and contract; name the shard and sample that fail."""
-    from datagen.run import cluster
-    from datagen.verify import verify as run_verify
+    from datagen.cluster import cluster
+    from datagen.inspect.verify import verify as run_verify
     from manifests.dataset import read_dataset
 
     shards = _for_workers(shards, ray_address)
@@ -343,8 +343,8 @@ def replay(
     alpha: AlphaOption = None,
 ) -> None:
     """Rebuild one sample from its row, byte for byte."""
+    from datagen.inspect.replay import replay as run_replay
     from datagen.job import Sources
-    from datagen.replay import replay as run_replay
 
     found = run_replay(key, shards, Sources(fg, bg, alpha), out)
     for path in found.files:
@@ -385,9 +385,9 @@ def _guarded(command: Callable[[], Any]) -> int:
 
 
 def _explain(error: Exception) -> int:
-    from datagen.begun import RefusedError
     from datagen.job import BadSourcesError
     from datagen.plan import PlanError
+    from datagen.resume import RefusedError
 
     if isinstance(error, BadSourcesError):
         for problem in error.problems:

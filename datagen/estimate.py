@@ -13,9 +13,9 @@ import cv2
 
 from datagen.job import Sources, free_bytes, prepare_source
 from datagen.plan import plan_splits
-from datagen.scan import Scan
 from datagen.settings import Settings
 from datagen.shard import make_sample, shard_task
+from datagen.sources.scan import Scan
 from manifests.shards import ShardFormat
 from manifests.sources import Background, Foreground
 

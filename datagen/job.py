@@ -14,7 +14,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from datagen.begun import (
+from datagen.cluster import Cluster
+from datagen.plan import SplitPlan, hold_out, plan_splits
+from datagen.progress import progress
+from datagen.resume import (
     WORK,
     RefusedError,
     libraries,
@@ -23,9 +26,7 @@ from datagen.begun import (
     refuse_other_sources,
     write_begun,
 )
-from datagen.decode import decode_cutout, decode_photo
-from datagen.plan import SplitPlan, hold_out, plan_splits
-from datagen.prepare import (
+from datagen.sample.working_copies import (
     background_path,
     cutout_path,
     prepare_background,
@@ -33,11 +34,10 @@ from datagen.prepare import (
     save_background,
     save_cutout,
 )
-from datagen.progress import progress
-from datagen.run import Cluster
-from datagen.scan import Problem, Scan, read_source, scan
 from datagen.settings import Settings
 from datagen.shard import ShardTask, make_shard, shard_task
+from datagen.sources.decode import decode_cutout, decode_photo
+from datagen.sources.scan import Problem, Scan, read_source, scan
 from manifests.dataset import (
     CONTRACT,
     Dataset,

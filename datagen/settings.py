@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from datagen.crude_recipe import Preset
+from datagen.sample.crude_recipe import Preset
 from manifests.pixels import ImageCodec
 from manifests.shards import ShardFormat
 from manifests.tables import from_dict, to_dict

@@ -9,19 +9,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from datagen.augment import Subject, colour_matrix, jitter, over, place
-from datagen.compose import Composite, compose, crop_background
-from datagen.crude import crude_mask, crude_trimap
-from datagen.crude_errors import crude_errors
 from datagen.plan import Pair, ShardPlan
-from datagen.prepare import (
+from datagen.sample.compose import Composite, compose, crop_background
+from datagen.sample.crude import crude_mask, crude_trimap
+from datagen.sample.crude_errors import crude_errors
+from datagen.sample.place import Subject, colour_matrix, jitter, over, place
+from datagen.sample.recipe import draw_recipe, draw_second, generator
+from datagen.sample.working_copies import (
     Cutout,
     background_path,
     cutout_path,
     load_background,
     load_cutout,
 )
-from datagen.recipe import draw_recipe, draw_second, generator
 from datagen.settings import Settings
 from manifests.pixels import (
     ImageCodec,

@@ -16,8 +16,8 @@ from hypothesis import settings
 from PIL import Image
 
 from datagen.cli import main
+from datagen.cluster import Cluster, cluster
 from datagen.job import Sources
-from datagen.run import Cluster, cluster
 
 LABELS = """file,subject,transparency
 fur.png,non-human,Strongly

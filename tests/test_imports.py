@@ -13,14 +13,14 @@ ROOT = Path(__file__).parents[1]
 PRODUCTS = ("datagen", "annotation", "training")
 GROUND_FLOOR = {"manifests", "numpy", "pyarrow", "PIL", "cv2"}
 
-CLI = {*(f"{product}/cli.py" for product in PRODUCTS), "training/matte_cli.py"}
+CLI = {*(f"{product}/cli.py" for product in PRODUCTS), "training/matte/cli.py"}
 SHARED = {"training/console.py"}  # by `train` and `matte`
 
 # library -> the only files of a product that may import it
 HOMES = {
-    "ray": {"datagen/run.py"},
-    "matplotlib": {"datagen/plot.py"},
-    "httpx": {"annotation/client.py"},
+    "ray": {"datagen/cluster.py"},
+    "matplotlib": {"datagen/inspect/plot.py"},
+    "httpx": {"annotation/server/client.py"},
     "typer": CLI | SHARED,
     "click": CLI | SHARED,
 }
@@ -30,8 +30,8 @@ HOME_PACKAGES = {
     "pymatting": {"annotation", "training"},
 }
 
-CORE = ("augment", "compose", "crude", "crude_errors", "crude_recipe", "resize", "recipe", "plan")
-SHELL = {f"datagen.{name}" for name in ("cli", "run", "job", "progress")}
+CORE = ("plan", *(f"sample/{path.stem}" for path in sorted((ROOT / "datagen/sample").glob("*.py"))))
+SHELL = {f"datagen.{name}" for name in ("cli", "cluster", "job", "progress")}
 
 
 def modules(package: str) -> list[Path]:
@@ -61,7 +61,8 @@ def test_every_form_of_import_is_seen() -> None:
 
 
 def test_there_is_something_to_look_at() -> None:
-    assert {path.stem for path in modules("datagen")} >= {*CORE, "cli", "run", "job", "progress"}
+    assert len(CORE) > 8
+    assert {path.stem for path in modules("datagen")} >= {"cli", "cluster", "job", "progress"}
     assert len(modules("manifests")) > 5
     assert "manifests" in roots(ROOT / "datagen/cli.py")
 

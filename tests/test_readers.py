@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datagen.decode import decode_cutout, decode_photo
+from datagen.inspect.verify import verify_shard
 from datagen.plan import plan_splits
-from datagen.prepare import (
+from datagen.sample.working_copies import (
     background_path,
     cutout_path,
     prepare_background,
@@ -23,10 +23,10 @@ from datagen.prepare import (
     save_background,
     save_cutout,
 )
-from datagen.scan import scan
 from datagen.settings import Settings
 from datagen.shard import make_shard, shard_task
-from datagen.verify import verify_shard
+from datagen.sources.decode import decode_cutout, decode_photo
+from datagen.sources.scan import scan
 from manifests.dataset import CONTRACT, Dataset, write_sources
 from manifests.pixels import ImageCodec, Pixels, decode_alpha, decode_colour, decode_trimap
 from manifests.samples import EncodedSample, extension_of, stream_names

@@ -15,7 +15,7 @@ def train() -> None:
 def matte() -> None:
     """`matte`."""
     try:
-        from training.matte_cli import matte_main
+        from training.matte.cli import matte_main
     except KeyboardInterrupt:
         sys.exit(130)
     matte_main()

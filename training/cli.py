@@ -13,9 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from training.console import FAILED, CacheOption, DeviceOption, guarded, literal, new_app
-from training.losses import Area
-from training.model import Variant
-from training.order import TrimapChoice
+from training.loading.order import TrimapChoice
+from training.net.losses import Area
+from training.net.model import Variant
 from training.progress import Advance, notes, progress
 from training.settings import Precision, TrainSettings
 

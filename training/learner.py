@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training import checkpoint
-from training.colours import recoloured
-from training.data import Batch
+from training.loading.batches import Batch
+from training.loading.colours import recoloured
 from training.log import Step
-from training.losses import Losses, MattingLoss
-from training.model import MattingModel, Variant
+from training.net.losses import Losses, MattingLoss
+from training.net.model import MattingModel, Variant
 from training.processes import Processes
 from training.settings import Precision, TrainSettings
 

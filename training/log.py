@@ -15,7 +15,7 @@ from torch import Tensor
 
 from manifests.pixels import Pixels
 from manifests.storage import write_bytes
-from training.losses import Losses
+from training.net.losses import Losses
 from training.validate import Score
 
 METRICS = "metrics.jsonl"

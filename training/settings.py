@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from training.losses import Area
-from training.model import Variant
-from training.order import TrimapChoice
+from training.loading.order import TrimapChoice
+from training.net.losses import Area
+from training.net.model import Variant
 
 
 class Precision(StrEnum):

@@ -14,11 +14,11 @@ from manifests.dataset import read_dataset
 from manifests.sources import Split
 from manifests.storage import location_of, write_bytes
 from training.checkpoint import checkpoints, sweep
-from training.data import LoaderSettings, batches, epoch_length
 from training.learner import Learner
+from training.loading.batches import LoaderSettings, batches, epoch_length
+from training.loading.scratch import scratch
 from training.log import RunLog, is_busy
 from training.processes import Processes
-from training.scratch import scratch
 from training.settings import FREE_TO_CHANGE, TrainSettings
 from training.validate import Score, validate
 

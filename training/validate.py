@@ -13,9 +13,9 @@ from manifests.dataset import read_dataset
 from manifests.pixels import Pixels
 from manifests.sources import Split
 from manifests.storage import location_of
-from training.data import validation_samples
-from training.model import MattingModel
-from training.predict import alpha_of, predict, trimap_of
+from training.loading.batches import validation_samples
+from training.matte.predict import alpha_of, predict, trimap_of
+from training.net.model import MattingModel
 from training.settings import Precision, TrainSettings
 
 _PANELS = 4

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.sources.transparency import measure_transparency
 from datagen.synth.backgrounds import SCENES, paint_background
 from datagen.synth.fur import paint_animal
 from datagen.synth.paint import Array, straight
@@ -27,7 +28,6 @@ from datagen.synth.people import make_person
 from datagen.synth.plants import OPEN_THINGS
 from datagen.synth.solids import SOLIDS
 from datagen.synth.vapours import SHEER_THINGS
-from datagen.transparency import measure_transparency
 from manifests.sources import Subject, Transparency
 
 SUBJECTS = (Subject.HUMAN, Subject.NON_HUMAN)

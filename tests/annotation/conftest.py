@@ -22,10 +22,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from annotation.client import Client, Patience
-from annotation.project import Project
+from annotation.form.tasks import prediction_of
 from annotation.serve import REQUIREMENTS, Service, free_port, serving
-from annotation.tasks import prediction_of
+from annotation.server.client import Client, Patience
+from annotation.server.project import Project
 from manifests.pixels import Pixels, encode_alpha
 from tests.conftest import QUIET, Ran, finish
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from annotation.photos import photo_id
+from annotation.files.photos import photo_id
 from manifests.annotations import (
     Annotation,
     Author,

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, sync_playwright
 
-from annotation.client import Client
-from annotation.project import Project, existing_project
+from annotation.form.regions import choice
 from annotation.pull import Wanted, pull
 from annotation.push import Sources, push, push_solved
-from annotation.regions import choice
+from annotation.server.client import Client
+from annotation.server.project import Project, existing_project
 from annotation.solve import solve_folder
 from manifests.annotations import (
     Annotation,

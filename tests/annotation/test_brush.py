@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from label_studio_sdk.converter import brush as sdk
 from PIL import Image
 
-from annotation.bitmask import decode_bitmask
-from annotation.brush import decode_brush, encode_brush
+from annotation.form.bitmask import decode_bitmask
+from annotation.form.brush import decode_brush, encode_brush
 from manifests.pixels import Pixels
 from tests.strategies import few, many
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from annotation.client import Client, RefusedError, ServerError, UnsureError
-from annotation.project import existing_project, find_project
+from annotation.form.regions import choice
 from annotation.pull import Wanted, pull
 from annotation.push import Sources, push, push_solved
-from annotation.regions import choice
 from annotation.serve import ServeError, Service, free_port, serving
+from annotation.server.client import Client, RefusedError, ServerError, UnsureError
+from annotation.server.project import existing_project, find_project
 from annotation.solve import solve_folder
 from manifests.annotations import annotations_path, read_annotations
 from tests.annotation.conftest import (

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from annotation.companions import Companions, pair, read_alpha, read_trimap
-from annotation.photos import (
+from annotation.files.companions import Companions, pair, read_alpha, read_trimap
+from annotation.files.photos import (
     Photo,
     image_bytes,
     is_photo_id,

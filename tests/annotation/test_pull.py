@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from annotation.client import Client, OutageError, Patience
 from annotation.export import export_folder
-from annotation.project import existing_project, make_project
+from annotation.form.regions import Label, choice, labels_xml, stroke
 from annotation.pull import Pulled, Wanted, pull
-from annotation.regions import Label, choice, labels_xml, stroke
+from annotation.server.client import Client, OutageError, Patience
+from annotation.server.project import existing_project, make_project
 from annotation.status import measure
 from manifests.annotations import Annotation, State, annotations_path, read_annotations
 from manifests.pixels import decode_alpha

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from annotation.client import Client, RefusedError, ServerError
-from annotation.project import Project, existing_project, make_project
+from annotation.form.regions import choice, labels_xml
+from annotation.form.tasks import prediction_of
 from annotation.pull import Wanted, pull
 from annotation.push import Sources, push
-from annotation.regions import choice, labels_xml
+from annotation.server.client import Client, RefusedError, ServerError
+from annotation.server.project import Project, existing_project, make_project
 from annotation.status import measure
-from annotation.tasks import prediction_of
 from manifests.annotations import Kind, Origin, State, annotations_path, read_annotations
 from manifests.pixels import Pixels, decode_alpha, decode_trimap
 from manifests.sources import Subject

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from annotation.closed_form import check_solvable, closed_form, impose
-from annotation.companions import read_trimap
-from annotation.photos import read_image
+from annotation.files.companions import read_trimap
+from annotation.files.photos import read_image
 from annotation.solve import Solved, solve_folder
 from manifests.annotations import (
     Kind,

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.brush import encode_brush
-from annotation.choose import choose
-from annotation.photos import Photo, photo_id
-from annotation.regions import CHOICES, STROKES, Label, labels_xml, read_content
-from annotation.tasks import (
+from annotation.files.photos import Photo, photo_id
+from annotation.form.brush import encode_brush
+from annotation.form.choose import choose
+from annotation.form.regions import CHOICES, STROKES, Label, labels_xml, read_content
+from annotation.form.tasks import (
     Annotated,
     BadAnnotationError,
     SkippedError,

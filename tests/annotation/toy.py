@@ -21,8 +21,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from PIL import Image
 
-from annotation.photos import Photo, photo_id
-from annotation.tasks import prediction_of, task_of
+from annotation.files.photos import Photo, photo_id
+from annotation.form.tasks import prediction_of, task_of
 from manifests.pixels import Pixels
 from tests.annotation.pulled import SHAPE, photo_of, soft_alpha
 

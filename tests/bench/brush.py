@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from annotation.brush import decode_brush, encode_brush
+from annotation.form.brush import decode_brush, encode_brush
 from manifests.pixels import Pixels
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

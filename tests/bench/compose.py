@@ -19,12 +19,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from datagen.cluster import Cluster, cluster
 from datagen.job import Sources, prepare_source, scan_sources
 from datagen.plan import plan_splits
-from datagen.run import Cluster, cluster
-from datagen.scan import Scan
 from datagen.settings import Settings
 from datagen.shard import ShardTask, draw_and_compose, make_shard, shard_task
+from datagen.sources.scan import Scan
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SOURCES = Sources(DATA / "foregrounds", DATA / "backgrounds")

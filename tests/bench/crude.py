@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.crude import crude_mask, crude_trimap
-from datagen.crude_errors import CrudeErrors, crude_errors
-from datagen.crude_recipe import Preset, draw_crude
+from datagen.sample.crude import crude_mask, crude_trimap
+from datagen.sample.crude_errors import CrudeErrors, crude_errors
+from datagen.sample.crude_recipe import Preset, draw_crude
 from manifests.pixels import Pixels
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

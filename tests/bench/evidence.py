@@ -37,14 +37,14 @@ from matplotlib.figure import Figure
 
 from manifests.pixels import UNKNOWN
 from manifests.sources import Split, Transparency
+from tests.bench.masks import BAND, LEAST, SURE
 from tests.bench.real_masks import HELD_OUT, write_case
 from training.checkpoint import checkpoints, load_model
-from training.classical import Method, solve
-from training.data import validation_samples
+from training.loading.batches import validation_samples
 from training.log import METRICS
-from training.masks import BAND, LEAST, SURE
-from training.predict import alpha_of, matte, predict
-from training.predict import trimap_of as estimated_trimap_of
+from training.matte.classical import Method, solve
+from training.matte.predict import alpha_of, matte, predict
+from training.matte.predict import trimap_of as estimated_trimap_of
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SEED = 0

@@ -33,9 +33,9 @@ import torch
 from manifests.pixels import Pixels, trimap_of
 from manifests.samples import LAYERS
 from manifests.shards import ShardFormat, read_shard
-from training.augment import Scales, cut_into, cut_unmixed_into, draw_crop, draw_pixel
-from training.data import LoaderSettings, batches
-from training.store import Streams
+from training.loading.augment import Scales, cut_into, cut_unmixed_into, draw_crop, draw_pixel
+from training.loading.batches import LoaderSettings, batches
+from training.loading.store import Streams
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SAMPLES, PER_SHARD, BATCH, CROP = 512, 256, 16, 512

@@ -25,10 +25,10 @@ from manifests.pixels import (
     encode_colour,
 )
 from manifests.storage import write_bytes
-from training.classical import Method, solve
-from training.evaluate import Evaluation, evaluate_method, folder_cases, table_of, to_json
-from training.masks import BAND, LEAST, SURE, trimap_of_mask
-from training.pictures import (
+from tests.bench.masks import BAND, LEAST, SURE, trimap_of_mask
+from training.matte.classical import Method, solve
+from training.matte.evaluate import Evaluation, evaluate_method, folder_cases, table_of, to_json
+from training.matte.pictures import (
     check_sizes,
     read_alpha,
     read_image,

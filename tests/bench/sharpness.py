@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.augment import place, source_to_canvas
-from datagen.decode import decode_cutout
-from datagen.prepare import fit_factor, prepare_cutout
-from datagen.resize import LEVEL
+from datagen.sample.place import place, source_to_canvas
+from datagen.sample.resize import LEVEL
+from datagen.sample.working_copies import fit_factor, prepare_cutout
 from datagen.settings import Settings
+from datagen.sources.decode import decode_cutout
 from manifests.pixels import Pixels
 from manifests.samples import Placement
 from manifests.sources import Box

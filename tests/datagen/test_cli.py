@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from datagen.begun import refuse_other_settings
 from datagen.cli import DONE, FAILED, WRONG_USAGE
+from datagen.cluster import Cluster
 from datagen.job import Sources, compose_dataset
-from datagen.run import Cluster
+from datagen.resume import refuse_other_settings
 from datagen.settings import Settings
 from manifests.dataset import read_dataset
 from manifests.shards import data_path

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from datagen.augment import Subject, colour_matrix, jitter, place
-from datagen.compose import blend, blocks_with_soft, compose, crop_background
-from datagen.prepare import fit_factor, prepare_cutout
-from datagen.resize import LEVEL, OPAQUE
+from datagen.sample.compose import blend, blocks_with_soft, compose, crop_background
+from datagen.sample.place import Subject, colour_matrix, jitter, place
+from datagen.sample.resize import LEVEL, OPAQUE
+from datagen.sample.working_copies import fit_factor, prepare_cutout
 from datagen.settings import Settings
 from manifests.pixels import Pixels
 from manifests.samples import Colour, Placement

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from datagen.crude import crude_mask, crude_trimap
-from datagen.crude_errors import CrudeErrors, crude_errors, edge_distance
-from datagen.crude_recipe import RANGES, Preset, draw_crude
+from datagen.sample.crude import crude_mask, crude_trimap
+from datagen.sample.crude_errors import CrudeErrors, crude_errors, edge_distance
+from datagen.sample.crude_recipe import RANGES, Preset, draw_crude
 from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN, Pixels
 from manifests.samples import CrudeRecipe
 from tests.bench.crude import DATA, fitted, measured, real_masks, simulated, table, verdicts

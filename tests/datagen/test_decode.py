@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
-from datagen.container import check_whole
-from datagen.decode import SourceError, decode_cutout, decode_photo
+from datagen.sources.container import check_whole
+from datagen.sources.decode import SourceError, decode_cutout, decode_photo
 from tests.datagen.pictures import (
     adam7,
     animation,

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from datagen.begun import RefusedError, refuse_other_settings
 from datagen.cli import INTERRUPTED, WRONG_USAGE
+from datagen.cluster import Cluster, Outcome
 from datagen.job import Sources, compose_dataset
-from datagen.run import Cluster, Outcome
+from datagen.resume import RefusedError, refuse_other_settings
 from datagen.settings import Settings
 from datagen.shard import make_shard
 from manifests.pixels import ImageCodec
@@ -52,7 +52,7 @@ ONE_WORKER = """
 import json, sys
 from pathlib import Path
 from datagen.job import Sources, compose_dataset
-from datagen.run import cluster
+from datagen.cluster import cluster
 from datagen.settings import Settings
 fgs, bgs, out, forms = sys.argv[1:]
 with cluster(1) as ray:

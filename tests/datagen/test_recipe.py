@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datagen.augment import apply, place, source_to_canvas
-from datagen.prepare import Cutout, background_shape, prepare_cutout
-from datagen.recipe import NO_FOREGROUND, draw_recipe, draw_second, generator, visible_share
+from datagen.sample.place import apply, place, source_to_canvas
+from datagen.sample.recipe import NO_FOREGROUND, draw_recipe, draw_second, generator, visible_share
+from datagen.sample.working_copies import Cutout, background_shape, prepare_cutout
 from datagen.settings import Settings
 from manifests.pixels import Pixels
 from manifests.samples import Recipe

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from datagen.cli import DONE, FAILED
+from datagen.cluster import Cluster
+from datagen.inspect.verify import verify
 from datagen.job import Sources, compose_dataset
-from datagen.run import Cluster
 from datagen.settings import Settings
-from datagen.verify import verify
 from manifests.dataset import read_dataset, read_sources
 from manifests.pixels import ImageCodec
 from manifests.samples import Sample

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from datagen.resize import (
+from datagen.sample.resize import (
     DISTANCE_UNIT,
     LEVEL,
     OPAQUE,

@@ -16,9 +16,9 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
-from datagen.alphas import match_alphas
-from datagen.labels import Label, LabelFileError, read_labels
-from datagen.scan import Problem, Scan, list_images, scan
+from datagen.sources.alphas import match_alphas
+from datagen.sources.labels import Label, LabelFileError, read_labels
+from datagen.sources.scan import Problem, Scan, list_images, scan
 from manifests.sources import Box, Split, Subject, Transparency
 from tests.datagen.pictures import animation, bomb, colours, cutout, exif, save
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagen.crude_recipe import Preset
+from datagen.sample.crude_recipe import Preset
 from datagen.settings import Settings, difference
 from manifests.pixels import ImageCodec
 from manifests.shards import ShardFormat

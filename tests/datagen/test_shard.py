@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from datagen.compose import crop_background
-from datagen.crude import crude_mask
-from datagen.crude_errors import crude_errors
 from datagen.plan import Pair, ShardPlan, SplitPlan
-from datagen.prepare import (
+from datagen.sample.compose import crop_background
+from datagen.sample.crude import crude_mask
+from datagen.sample.crude_errors import crude_errors
+from datagen.sample.recipe import NO_FOREGROUND
+from datagen.sample.working_copies import (
     Cutout,
     background_path,
     cutout_path,
@@ -25,7 +26,6 @@ from datagen.prepare import (
     save_background,
     save_cutout,
 )
-from datagen.recipe import NO_FOREGROUND
 from datagen.settings import Settings
 from datagen.shard import (
     ShardTask,

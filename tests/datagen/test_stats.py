@@ -18,9 +18,9 @@ import pytest
 from PIL import Image
 
 from datagen.cli import DONE, FAILED
-from datagen.report import sparkline
+from datagen.inspect.report import sparkline
+from datagen.inspect.stats import CELLS, CRUDE_ERRORS, measure
 from datagen.settings import Settings
-from datagen.stats import CELLS, CRUDE_ERRORS, measure
 from manifests.dataset import CONTRACT, Dataset, read_sources, write_dataset, write_sources
 from manifests.pixels import decode_alpha
 from manifests.samples import Sample

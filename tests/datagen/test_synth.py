@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from datagen.sources.transparency import measure_transparency
 from datagen.synth import (
     CELLS,
     draw_foreground,
@@ -29,7 +30,6 @@ from datagen.synth.paint import (
     tinted,
     to_stencil,
 )
-from datagen.transparency import measure_transparency
 from manifests.sources import Subject, Transparency
 
 SIZE = 256

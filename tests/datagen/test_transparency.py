@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from datagen.transparency import measure_transparency
+from datagen.sources.transparency import measure_transparency
 from manifests.sources import Transparency
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
+from datagen.inspect.verify import Finding, verify_shard
 from datagen.settings import LOWEST_JPEG_QUALITY
-from datagen.verify import Finding, verify_shard
 from manifests.dataset import CONTRACT, Dataset, write_sources
 from manifests.pixels import (
     ImageCodec,

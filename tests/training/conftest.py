@@ -16,10 +16,10 @@ from torch import nn
 from manifests.sources import Split
 from tests.conftest import QUIET, Ran
 from tests.training.shard_sets import write_set
-from training.model import MattingModel
+from training.net.model import MattingModel
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
-MATTE = "from training.matte_cli import matte_main; matte_main()"
+MATTE = "from training.matte.cli import matte_main; matte_main()"
 TRAIN_SAMPLES, VAL_SAMPLES = (7, 5), 3
 
 

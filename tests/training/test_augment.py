@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from manifests.pixels import UNKNOWN, Pixels, trimap_of
 from tests.strategies import few, many, rgb_images, soft_alphas, trimaps
 from tests.training.shard_sets import pixels_of
-from training.augment import (
+from training.loading.augment import (
     Crop,
     Scales,
     cut_into,
@@ -21,7 +21,7 @@ from training.augment import (
     draw_pixel,
     draw_trimap,
 )
-from training.order import TrimapChoice
+from training.loading.order import TrimapChoice
 
 SCALES = Scales(1 / 1.5, 1.5, 1.0)
 seeds = st.integers(0, 2**32 - 1)

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tests.training.conftest import called
-from training.bench import count, measure
 from training.console import FAILED
-from training.matte_cli import matte_main, show_cost
+from training.matte.bench import count, measure
+from training.matte.cli import matte_main, show_cost
 
 KEYS = [
     "parameters",

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from training import checkpoint
 from training.checkpoint import MODEL, OPTIMIZER, STATE
-from training.model import MattingModel, Variant
+from training.net.model import MattingModel, Variant
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN, Pixels
-from training.classical import Method, foreground_of, solve
-from training.metrics import measure
-from training.pictures import read_alpha, read_image, read_trimap
+from training.matte.classical import Method, foreground_of, solve
+from training.matte.metrics import measure
+from training.matte.pictures import read_alpha, read_image, read_trimap
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real data is not at {DATA}")

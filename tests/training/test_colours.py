@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.strategies import few
-from training.colours import NUMBERS, colour_maps, recoloured
+from training.loading.colours import NUMBERS, colour_maps, recoloured
 
 SAME = np.eye(3, 4, dtype=np.float32)
 MANY = np.random.default_rng(0).random((400, NUMBERS))

@@ -19,15 +19,15 @@ from tests.conftest import Ran, contents, finish
 from tests.training.conftest import VAL_SAMPLES, called, lively, started
 from tests.training.shard_sets import break_sample, pixels_of, write_set
 from training.checkpoint import save
-from training.classical import Method, foreground_of, solve
 from training.cli import train_main
 from training.console import DONE, FAILED, INTERRUPTED, WRONG_USAGE
-from training.data import validation_samples
-from training.matte_cli import matte_main
-from training.metrics import mean_of, measure
-from training.model import Variant
-from training.pictures import write_alpha
-from training.predict import matte, predict, trimap_of
+from training.loading.batches import validation_samples
+from training.matte.classical import Method, foreground_of, solve
+from training.matte.cli import matte_main
+from training.matte.metrics import mean_of, measure
+from training.matte.pictures import write_alpha
+from training.matte.predict import matte, predict, trimap_of
+from training.net.model import Variant
 
 SIZES = {"hat": (40, 48), "fur": (33, 70), "leaf": (5, 9)}
 KEYS = ["name", "sad", "mse", "grad", "conn", "sad_whole", "mse_whole"]

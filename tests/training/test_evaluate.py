@@ -18,8 +18,8 @@ from rich.table import Table
 from manifests.pixels import UNKNOWN, ImageCodec, Pixels, encode_colour, trimap_of
 from manifests.sources import Subject, Transparency
 from manifests.storage import write_bytes
-from training.classical import Method, solve
-from training.evaluate import (
+from training.matte.classical import Method, solve
+from training.matte.evaluate import (
     Case,
     Evaluation,
     Failure,
@@ -31,8 +31,8 @@ from training.evaluate import (
     table_of,
     to_json,
 )
-from training.metrics import Metrics, mean_of, measure
-from training.pictures import PictureError, write_alpha, write_trimap
+from training.matte.metrics import Metrics, mean_of, measure
+from training.matte.pictures import PictureError, write_alpha, write_trimap
 
 KEYS = ["name", "sad", "mse", "grad", "conn", "sad_whole", "mse_whole"]
 

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from tests.conftest import clean
 from tests.training.conftest import lively
-from training.decoders import enlarge
-from training.encoder import Features, convolution
-from training.export import CHECKED_SIZES, TOLERANCE, Parity, export
-from training.model import MattingModel, Prediction
+from training.matte.export import CHECKED_SIZES, TOLERANCE, Parity, export
+from training.net.decoders import enlarge
+from training.net.encoder import Features, convolution
+from training.net.model import MattingModel, Prediction
 
 SIZES = ((7, 5), (33, 64), (96, 130), (1, 1), (64, 32))
 Array = NDArray[np.float32]

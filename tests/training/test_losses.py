@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tests.strategies import few
-from training.losses import REST, Area, Losses, MattingLoss, alpha_loss, mean_over, ssim
-from training.model import Prediction
+from training.net.losses import REST, Area, Losses, MattingLoss, alpha_loss, mean_over, ssim
+from training.net.model import Prediction
 from training.settings import FREE_TO_CHANGE, TrainSettings
 
 Array = NDArray[np.float64]

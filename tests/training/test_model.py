@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from tests.training.conftest import lively
-from training.bench import count
-from training.encoder import DOWN, WIDTHS, Features
-from training.model import MattingModel, Prediction
+from training.matte.bench import count
+from training.net.encoder import DOWN, WIDTHS, Features
+from training.net.model import MattingModel, Prediction
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIZES = [(1, 1), (7, 5), (32, 32), (33, 64), (64, 31), (517, 333)]

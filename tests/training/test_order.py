@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from tests.strategies import few, many
-from training.order import Order, Place, deal, generator_of, shards_of, shuffled
+from training.loading.order import Order, Place, deal, generator_of, shards_of, shuffled
 
 seeds = st.integers(0, 2**40)
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from manifests.pixels import Pixels, encode_trimap
 from tests.strategies import few, soft_alphas, trimaps
-from training.pictures import (
+from training.matte.pictures import (
     PictureError,
     check_sizes,
     match_folders,

@@ -9,9 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from training.scratch import scratch
+from training.loading.scratch import scratch
 
-HOLD = "from training.scratch import scratch\nwith scratch() as f:\n print(f, flush=True); input()"
+HOLD = """\
+from training.loading.scratch import scratch
+with scratch() as f:
+    print(f, flush=True)
+    input()
+"""
 
 
 def test_what_a_killed_process_left_is_removed_and_nothing_else(

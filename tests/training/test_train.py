@@ -38,13 +38,13 @@ from tests.web import serving
 from training.checkpoint import MODEL, OPTIMIZER, STATE, checkpoints, load_model
 from training.cli import train_main
 from training.console import DONE, FAILED, INTERRUPTED, WRONG_USAGE
-from training.data import Batch, batches, validation_samples
 from training.learner import Learner, on_device
+from training.loading.batches import Batch, batches, validation_samples
 from training.log import METRICS, RunLog
-from training.losses import REST, MattingLoss
-from training.metrics import mean_of, measure
-from training.model import MattingModel, Variant
-from training.predict import matte
+from training.matte.metrics import mean_of, measure
+from training.matte.predict import matte
+from training.net.losses import REST, MattingLoss
+from training.net.model import MattingModel, Variant
 from training.processes import Processes
 from training.settings import Precision, TrainSettings
 from training.train import News, loader_settings, open_run, train

@@ -1,0 +1,1 @@
+"""Photos, their companions, and what was pulled: the files on this side."""

@@ -1,0 +1,115 @@
+"""The folder of pulled annotations: its table, and the state in which each task was seen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from annotation.server.project import Project, Row
+from manifests.annotations import (
+    Annotation,
+    annotations_path,
+    read_annotations,
+    write_annotations,
+)
+from manifests.storage import write_bytes
+
+
+@dataclass
+class Folder:
+    """The folder that is pulled to: its rows by task, and the state in which each was seen."""
+
+    root: Path
+    project: Project
+    wanted: str  # which annotations, for a folder that was pulled with others before
+    rows: dict[int, list[Annotation]] = field(default_factory=dict)
+    seen: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def memory(self) -> Path:
+        return self.root / "pull.json"
+
+    def load(self) -> None:
+        """What an earlier pull left. Where its table or pull.json is gone, nothing was seen.
+
+        Raises ValueError if one of them is damaged, or of another project.
+        """
+        table = annotations_path(self.root)
+        for row in read_annotations(table) if table.exists() else ():
+            self._check(_origin(row.project, row.project_id))
+            self.rows.setdefault(row.task_id, []).append(row)
+        if not self.memory.exists():
+            return
+        try:
+            memory = json.loads(self.memory.read_bytes())
+            origin, wanted, seen = memory["project"], memory["state"], dict(memory["seen"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{self.memory}: damaged ({error!r}); remove it") from error
+        self._check(str(origin))
+        if wanted == self.wanted and table.exists():
+            self.seen = {str(task): str(state) for task, state in seen.items()}
+
+    def _check(self, origin: str) -> None:
+        ours = _origin(self.project.title, self.project.id)
+        if origin != ours:
+            raise ValueError(f"{self.root}: holds {origin}, this is {ours}; give another --out")
+
+    def save(self) -> None:
+        """The table first: what pull.json says was seen is in it."""
+        rows = [row for task in sorted(self.rows) for row in self.rows[task]]
+        write_annotations(annotations_path(self.root), rows)
+        origin = _origin(self.project.title, self.project.id)
+        memory = {"project": origin, "state": self.wanted, "seen": self.seen}
+        write_bytes(self.memory, json.dumps(memory, indent=1).encode())
+
+    def is_unchanged(self, row: Row) -> bool:
+        """Is a task as it was seen, and are its files as they were written?"""
+        if self.seen.get(str(row.id)) != _state(row):
+            return False
+        rows = self.rows.get(row.id, [])
+        files = {one.path: one.sha256 for one in rows}
+        files |= {one.photo_path: str(row.data.get("image_sha256")) for one in rows}
+        return all(is_file(self.root / name, sha256) for name, sha256 in files.items())
+
+    def owner(self, photo: str) -> int | None:
+        """The task whose results lie under a photo's id."""
+        owners = (task for task, rows in self.rows.items() if rows[0].photo_id == photo)
+        return next(owners, None)
+
+    def put(self, task: int, rows: list[Annotation]) -> None:
+        """Take a task's rows for those that it had; its files that are no result any more go."""
+        old = self.rows.pop(task, [])
+        if rows:
+            self.rows[task] = rows
+        if old:  # a photo's second task, made when the first was deleted, has the same names
+            used = {one.path for task_rows in self.rows.values() for one in task_rows}
+            for name in {one.path for one in old} - used:
+                (self.root / name).unlink(missing_ok=True)
+
+    def see(self, row: Row, is_whole: bool) -> None:
+        """A task that is not whole is fetched, and its faults are named, again next time."""
+        self.seen.pop(str(row.id), None)
+        if is_whole:
+            self.seen[str(row.id)] = _state(row)
+
+    def forget(self, there: set[int]) -> None:
+        """Tasks that are no longer on the server are no longer in the folder."""
+        for task in self.rows.keys() - there:
+            self.put(task, [])
+        known = set(map(str, there))
+        self.seen = {task: state for task, state in self.seen.items() if task in known}
+
+
+def _origin(project: str, project_id: int) -> str:
+    return f"{project} (project {project_id})"
+
+
+def is_file(path: Path, sha256: str) -> bool:
+    """Is there a file of these bytes?"""
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+
+
+def _state(row: Row) -> str:
+    return f"{row.updated} {row.annotations} {row.skipped}"

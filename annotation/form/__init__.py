@@ -1,0 +1,1 @@
+"""Records <-> what annotators see and paint: pure, no network."""

@@ -1,0 +1,201 @@
+"""Label Studio's results, a list of regions and choices <-> alpha or trimap.
+
+The server checks nothing of what a browser or script sends it, so that everything is checked here
+before it is believed. Names of the labelling interface are those of labels.xml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from annotation.form.bitmask import decode_bitmask
+from annotation.form.brush import decode_brush, encode_brush
+from manifests.annotations import Kind, Origin, State
+from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN, Pixels
+from manifests.sources import Subject, Transparency
+
+Json = Mapping[str, Any]
+
+IMAGE = "image"  # the object tag; also the key of the picture's URL in a task's data
+STROKES = {"brushlabels": "brush", "bitmasklabels": "bitmask"}  # type of a region -> its control
+SUBJECT, TRANSPARENCY, REVIEW = "subject", "transparency", "review"  # controls of choices
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    SUBJECT: (Subject.HUMAN, Subject.NON_HUMAN),
+    TRANSPARENCY: tuple(Transparency),
+    REVIEW: (State.APPROVED, State.REJECTED),
+}
+
+
+class Label(StrEnum):
+    """What a region is."""
+
+    ALPHA = "Alpha"
+    FOREGROUND = "Foreground"
+    UNKNOWN = "Unknown"
+
+
+class BadAnnotationError(ValueError):
+    """An annotation (or a task) that cannot be believed; the message is the reason."""
+
+
+class Content(NamedTuple):
+    """What regions and choices say: an alpha (0..255) or a trimap (codes), H x W; choices by
+    control; the origins of the regions."""
+
+    kind: Kind
+    pixels: Pixels
+    choices: Mapping[str, str]
+    origins: frozenset[Origin]
+
+
+def stroke(label: Label, alpha: Pixels) -> dict[str, Any]:
+    """A brush region, H x W, 0..255."""
+    height, width = alpha.shape
+    return {
+        "id": label.lower(),
+        "type": "brushlabels",
+        "from_name": STROKES["brushlabels"],
+        "to_name": IMAGE,
+        "original_width": width,
+        "original_height": height,
+        "image_rotation": 0,
+        "value": {"format": "rle", "rle": encode_brush(alpha), "brushlabels": [str(label)]},
+    }
+
+
+def choice(control: str, value: str) -> dict[str, Any]:
+    """The choice of a value. Raises ValueError if the interface has no such value."""
+    if value not in CHOICES[control]:
+        raise ValueError(f"{control} {value!r}, expected one of {', '.join(CHOICES[control])}")
+    return {
+        "id": control,
+        "type": "choices",
+        "from_name": control,
+        "to_name": IMAGE,
+        "value": {"choices": [value]},
+    }
+
+
+def read_content(result: object, height: int, width: int) -> Content:
+    """The regions and choices of a result for a photo of this size.
+
+    Several regions of one label are one: the larger value counts, because a stroke that was begun
+    without selecting the region before makes a second one. Where Unknown lies over Foreground, or
+    Foreground is partial (a brush has soft rims), the trimap is unknown. Raises
+    BadAnnotationError.
+    """
+    layers: dict[Label, Pixels] = {}
+    origins = set()
+    for region in _regions(result):
+        if region.get("type") == "choices":
+            continue
+        label, pixels = _read_region(region, height, width)
+        layers[label] = np.maximum(layers[label], pixels) if label in layers else pixels
+        origins.add(_origin_of(region))
+    choices = read_choices(result)
+    if not layers:
+        raise BadAnnotationError("it has no region: nothing was painted")
+    if Label.ALPHA not in layers:
+        return Content(Kind.TRIMAP, _trimap(layers), choices, frozenset(origins))
+    if len(layers) > 1:
+        names = " and ".join(sorted(layers))
+        raise BadAnnotationError(f"it has {names} regions: an alpha and a trimap; remove one kind")
+    return Content(Kind.ALPHA, layers[Label.ALPHA], choices, frozenset(origins))
+
+
+def read_choices(result: object) -> dict[str, str]:
+    """The choices of a result, by control; no pixel is decoded. Raises BadAnnotationError."""
+    choices: dict[str, str] = {}
+    for region in _regions(result):
+        if region.get("type") == "choices":
+            _take_choice(region, choices)
+    return choices
+
+
+def read_kind(result: object) -> Kind | None:
+    """What regions make, by their labels alone; None if nothing was painted. No pixel is decoded,
+    and no region believed. Raises BadAnnotationError."""
+    regions = [region for region in _regions(result) if region.get("type") != "choices"]
+    labels = [region["value"].get(str(region.get("type"))) for region in regions]
+    if not labels:
+        return None
+    return Kind.ALPHA if [Label.ALPHA] in labels else Kind.TRIMAP
+
+
+def _regions(result: object) -> list[Json]:
+    if not isinstance(result, list):
+        raise BadAnnotationError(f"its result is {type(result).__name__}, expected a list")
+    for region in result:
+        if not isinstance(region, Mapping) or not isinstance(region.get("value"), Mapping):
+            raise BadAnnotationError("its result holds something that is no region")
+        if region.get("to_name") != IMAGE:
+            raise BadAnnotationError(f"a region is of {region.get('to_name')!r}, not of {IMAGE!r}")
+    return result
+
+
+def _trimap(layers: Mapping[Label, Pixels]) -> Pixels:
+    nothing = np.zeros_like(next(iter(layers.values())))
+    foreground = layers.get(Label.FOREGROUND, nothing)
+    unknown = layers.get(Label.UNKNOWN, nothing)
+    trimap = np.full(nothing.shape, BACKGROUND, np.uint8)
+    trimap[foreground == 255] = FOREGROUND
+    trimap[(unknown > 0) | ((foreground > 0) & (foreground < 255))] = UNKNOWN
+    return trimap
+
+
+def _take_choice(region: Json, choices: dict[str, str]) -> None:
+    control, chosen = region.get("from_name"), region["value"].get("choices")
+    if not isinstance(control, str) or control not in CHOICES:
+        raise BadAnnotationError(f"choices come from {control!r}, expected {', '.join(CHOICES)}")
+    if not isinstance(chosen, list) or len(chosen) != 1 or chosen[0] not in CHOICES[control]:
+        expected = ", ".join(CHOICES[control])
+        raise BadAnnotationError(f"{control} is {chosen!r}, expected one of {expected}")
+    if choices.setdefault(control, chosen[0]) != chosen[0]:
+        raise BadAnnotationError(f"{control} is both {choices[control]} and {chosen[0]}")
+
+
+def _read_region(region: Json, height: int, width: int) -> tuple[Label, Pixels]:
+    kind, value = region.get("type"), region["value"]
+    if not isinstance(kind, str) or kind not in STROKES:
+        raise BadAnnotationError(f"a region of type {kind!r}, expected {', '.join(STROKES)}")
+    if region.get("from_name") != STROKES[kind]:
+        found = region.get("from_name")
+        raise BadAnnotationError(f"a region comes from {found!r}, not from {STROKES[kind]!r}")
+    labels = value.get(kind)
+    if not isinstance(labels, list) or len(labels) != 1 or labels[0] not in tuple(Label):
+        expected = ", ".join(Label)
+        raise BadAnnotationError(f"a region is labelled {labels!r}, expected one of {expected}")
+    size = (region.get("original_height"), region.get("original_width"))
+    if size != (height, width):
+        found = f"{size[0]} x {size[1]}"
+        raise BadAnnotationError(f"a region is for {found}, the photo {height} x {width}")
+    if region.get("image_rotation"):
+        raise BadAnnotationError(f"the picture was turned by {region['image_rotation']} degrees")
+    if value.get("touches"):
+        raise BadAnnotationError("strokes are not merged yet: it is a draft, submit it")
+    try:
+        if kind == "bitmasklabels":
+            url = value.get("imageDataURL")
+            return Label(labels[0]), decode_bitmask(url, height, width)
+        if value.get("format") != "rle":
+            raise ValueError(f"format {value.get('format')!r}, expected 'rle'")
+        return Label(labels[0]), decode_brush(value.get("rle"), height, width)
+    except ValueError as error:
+        raise BadAnnotationError(f"its {labels[0]} region cannot be decoded: {error}") from error
+
+
+def _origin_of(region: Json) -> Origin:
+    found = region.get("origin") or Origin.MANUAL  # scripts leave it out
+    if found not in tuple(Origin):
+        raise BadAnnotationError(f"a region has the origin {found!r}")
+    return Origin(found)
+
+
+def labels_xml() -> str:
+    """The labelling interface of a project."""
+    return (Path(__file__).parent / "labels.xml").read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""One Label Studio server, spoken to over HTTP: the only network code."""

@@ -1,0 +1,331 @@
+"""One Label Studio server, spoken to over HTTP: the only network code.
+
+The SDK's client repeats a POST after a 5xx, and so makes tasks twice. Here a request is repeated
+where that cannot hurt (reading, or the server never saw it); where it may already have been
+carried out, `UnsureError` goes to the caller, who looks before anything is made again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import httpx
+
+from annotation.server.access import (
+    TOKEN_HELP,
+    access_ends,
+    checked_token,
+    checked_url,
+    is_loopback,
+)
+
+Json = Any  # what the server sends; its readers check it
+_Read = Callable[[httpx.Response], Json]  # raises ValueError if the answer is no whole one
+
+_BUSY = {408, 425, 429, 500, 502, 503, 504}
+_NOT_BEGUN = {425, 429}  # turned away at the door: nothing was done
+_BUSY_NOW = {429, 503}  # nobody but a server says this
+_EXCERPT = 300  # letters of a server's answer that are shown
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a server is waited for, in seconds."""
+
+    connect: float = 10.0
+    answer: float = 60.0  # for the next part of an answer
+    work: float = 300.0  # for an answer to an import, which takes the server a while
+    first: float = 4.0  # until the first answer: a wrong URL should show soon
+    outage: float = 120.0  # for a server that has answered before; a restart takes up to 50
+    settle: float = 20.0  # until a request that broke off has surely been carried out, or not
+    pause: float = 0.5  # before the first repetition; doubles each time
+    longest_pause: float = 15.0
+
+
+class ServerError(RuntimeError):
+    """What went wrong with the server, in words for the user. Never holds the token."""
+
+
+class RefusedError(ServerError):
+    """The server understood and said no: repeating would not help."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class OutageError(ServerError):
+    """There was no answer, or none that could be used, for as long as patience lasts."""
+
+
+class UnsureError(ServerError):
+    """The request broke off: it may have been carried out. `is_over` if it is not being carried
+    out any more, because the server itself said that it failed."""
+
+    def __init__(self, message: str, is_over: bool) -> None:
+        super().__init__(message)
+        self.is_over = is_over
+
+
+class _Fault(NamedTuple):
+    """Why an attempt failed; `begun` if the server may have acted on it, `is_over` if it no longer
+    does."""
+
+    reason: str
+    begun: bool
+    wait: float | None = None  # as the server asks, in seconds
+    is_over: bool = False
+    is_there: bool = False  # somebody answers who will have time later
+
+
+class Client:
+    """A session with one server. Use as a context manager; `say` gets a line for each long wait."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        patience: Patience | None = None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.url, self._token = checked_url(url), checked_token(token)
+        self.patience, self._say = patience or Patience(), say
+        self._is_personal = self._token.count(".") == 2  # a JWT; legacy ones are hex digits
+        self._access, self._access_ends = "", 0.0
+        self._reached = False  # it has answered as Label Studio does
+        self._is_there = False  # or has asked for time
+        self._http = httpx.Client(
+            base_url=self.url,
+            timeout=httpx.Timeout(self.patience.answer, connect=self.patience.connect),
+            trust_env=not is_loopback(self.url),  # a company's proxy does not know this machine
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, **params: str | int) -> Json:
+        """The JSON at a path below the server's URL."""
+        return self._send("GET", path, _json, repeatable=True, params=params)
+
+    def get_bytes(self, path: str) -> bytes:
+        """A file below the server's URL. Raises ValueError if the path makes no URL."""
+        try:
+            return bytes(self._send("GET", path, _bytes, repeatable=True))
+        except httpx.InvalidURL as error:
+            raise ValueError(str(error)) from error
+
+    def post(self, path: str, body: bytes | Json, **params: str | int) -> Json:
+        """Make something; a body of bytes is JSON already.
+
+        Raises UnsureError if it may or may not have been made.
+        """
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self._send("POST", path, _json, repeatable=False, content=data, params=params)
+
+    def post_file(self, path: str, name: str, data: bytes, **params: str | int) -> Json:
+        """Send a file as a form would. Raises UnsureError as `post` does."""
+        files = {"file": (name, data)}
+        return self._send("POST", path, _json, repeatable=False, files=files, params=params)
+
+    def patch(self, path: str, body: Json) -> Json:
+        """Set fields to values: the same however often it is done."""
+        data = json.dumps(body).encode()
+        return self._send("PATCH", path, _json, repeatable=True, content=data)
+
+    def delete(self, path: str) -> None:
+        """Remove something; that it is gone already is no error."""
+        try:
+            self._send("DELETE", path, _bytes, repeatable=True)
+        except RefusedError as error:
+            if error.status != 404:
+                raise
+
+    def settled(self, error: UnsureError, look: Callable[[], bool]) -> bool:
+        """Whether `look` finds the thing made after all, once the server had time for it.
+
+        A server goes on with a request whose sender has gone.
+        """
+        self._say(f"{error}; looking whether it was done")
+        end = time.monotonic() + (0 if error.is_over else self.patience.settle)
+        for pause in self.pauses():
+            if look():
+                return True
+            if time.monotonic() >= end:
+                return False
+            time.sleep(min(pause, max(0.0, end - time.monotonic())))
+        raise AssertionError("pauses never end")
+
+    def _send(
+        self, method: str, path: str, read: _Read, *, repeatable: bool, **content: Any
+    ) -> Json:
+        """Send until there is an answer, patience ends, or repeating could do harm."""
+        begin = time.monotonic()
+        for pause in self.pauses():
+            answer = self._attempt(method, path, read, content)
+            if not isinstance(answer, _Fault):
+                self._reached = self._is_there = True
+                return answer
+            self._is_there |= answer.is_there
+            what = f"{self.url}: {method} {path}: {self._scrub(answer.reason)}"
+            if answer.begun and not repeatable:
+                raise UnsureError(what, answer.is_over)
+            wait = pause if answer.wait is None else max(answer.wait, pause)
+            patience = self.patience.outage if self._is_there else self.patience.first
+            if time.monotonic() + wait > begin + patience:
+                raise OutageError(self._gave_up(what, answer))
+            if wait >= 2:
+                self._say(f"{what}; again in {wait:.0f} s")
+            time.sleep(wait)
+        raise AssertionError("pauses never end")
+
+    def _gave_up(self, what: str, fault: _Fault) -> str:
+        if fault.wait is not None and fault.wait > self.patience.outage:
+            return f"{what}; the server asks to wait {fault.wait:.0f} s"
+        if not self._is_there:
+            return f"{what}; is the server running, and is this its URL (--url)?"
+        return f"{what}; it did not come back in time"
+
+    def _attempt(
+        self, method: str, path: str, read: _Read, content: Mapping[str, Any]
+    ) -> Json | _Fault:
+        """What the server answers, once, or why there is no answer."""
+        for is_fresh in (False, True):
+            try:
+                headers = {"Authorization": self._authorization(is_fresh)}
+            except _NoAccessError as error:
+                return error.fault
+            if "content" in content:
+                headers["Content-Type"] = "application/json"
+            wait = self.patience.answer if method == "GET" else self.patience.work
+            timeout = httpx.Timeout(wait, connect=self.patience.connect)
+            try:
+                response = self._http.request(
+                    method, path, headers=headers, timeout=timeout, **content
+                )
+            except httpx.RequestError as error:
+                return _fault_of(error)
+            if response.status_code != 401 or not self._is_personal:
+                break  # else access may have run out between two clocks
+        fault = self._judge(method, path, response)
+        if fault is not None:
+            return fault
+        try:
+            return read(response)
+        except ValueError:
+            if not self._reached:
+                raise ServerError(f"{self.url}: this is no Label Studio server") from None
+            return _Fault(f"an answer of {len(response.content)} bytes that is cut short", True)
+
+    def _judge(self, method: str, path: str, response: httpx.Response) -> _Fault | None:
+        """None if the answer is good, a fault if it may be better later; else raises."""
+        status = response.status_code
+        if response.is_success:
+            return None
+        if status in _BUSY:
+            wait = _retry_after(response.headers.get("retry-after", ""))
+            begun, is_over, is_there = status not in _NOT_BEGUN, status == 500, status in _BUSY_NOW
+            return _Fault(f"HTTP {status}", begun, wait, is_over, is_there)
+        if status == 401:
+            raise RefusedError(f"{self.url}: 401, the token is refused; {TOKEN_HELP}", status)
+        what = f"{self.url}: {method} {path}: HTTP {status}"
+        if response.is_redirect:
+            where = response.headers.get("location", "").split("?")[0]
+            raise RefusedError(f"{what}, moved to {self._scrub(where)}; is --url right?", status)
+        text = " ".join(self._scrub(response.text).split())
+        raise RefusedError(f"{what}: {text[:_EXCERPT]}", status)
+
+    def _authorization(self, is_fresh: bool) -> str:
+        """A legacy token is sent as it is; a personal one buys access for some minutes."""
+        if not self._is_personal:
+            return f"Token {self._token}"
+        if is_fresh or time.time() > self._access_ends - 20:
+            self._access = self._buy_access()
+            self._access_ends = access_ends(self._access)
+        return f"Bearer {self._access}"
+
+    def _buy_access(self) -> str:
+        path = "/api/token/refresh/"
+        try:
+            response = self._http.post(path, json={"refresh": self._token})
+        except httpx.RequestError as error:
+            raise _NoAccessError(_fault_of(error)) from None
+        if response.status_code in {400, 403, 404}:
+            raise RefusedError(f"{self.url}: 401, the token is refused; {TOKEN_HELP}", 401)
+        fault = self._judge("POST", path, response)
+        if fault is not None:
+            raise _NoAccessError(fault)
+        try:
+            return str(response.json()["access"])
+        except (ValueError, KeyError, TypeError):
+            raise _NoAccessError(_Fault("an access token that is cut short", False)) from None
+
+    def pauses(self) -> Iterator[float]:
+        """Doubling, and never in step with other clients."""
+        first, longest = self.patience.pause, self.patience.longest_pause
+        doubling = (min(first * 2**n, longest) for n in itertools.count())
+        return (pause * random.uniform(0.8, 1.2) for pause in doubling)
+
+    def _scrub(self, text: str) -> str:
+        for secret in (self._token, self._access):
+            if secret:
+                text = text.replace(secret, "[token]")
+        return text
+
+
+class _NoAccessError(Exception):
+    """Access could not be bought just now; the request itself was not sent."""
+
+    def __init__(self, fault: _Fault) -> None:
+        super().__init__(fault.reason)
+        self.fault = fault._replace(begun=False)
+
+
+def _json(response: httpx.Response) -> Json:
+    return json.loads(response.content) if response.content else None
+
+
+def _bytes(response: httpx.Response) -> bytes:
+    return response.content
+
+
+def is_up(url: str) -> bool:
+    """Whether a Label Studio server at the URL says that it is ready."""
+    try:
+        return bool(httpx.get(f"{url}/health", timeout=5, trust_env=False).json()["status"] == "UP")
+    except (httpx.RequestError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _fault_of(error: httpx.RequestError) -> _Fault:
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.ProxyError):
+        raise ServerError(f"the connection cannot be made: {error}") from None
+    begun = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    if isinstance(error, httpx.TimeoutException):
+        return _Fault("no answer in time", begun)
+    return _Fault(f"the connection broke ({error})" if begun else f"no connection ({error})", begun)
+
+
+def _retry_after(text: str) -> float | None:
+    """Seconds, of a header that holds seconds or a date; None if it holds neither."""
+    if text.strip().isdecimal():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""What people ask of a shard set: counts, pictures, checks, one sample again."""

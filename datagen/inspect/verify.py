@@ -1,0 +1,212 @@
+"""Does a shard set keep its promises? Checksums, counts, and every contract of the streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.cluster import Cluster
+from datagen.sample.compose import blend
+from manifests.dataset import Dataset, read_sources
+from manifests.pixels import (
+    BACKGROUND,
+    FOREGROUND,
+    UNKNOWN,
+    ImageCodec,
+    Pixels,
+    decode_alpha,
+    decode_colour,
+    decode_trimap,
+    trimap_of,
+)
+from manifests.samples import EncodedSample, Sample, stream_names
+from manifests.shards import (
+    Shard,
+    data_path,
+    index_path,
+    read_alpha_histograms,
+    read_index,
+    read_shard,
+    sha256_of,
+)
+from manifests.sources import Background, Foreground
+
+# Mean difference between a JPEG image of quality 95 and the blend of its JPEG layers over the soft
+# pixels, and how much more is allowed for each step below that. White noise, the worst there is,
+# comes to 4, 14 and 20 levels at quality 95, 80 and 70, real pictures to 3, 8 and 10; a wrong layer
+# makes more of it.
+_JPEG_TOLERANCE, _TOLERANCE_PER_STEP = 10.0, 0.6
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A promise that is not kept; `sample` is "" if it is the shard's."""
+
+    shard: str
+    sample: str
+    reason: str
+
+
+def verify(cluster: Cluster, root: Path, dataset: Dataset) -> Iterator[tuple[Shard, list[Finding]]]:
+    """Check every shard, in any order; no findings means that it keeps its promises."""
+    work = partial(verify_shard, root, dataset)
+    for outcome in cluster.run(work, dataset.shards):
+        failed = [Finding(outcome.item.name, "", outcome.error)] if outcome.error else []
+        yield outcome.item, failed or (outcome.value or [])
+
+
+@dataclass(frozen=True)
+class _Contract:
+    """What a worker needs to know of the shard set."""
+
+    root: Path
+    dataset: Dataset
+    foregrounds: dict[str, Foreground]
+    backgrounds: dict[str, Background]
+
+
+def verify_shard(root: Path, dataset: Dataset, shard: Shard) -> list[Finding]:
+    """Every broken promise of one shard."""
+    data = data_path(root, shard.name, dataset.format)
+    findings = [Finding(shard.name, "", reason) for reason in _file_faults(root, data, shard)]
+    about_samples: list[Finding] = []
+    keys: set[str] = set()
+    if not data.exists() or not index_path(root, shard.name).exists():
+        return findings
+    contract = _Contract(
+        root,
+        dataset,
+        {source.id: source for source in read_sources(root, Foreground)},
+        {source.id: source for source in read_sources(root, Background)},
+    )
+    histogram = np.zeros(256, np.int64)
+    count = 0
+    try:
+        rows = read_index(root, shard.name)
+        for count, sample in enumerate(read_shard(data), start=1):
+            row = rows[count - 1] if count <= len(rows) else None
+            reasons, levels = _sample_faults(contract, shard, sample, row)
+            if sample.row.key in keys:
+                reasons.append("another sample has its key")
+            keys.add(sample.row.key)
+            about_samples += [Finding(shard.name, sample.row.key, reason) for reason in reasons]
+            histogram += levels
+        if count != shard.samples or len(rows) != shard.samples:
+            reason = f"{count} samples, {len(rows)} rows, dataset.json says {shard.samples}"
+            findings.append(Finding(shard.name, "", reason))
+        elif not about_samples and any(
+            np.sum(list(read_alpha_histograms(root, shard.name).values()), 0) != histogram
+        ):
+            findings.append(Finding(shard.name, "", "the index's alpha histogram is not its own"))
+    except (ValueError, OSError) as error:
+        findings.append(Finding(shard.name, "", str(error)))
+    return findings + about_samples
+
+
+def _file_faults(root: Path, data: Path, shard: Shard) -> Iterator[str]:
+    for path, sha256 in ((data, shard.sha256), (index_path(root, shard.name), shard.index_sha256)):
+        if not path.exists():
+            yield f"{path}: missing; make it again with the datagen compose that made the set"
+        elif sha256_of(path) != sha256:
+            yield f"{path}: its sha256 is not the one in dataset.json"
+
+
+def _sample_faults(
+    contract: _Contract, shard: Shard, sample: EncodedSample, indexed: Sample | None
+) -> tuple[list[str], NDArray[np.int64]]:
+    """The broken promises of one sample, and its alpha histogram."""
+    settings, row = contract.dataset.settings, sample.row
+    faults = list(_row_faults(contract, shard, row, indexed))
+    expected = stream_names(settings["layers"])
+    if tuple(sample.streams) != expected:
+        faults.append(f"streams {list(sample.streams)}, expected {list(expected)}")
+        return faults, np.zeros(256, np.int64)
+    decoders = {"alpha": decode_alpha, "trimap": decode_trimap, "crude_trimap": decode_trimap}
+    streams: dict[str, Pixels] = {}
+    for name, data in sample.streams.items():
+        try:
+            streams[name] = decoders.get(name, decode_colour)(data)
+        except ValueError as error:
+            faults.append(f"{name}: {error}")
+            continue
+        if streams[name].shape[:2] != (row.height, row.width):
+            faults.append(f"{name}: {streams[name].shape[:2]}, expected {(row.height, row.width)}")
+    if faults:
+        return faults, np.zeros(256, np.int64)
+    faults += _pixel_faults(row, streams)
+    if settings["layers"]:
+        is_jpeg = ImageCodec(settings["image_codec"]) is ImageCodec.JPEG
+        quality = settings["jpeg_quality"] if is_jpeg else None
+        faults += _layer_faults(streams, quality)
+    return faults, np.bincount(streams["alpha"].ravel(), minlength=256)
+
+
+def _row_faults(
+    contract: _Contract, shard: Shard, row: Sample, indexed: Sample | None
+) -> Iterator[str]:
+    if row != indexed:
+        yield "its row is not the one in the index"
+    if (row.shard, row.split) != (shard.name, shard.split):
+        yield f"says it is in {row.shard} ({row.split})"
+    size = contract.dataset.settings["size"]
+    if (row.height, row.width) != (size, size):
+        yield f"{row.height} x {row.width}, the settings say {size} x {size}"
+    foreground = contract.foregrounds.get(row.foreground_id)
+    background = contract.backgrounds.get(row.background_id)
+    second = contract.foregrounds.get(row.recipe.second.foreground_id)
+    if foreground is None or foreground.sha256 != row.foreground_sha256:
+        yield f"foreground {row.foreground_id} is not in sources/"
+    elif (row.subject, row.transparency) != (foreground.subject, foreground.transparency):
+        yield f"{row.subject}, {row.transparency} are not the labels of {foreground.id}"
+    if background is None or background.sha256 != row.background_sha256:
+        yield f"background {row.background_id} is not in sources/"
+    if row.recipe.foreground.foreground_id != row.foreground_id:
+        yield f"its recipe is of {row.recipe.foreground.foreground_id}"
+    if row.recipe.second.foreground_id and second is None:
+        yield f"foreground {row.recipe.second.foreground_id} is not in sources/"
+    for name, source in (
+        ("foreground", foreground),
+        ("foreground", second),
+        ("background", background),
+    ):
+        if source is not None and source.split != row.split:
+            yield f"the splits leak: {name} {source.id} is a source of {source.split}"
+
+
+def _pixel_faults(row: Sample, streams: dict[str, Pixels]) -> Iterator[str]:
+    alpha, trimap, crude = streams["alpha"], streams["trimap"], streams["crude_trimap"]
+    if not alpha.any():
+        yield "alpha is 0 everywhere: nothing is left of the subject"
+    if (trimap != trimap_of(alpha)).any():
+        yield "trimap is not Eq. (2) of alpha"
+    unknown = np.count_nonzero(trimap == UNKNOWN) / trimap.size
+    if abs(unknown - row.unknown_share) > 1e-6:
+        yield f"unknown_share is {unknown:.6f}, its row says {row.unknown_share:.6f}"
+    is_wrong = ((crude == FOREGROUND) & (alpha < 255)) | ((crude == BACKGROUND) & (alpha > 0))
+    wrong = np.count_nonzero(is_wrong) / alpha.size
+    if abs(wrong - row.crude_wrong_known_share) > 1e-6:
+        stated = row.crude_wrong_known_share
+        yield f"crude_wrong_known_share is {wrong:.6f}, its row says {stated:.6f}"
+
+
+def _layer_faults(streams: dict[str, Pixels], jpeg_quality: int | None) -> Iterator[str]:
+    """Eq. (1) wherever the layers are kept: on average in JPEG, exact to a level in PNG (None)."""
+    is_soft = streams["trimap"] == UNKNOWN
+    if not is_soft.any():
+        return
+    front, behind, image = (
+        streams[name][is_soft].T.astype(np.float32)
+        for name in ("foreground", "background", "image")
+    )
+    weight = streams["alpha"][is_soft].astype(np.float32) / np.float32(255)
+    difference = np.abs(image - np.rint(blend(front, behind, weight)))
+    if jpeg_quality is None:
+        if difference.max() > 1:
+            yield f"image differs from the blend of its layers by {difference.max():.0f} levels"
+    elif difference.mean() > _JPEG_TOLERANCE + _TOLERANCE_PER_STEP * (95 - jpeg_quality):
+        yield f"image differs from the blend of its layers by {difference.mean():.1f} levels (mean)"

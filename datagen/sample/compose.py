@@ -1,0 +1,143 @@
+"""Eq. (1): I = alpha F + (1 - alpha) B, from resampled sources to the streams of a sample.
+
+Alpha is quantised first and everything else is derived from what is stored, so that image, alpha,
+trimap and layers can never disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.sample.place import Subject, jitter
+from datagen.sample.resize import LEVEL, OPAQUE, Premultiplied
+from manifests.pixels import Pixels
+
+_JPEG_BLOCK = 8
+_NOT_KEPT = 128  # the grey that a JPEG block codes in no bits
+
+
+@dataclass(frozen=True)
+class Composite:
+    """What the camera would see, and how it came to be; the canvas is H x W.
+
+    The layers are kept where they are needed, in the 8 x 8 blocks that hold soft alpha, and grey
+    (128) elsewhere: a block of its own in a JPEG file, so that no edge of what is kept rings.
+    """
+
+    image: Pixels  # H x W x 3
+    alpha: Pixels  # H x W
+    foreground: Pixels | None  # H x W x 3, straight colour
+    background: Pixels | None  # H x W x 3
+
+
+def blend(
+    foreground: NDArray[np.float32], background: NDArray[np.float32], alpha: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """alpha F + (1 - alpha) B (Eq. 1); colours ... x N, alpha N in [0, 1]."""
+    return alpha * foreground + (1 - alpha) * background
+
+
+def compose(
+    subject: Subject, colour: NDArray[np.float32], background: Pixels, layers: bool
+) -> Composite:
+    """Composite a placed subject over a background.
+
+    colour: the subject's 3 x 4 jitter; background: H x W x 3, jittered already.
+    """
+    region = (subject.rows, subject.columns)
+    opacity = cv2.convertScaleAbs(subject.alpha, alpha=1 / LEVEL)  # rounds to nearest
+    alpha = np.zeros(background.shape[:2], np.uint8)
+    alpha[region] = opacity
+    image = background.copy()
+
+    # Almost every pixel shows one of the two alone. The others need floating point: the soft ones,
+    # and those beside an edge where alpha is 255 but the kernels made P something else than F.
+    positive = cv2.threshold(subject.colour, 0, 0, cv2.THRESH_TOZERO)[1]
+    part = cv2.cvtColor(cv2.convertScaleAbs(positive, alpha=1 / LEVEL), cv2.COLOR_RGBA2RGB)
+    solid = jitter(np.asarray(part, np.uint8), colour)
+    cv2.copyTo(solid, (opacity == 255).view(np.uint8), image[region])
+
+    own_alpha = cv2.extractChannel(subject.colour, 3)
+    mixed = np.flatnonzero((opacity > 0) & (own_alpha != OPAQUE))
+    front = straight_colour(_gather(subject.colour, mixed), colour)
+    weight = opacity.reshape(-1)[mixed].astype(np.float32) / np.float32(255)
+    rows, columns = np.divmod(mixed, opacity.shape[1])
+    on_canvas = (rows + subject.rows.start) * alpha.shape[1] + columns + subject.columns.start
+    behind = background.reshape(-1, 3).take(on_canvas, axis=0).T.astype(np.float32)
+    _scatter(image, on_canvas, blend(front, behind, weight))
+    if not layers:
+        return Composite(image, alpha, None, None)
+
+    kept = blocks_with_soft(alpha)
+    foreground = image.copy()  # where alpha is 255 the image is F; where it is 0, F is free
+    _scatter(foreground, on_canvas, front)
+    layers_kept = [np.full_like(image, _NOT_KEPT) for _ in range(2)]
+    for layer, whole in zip(layers_kept, (foreground, background), strict=True):
+        cv2.copyTo(whole, kept, layer)
+    return Composite(image, alpha, *layers_kept)
+
+
+def straight_colour(pixels: Premultiplied, colour: NDArray[np.float32]) -> NDArray[np.float32]:
+    """N x 4 premultiplied pixels with alpha > 0 -> 3 x N jittered F, float32 in 0..255."""
+    red, green, blue, alpha = pixels.T.astype(np.float32)
+    to_straight = np.float32(255) / np.maximum(alpha, 1)
+    for plane in (red, green, blue):
+        np.multiply(plane, to_straight, out=plane)
+        np.clip(plane, 0, 255, out=plane)
+    jittered = np.empty((3, len(pixels)), np.float32)
+    for plane, (of_red, of_green, of_blue, offset) in zip(jittered, colour, strict=True):
+        # Written out: a matrix product may add in another order on another machine.
+        np.multiply(red, of_red, out=plane)
+        np.add(plane, of_green * green, out=plane)
+        np.add(plane, of_blue * blue, out=plane)
+        np.add(plane, offset, out=plane)
+    return np.clip(jittered, 0, 255, out=jittered)
+
+
+def blocks_with_soft(alpha: Pixels) -> Pixels:
+    """H x W of 255 in the 8 x 8 blocks in which a pixel has 0 < alpha < 255, 0 elsewhere."""
+    kept = np.zeros_like(alpha)
+    left, top, width, height = cv2.boundingRect(alpha)
+    if width == 0:
+        return kept
+    # Whole blocks around the subject; the canvas may end within one
+    part = alpha[_blocks(top, height), _blocks(left, width)]
+    is_soft = ((part > 0) & (part < 255)).view(np.uint8) * np.uint8(255)
+    tall, wide = -part.shape[0] % _JPEG_BLOCK, -part.shape[1] % _JPEG_BLOCK
+    padded = cv2.copyMakeBorder(is_soft, 0, tall, 0, wide, cv2.BORDER_CONSTANT, value=(0,))
+    down = (padded.shape[1] // _JPEG_BLOCK, padded.shape[0] // _JPEG_BLOCK)
+    # One pixel of 64 with value 255 has a mean of 3.98, so no block is lost by rounding.
+    means = cv2.resize(padded, down, interpolation=cv2.INTER_AREA)
+    blocks = cv2.threshold(means, 0, 255, cv2.THRESH_BINARY)[1]
+    full = cv2.resize(blocks, padded.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    inside = kept[_blocks(top, height), _blocks(left, width)]
+    inside[...] = full[: inside.shape[0], : inside.shape[1]]
+    return kept
+
+
+def _blocks(first: int, length: int) -> slice:
+    """The pixels of the blocks that hold some pixels of an axis."""
+    beyond = first + length
+    return slice(first - first % _JPEG_BLOCK, beyond + -beyond % _JPEG_BLOCK)
+
+
+def crop_background(photo: Pixels, top: int, left: int, size: int, flip: bool) -> Pixels:
+    """The crop of size x size pixels that fills the canvas, mirrored if `flip`."""
+    crop = photo[top : top + size, left : left + size]
+    return np.asarray(cv2.flip(crop, 1), np.uint8) if flip else crop
+
+
+def _gather(pixels: Premultiplied, where: NDArray[np.intp]) -> Premultiplied:
+    """N x 4: some pixels of an h x w x 4 array, each moved as the one 64-bit word that it is."""
+    return pixels.reshape(-1).view(np.uint64).take(where).view(np.int16).reshape(-1, 4)
+
+
+def _scatter(image: Pixels, where: NDArray[np.intp], colours: NDArray[np.float32]) -> None:
+    """Put 3 x N colours, rounded to nearest, at pixels `where` of an H x W x 3 image."""
+    samples, first = image.reshape(-1), where * 3
+    for channel, values in enumerate(np.rint(colours).astype(np.uint8)):
+        samples[first + channel] = values

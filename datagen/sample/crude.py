@@ -1,0 +1,265 @@
+"""What a segmentation network would have said, and the trimap that it would have led to.
+
+A network sees the picture through cells of 4 to 16 pixels: its opinion is smooth, a little beside
+the truth, blind to thin structures, and now and then it loses a piece of the subject or takes a
+piece of the background for it. Here that opinion is alpha itself, averaged over cells and
+disturbed there; only the last step, a bilinear enlargement and a threshold, sees every pixel.
+All lengths follow the subject's size, so that the same recipe does the same to a small subject.
+
+Pixels are computed in integers only (8-bit resampling, integer distances), so that the bytes do
+not depend on the width of the machine's vector units.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.sample.crude_errors import NEIGHBOURS, mask_edge
+from datagen.sample.crude_recipe import FARTHEST, SUBJECT_SIZE
+from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN, Pixels
+from manifests.samples import CrudeRecipe, Piece
+
+BEND_CELLS = (5, 14)  # grid sizes of the two octaves of noise that bends the edges
+OUTLINE_CELLS = (8, 24)  # ... and of that which frays the outlines of lost and swallowed pieces
+CONTRAST = 3  # how much steeper the network's belief is than alpha where alpha is soft
+FINE_RAMP = 100  # levels from where distances are counted to the wider end of the unknown band
+
+
+def crude_mask(alpha: Pixels, recipe: CrudeRecipe) -> Pixels:
+    """H x W uint8 alpha -> H x W uint8 of 0 and 1: where the network sees the subject.
+
+    It asks for alpha > 0.5 of the smoothed alpha; but where that hardly rises (glass, smoke, a
+    net), for more than half of what the subject reaches, since a network sees an object there.
+    """
+    mask = np.zeros(alpha.shape, np.uint8)
+    half = _resized(_even(alpha), 0.5, cv2.INTER_AREA)
+    highest = int(cv2.minMaxLoc(half)[1])
+    box = cv2.boundingRect(cv2.threshold(half, min(12, highest // 4), 1, cv2.THRESH_BINARY)[1])
+    if box[2] == 0:
+        return mask
+    size = 2.0 * math.sqrt(box[2] * box[3])
+    cell = max(1, round(recipe.stride * size / SUBJECT_SIZE / 2))  # in pixels of `half`
+    left, right = _reach(box[0], box[2], size, half.shape[1])
+    top, bottom = _reach(box[1], box[3], size, half.shape[0])
+    cells = _cells(_decided(half[top:bottom, left:right], recipe.soft), cell)
+    opinion = _opinion(cells, recipe, size / (2 * cell))
+
+    cropped, down, right = _around_subject(opinion)
+    top, left = 2 * (top + cell * down), 2 * (left + cell * right)
+    enlarged = _resized(cropped, 2 * cell, cv2.INTER_LINEAR)
+    part = mask[top : top + enlarged.shape[0], left : left + enlarged.shape[1]]
+    inside = cv2.threshold(enlarged, 127, 1, cv2.THRESH_BINARY)[1]
+    part[:] = inside[: part.shape[0], : part.shape[1]]
+    return mask
+
+
+def _resized(image: Pixels, factor: float, interpolation: int) -> Pixels:
+    """Whole-number factors (or one half of even sides) only: those are exact in whole numbers."""
+    resized = cv2.resize(image, None, fx=factor, fy=factor, interpolation=interpolation)
+    return np.asarray(resized, np.uint8)
+
+
+def _around_subject(opinion: Pixels) -> tuple[Pixels, int, int]:
+    """The smallest part with all cells above 127 and a cell around them; its top and left."""
+    left, top, width, height = cv2.boundingRect(
+        cv2.threshold(opinion, 127, 1, cv2.THRESH_BINARY)[1]
+    )
+    top, left, bottom, right = max(0, top - 1), max(0, left - 1), top + height + 1, left + width + 1
+    return opinion[top:bottom, left:right], top, left
+
+
+def _even(alpha: Pixels) -> Pixels:
+    """Repeats the last row or column where their number is odd."""
+    down, right = alpha.shape[0] % 2, alpha.shape[1] % 2
+    if not (down or right):
+        return alpha
+    return np.asarray(cv2.copyMakeBorder(alpha, 0, down, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _reach(start: int, length: int, size: float, limit: int) -> tuple[int, int]:
+    """The box's side in half pixels, enlarged by the margin, inside the canvas."""
+    margin = round(FARTHEST * size / 2)
+    return max(0, start - margin), min(limit, start + length + margin)
+
+
+def _cells(half: Pixels, cell: int) -> Pixels:
+    """Means over cell x cell pixels; the last row and column of cells may see repeated pixels."""
+    down, right = -half.shape[0] % cell, -half.shape[1] % cell
+    if down or right:
+        half = np.asarray(cv2.copyMakeBorder(half, 0, down, 0, right, cv2.BORDER_REPLICATE))
+    shape = (half.shape[1] // cell, half.shape[0] // cell)
+    return np.asarray(cv2.resize(half, shape, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _opinion(cells: Pixels, recipe: CrudeRecipe, size: float) -> Pixels:
+    """Mean alpha per cell -> the network's opinion per cell, above 127: subject. `size` in cells.
+
+    The order matters: pieces are lost and swallowed before the smoothing, so that their outlines
+    are as soft as the others.
+    """
+    rng = np.random.Generator(np.random.PCG64(recipe.noise_seed))
+    down, right, change = (_noise(rng, cells.shape, BEND_CELLS) for _ in range(3))
+    outline = _noise(rng, cells.shape, OUTLINE_CELLS)
+    belief = _stretched(cells, recipe.blur)
+    subject = (belief > 127).view(np.uint8)
+    area = cv2.countNonZero(subject)
+    if area:
+        belief[_holes(subject, recipe.hole_share * area)] = 255
+        for numbers, value in ((recipe.lost, 0), (recipe.swallowed, 255)):
+            piece = Piece(*numbers)
+            if piece.share > 0.0:
+                is_taken = subject.view(bool) if value == 0 else ~subject.view(bool)
+                belief[_grown(subject, is_taken, piece, outline, size)] = value
+    moved = _moved(belief, recipe, down, right, size)
+    smooth = _smoothed(moved, recipe.blur)
+    added = (round(recipe.noise) * (change.astype(np.int16) - 128)) >> 7
+    return np.clip(smooth + added + round(recipe.level), 0, 255).astype(np.uint8)
+
+
+def _noise(rng: np.random.Generator, shape: tuple[int, ...], sides: tuple[int, int]) -> Pixels:
+    """Smooth noise over the cells, levels 0..255 around 128: two octaves, the coarse one louder."""
+    coarse, fine = (rng.integers(0, 256, (n, n), dtype=np.uint8) for n in sides)
+    enlarged = cv2.resize(coarse, fine.shape, interpolation=cv2.INTER_LINEAR)
+    both = (2 * enlarged.astype(np.uint16) + fine) // 3
+    size = (shape[1], shape[0])
+    return np.asarray(cv2.resize(both.astype(np.uint8), size, interpolation=cv2.INTER_LINEAR))
+
+
+def _decided(half: Pixels, soft: float) -> Pixels:
+    """Contrast for half-transparent places: levels around `soft` (of the subject's peak) to 128.
+
+    Hard edges stay where they are; hair, fur and haze go to one side or the other.
+    """
+    peak = _peak(half[::3, ::3].copy())  # a ninth of the pixels is enough for a level
+    levels = (np.arange(256) * 255 // peak - round(255 * soft)) * CONTRAST + 128
+    return np.asarray(cv2.LUT(half, np.clip(levels, 0, 255).astype(np.uint8)), np.uint8)
+
+
+def _stretched(cells: Pixels, blur: float) -> Pixels:
+    """Cells whose smoothed level reaches 255 where the subject is densest (a net, thin hair)."""
+    peak = _peak(_smoothed(cells, blur))
+    levels = np.minimum(np.arange(256) * 255 // peak, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(cells, levels), np.uint8)
+
+
+def _smoothed(cells: Pixels, sigma: float) -> Pixels:
+    smooth = cv2.GaussianBlur(cells, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(smooth, np.uint8)
+
+
+def _peak(image: Pixels) -> int:
+    """The level (1..255) that at least 2 % of the pixels above 0 reach."""
+    counts = cv2.calcHist([image], [0], None, [256], [0, 256]).ravel().astype(np.int64)[1:]
+    reached = np.cumsum(counts[::-1])
+    return max(1, 255 - int(np.searchsorted(reached, max(1, int(reached[-1]) // 50))))
+
+
+def _holes(subject: Pixels, largest: float) -> NDArray[np.bool_]:
+    """Where the background has no way out to the grid's border and is not larger than `largest`."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(1 - subject, connectivity=4)
+    outer = np.concatenate((labels[0], labels[-1], labels[:, 0], labels[:, -1]))
+    is_hole = stats[:, cv2.CC_STAT_AREA] <= largest
+    is_hole[outer] = False
+    is_hole[0] = False  # the subject itself
+    return np.asarray(is_hole[labels], np.bool_)
+
+
+def _grown(
+    subject: Pixels, is_taken: NDArray[np.bool_], piece: Piece, noise: Pixels, size: float
+) -> NDArray[np.bool_]:
+    """The cells of `is_taken` nearest to the piece's centre, as many as its share says."""
+    none = np.zeros(subject.shape, np.bool_)
+    inside = cv2.erode(subject, NEIGHBOURS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    edge = np.flatnonzero(subject != inside)  # here the frame is an edge: cut subjects fray there
+    count = round(piece.share * cv2.countNonZero(subject))
+    available = np.count_nonzero(is_taken)
+    if not 0 < count <= available:
+        return none
+    start = min(int(piece.place * edge.size), edge.size - 1)  # a place may be rounded up to 1
+    row, column = divmod(int(edge[start]), subject.shape[1])
+    # Sixty-fourths of the axis: whole numbers, whatever the maths library's last bit.
+    along, across = round(64 * math.cos(piece.angle)), round(64 * math.sin(piece.angle))
+    row += round(piece.away * size * across / 64)
+    column += round(piece.away * size * along / 64)
+    down = np.arange(subject.shape[0])[:, None] - row
+    right = np.arange(subject.shape[1])[None, :] - column
+    long = along * right + across * down
+    short = (across * right - along * down) * round(8 * piece.length) // 8
+    ragged = np.maximum(256 + (round(256 * piece.ragged) * (noise.astype(np.int64) - 128) >> 6), 16)
+    far = (long * long + short * short) * ragged
+    reach = np.partition(far[is_taken], count - 1)[count - 1]
+    return np.asarray(is_taken & (far <= reach), np.bool_)
+
+
+def _moved(
+    belief: Pixels, recipe: CrudeRecipe, noise_y: Pixels, noise_x: Pixels, size: float
+) -> Pixels:
+    """Shifted and warped by recipe.shift and recipe.warp; the border is repeated.
+
+    Repeated, because a network draws no gap between the frame and a subject that is cut by it.
+    """
+    warp = round(32 * recipe.warp * size)  # in 1/32 of a cell, the grid of cv2.remap
+    down, right = (np.int16(round(32 * part * size)) for part in recipe.shift)
+    y, x = (
+        ((np.int16(warp) * (noise.astype(np.int16) - 128)) >> 7) - shift
+        for noise, shift in ((noise_y, down), (noise_x, right))
+    )
+    whole = np.empty((*belief.shape, 2), np.int16)
+    whole[..., 0] = (x >> 5) + np.arange(belief.shape[1], dtype=np.int16)
+    whole[..., 1] = (y >> 5) + np.arange(belief.shape[0], dtype=np.int16)[:, None]
+    part = ((y & 31) * 32 + (x & 31)).astype(np.uint16)
+    moved = cv2.remap(belief, whole, part, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.uint8)
+
+
+def crude_trimap(mask: Pixels, recipe: CrudeRecipe) -> Pixels:
+    """H x W uint8 of 0 and 1 -> H x W uint8 of codes 0, 1, 2: unknown around the mask's edge.
+
+    The band reaches `recipe.inner` into the mask and `recipe.outer` out of it, at least 2 pixels
+    each. The frame is no edge. Distances are taken at half the resolution and enlarged.
+    """
+    trimap = mask * np.uint8(FOREGROUND)
+    half = _even(mask)[::2, ::2].copy()
+    box = cv2.boundingRect(mask_edge(half))
+    if box[2] == 0:
+        return trimap
+    side = math.sqrt(cv2.countNonZero(mask)) / 2
+    inner, outer = max(1.0, recipe.inner * side), max(1.0, recipe.outer * side)
+    margin = math.ceil(outer) + 2
+    top, bottom = max(0, box[1] - margin), min(half.shape[0], box[1] + box[3] + margin)
+    left, right = max(0, box[0] - margin), min(half.shape[1], box[0] + box[2] + margin)
+    banded = _banded(half[top:bottom, left:right], inner, outer)
+    part = trimap[2 * top : 2 * bottom, 2 * left : 2 * right]
+    inside = part >> 1  # the mask: its pixels are never called background, others never foreground
+    part[:] = np.minimum(np.maximum(banded[: part.shape[0], : part.shape[1]], inside), inside + 1)
+    return trimap
+
+
+def _banded(mask: Pixels, inner: float, outer: float) -> Pixels:
+    """H x W uint8 of 0 and 1 -> 2H x 2W codes; the widths in pixels of `mask`, at least 1.
+
+    A square step and then city-block distance make octagons, 8 % from a circle at most, and need
+    no fraction. Distances end at 127, beyond any band on images of up to 5,000 pixels.
+    """
+    square_in, square_out = (max(1, int(width * (math.sqrt(2) - 1))) for width in (inner, outer))
+    core = np.asarray(cv2.erode(mask, np.ones((2 * square_in + 1,) * 2, np.uint8)), np.uint8)
+    grown = np.asarray(cv2.dilate(mask, np.ones((2 * square_out + 1,) * 2, np.uint8)), np.uint8)
+    is_outside_band = core | (1 - grown)
+    city = cv2.distanceTransform(
+        is_outside_band, cv2.DIST_L1, cv2.DIST_MASK_3, dstType=cv2.CV_8U
+    ).astype(np.uint8, copy=False)
+    # A pixel's centre lies half a pixel nearer to the edge than its count of steps.
+    last_in, last_out = inner - square_in + 0.5, outer - square_out + 0.5
+    scale = FINE_RAMP / max(last_in, last_out)
+    levels = np.minimum(np.arange(128) * round(256 * scale) >> 8, 127)
+    signed = np.concatenate((128 - levels, 128 + levels)).astype(np.uint8)
+    codes = np.full(256, UNKNOWN, np.uint8)
+    codes[128 + max(1, int(scale * last_in)) :] = FOREGROUND
+    codes[: 129 - max(1, int(scale * last_out))] = BACKGROUND
+    index = np.minimum(city, 127) | (mask << 7)
+    enlarged = _resized(np.asarray(cv2.LUT(index, signed), np.uint8), 2, cv2.INTER_LINEAR)
+    return np.asarray(cv2.LUT(enlarged, codes), np.uint8)

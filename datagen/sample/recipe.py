@@ -1,0 +1,167 @@
+"""The only place that draws random numbers: one recipe per sample, from a generator of its own.
+
+Only uniform draws are used, whose bits are the same on every machine; what is derived from them is
+rounded before it is stored, so that the recipe in the row is the recipe that was used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.sample.crude_recipe import draw_crude
+from datagen.sample.place import apply, source_to_canvas
+from datagen.sample.working_copies import Cutout, background_shape, fit_factor
+from datagen.settings import Settings
+from manifests.samples import Colour, Crop, Placement, Recipe
+from manifests.sources import Background, Box, Foreground
+
+Points = NDArray[np.float64]
+
+NO_FOREGROUND = Placement("", False, 1.0, 1.0, 0.0, 0.0, 0.0)
+
+
+def generator(seed: int, foreground: int, background: int, round_: int) -> np.random.Generator:
+    """The generator of one sample: the same for any worker, order, retry or machine."""
+    return np.random.default_rng([seed, foreground, background, round_])
+
+
+def draw_second(rng: np.random.Generator, settings: Settings, count: int, first: int) -> int | None:
+    """The number of the foreground behind the first, if there is to be one.
+
+    Drawn before all else, because its working copy is needed to place it.
+    """
+    merged = rng.random() < settings.merge_probability
+    other = int(rng.integers(max(count - 1, 1)))
+    return other + (other >= first) if merged and count > 1 else None
+
+
+def draw_recipe(
+    rng: np.random.Generator,
+    settings: Settings,
+    foreground: tuple[Foreground, Cutout],
+    background: Background,
+    second: tuple[Foreground, Cutout] | None = None,
+) -> Recipe:
+    """Every random choice for one sample. Sources come with their working copies' geometry."""
+    return Recipe(
+        foreground=_draw_placement(rng, settings, *foreground),
+        second=_draw_placement(rng, settings, *second) if second else NO_FOREGROUND,
+        foreground_colour=_draw_colour(rng, settings),
+        background=_draw_crop(rng, settings, background),
+        background_colour=_draw_colour(rng, settings),
+        crude=draw_crude(rng, settings.crude),
+    )
+
+
+def _draw_placement(
+    rng: np.random.Generator, settings: Settings, source: Foreground, cutout: Cutout
+) -> Placement:
+    middle = settings.size / 2
+    centred = Placement(
+        foreground_id=source.id,
+        flip=bool(rng.random() < settings.flip_probability),
+        fit=fit_factor(source.box, settings.size),
+        scale=_between(rng, settings.scale_min, settings.scale_max),
+        rotation=_between(rng, -settings.rotation, settings.rotation),
+        centre_y=middle,
+        centre_x=middle,
+    )
+    range_y, range_x = _moves(centred, source.box, cutout, settings)
+    move_y, move_x = _between(rng, *range_y), _between(rng, *range_x)
+    # A box may leave a corner of the frame with all that is in it: then move it less. Upright and
+    # in the middle it always fits, but for a margin.
+    for share in (1.0, 0.75, 0.5, 0.25, 0.0):
+        moved = replace(
+            centred,
+            centre_y=round(middle + share * move_y, 6),
+            centre_x=round(middle + share * move_x, 6),
+        )
+        if visible_share(moved, source.box, cutout, settings.size) >= settings.visible_share:
+            return moved
+    return replace(centred, rotation=0.0)
+
+
+def visible_share(placement: Placement, box: Box, cutout: Cutout, size: int) -> float:
+    """At least this share of the subject's opacity lies inside a canvas of size x size pixels.
+
+    Only cells that are inside with all their corners, and a pixel to spare, are counted.
+    """
+    points = [box.left, box.top] + _cell_corners(cutout.mass.shape[0]) * [box.width, box.height]
+    on_canvas = apply(source_to_canvas(placement, box), points)
+    fits = (on_canvas >= 1) & (on_canvas <= size - 1)
+    is_in = fits[..., 0] & fits[..., 1]
+    inside = is_in[1:, 1:] & is_in[1:, :-1] & is_in[:-1, 1:] & is_in[:-1, :-1]
+    return float(cutout.mass[inside].sum() / cutout.mass.sum())
+
+
+@cache
+def _cell_corners(cells: int) -> Points:
+    """(cells + 1) x (cells + 1) x 2: the corners (x, y) of the cells of a unit square."""
+    corners = np.arange(cells + 1) / cells
+    return np.stack(np.meshgrid(corners, corners), axis=-1)
+
+
+def _moves(
+    centred: Placement, box: Box, cutout: Cutout, settings: Settings
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """From where to where a centred placement may be moved, down and to the right, in pixels.
+
+    At most the share `translation` of the placed box leaves the frame on each axis. A side at
+    which the source's frame cut the subject is moved out of the canvas: nobody photographs half a
+    person in mid air, and a straight edge there is not one that a matte should learn.
+    """
+    bottom, right = box.top + box.height, box.left + box.width
+    corners = np.array([[[x, y] for x in (box.left, right)] for y in (box.top, bottom)], float)
+    placed = apply(source_to_canvas(centred, box), corners)  # [top or bottom, left or right, xy]
+    is_cut = cutout.cut if abs(centred.rotation) < 45 else np.zeros(4, np.bool_)
+    top_cut, bottom_cut, left_cut, right_cut = is_cut.tolist()
+    if centred.flip:
+        placed, left_cut, right_cut = placed[:, ::-1], right_cut, left_cut
+    x, y = placed[..., 0], placed[..., 1]
+    return (
+        _axis_moves(y, y[0].max(), y[1].min(), top_cut, bottom_cut, settings),
+        _axis_moves(x, x[:, 0].max(), x[:, 1].min(), left_cut, right_cut, settings),
+    )
+
+
+def _axis_moves(
+    corners: Points, near: float, far: float, near_cut: bool, far_cut: bool, settings: Settings
+) -> tuple[float, float]:
+    """The range on one axis; `near` is the innermost point of the side at 0, `far` of the other."""
+    length = float(np.ptp(corners))
+    slack = max(0.0, (settings.size - length) / 2 + settings.translation * length)
+    low, high = -slack, slack
+    if far_cut:
+        low = max(low, settings.size - far)
+        high = max(low, high)
+    elif near_cut:
+        high = min(high, -near)
+        low = min(low, high)
+    return low, high
+
+
+def _draw_colour(rng: np.random.Generator, settings: Settings) -> Colour:
+    return Colour(
+        brightness=_between(rng, 1 - settings.brightness, 1 + settings.brightness),
+        contrast=_between(rng, 1 - settings.contrast, 1 + settings.contrast),
+        saturation=_between(rng, 1 - settings.saturation, 1 + settings.saturation),
+        hue=_between(rng, -settings.hue, settings.hue),
+    )
+
+
+def _draw_crop(rng: np.random.Generator, settings: Settings, source: Background) -> Crop:
+    height, width, scale = background_shape(source.height, source.width, settings)
+    return Crop(
+        scale=round(scale, 6),
+        top=int(rng.integers(height - settings.size + 1)),
+        left=int(rng.integers(width - settings.size + 1)),
+        flip=bool(rng.random() < settings.flip_probability),
+    )
+
+
+def _between(rng: np.random.Generator, low: float, high: float) -> float:
+    return round(low + (high - low) * float(rng.random()), 6)

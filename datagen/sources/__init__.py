@@ -1,0 +1,1 @@
+"""Folders of sources -> records, with a Problem for every file that cannot be used."""

@@ -1,0 +1,149 @@
+"""One file -> its record, or a Problem. Runs in any worker: no folder is listed, no state kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.sources.decode import SourceError, decode_cutout, decode_photo
+from datagen.sources.labels import Label
+from datagen.sources.listing import Problem, shown
+from datagen.sources.transparency import measure_transparency
+from manifests.sources import Background, Box, Foreground, Subject
+
+MAX_FILE_BYTES = 1 << 30  # a film or an archive that strayed in must not fill a worker's memory
+
+# Long side over short side of a background. It is enlarged until it covers the canvas: a strip of
+# one pixel by 30,000 would become a working copy of 57 GB.
+MAX_ASPECT = 20
+
+
+class Job(NamedTuple):
+    """One file to scan. `earlier` is its record of another run, if there is one."""
+
+    name: str
+    alpha_name: str
+    label: Label
+    earlier: Foreground | Background | None
+
+
+def read_source(path: Path) -> bytes:
+    """The bytes of a regular file; SourceError if it is none, is too large or is unreadable."""
+    try:
+        # Without O_NONBLOCK, opening a pipe would wait for a writer for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise SourceError("not-a-file", "is a folder, pipe, socket or device; move it away")
+            if found.st_size > MAX_FILE_BYTES:
+                reason = f"has {found.st_size} bytes, more than {MAX_FILE_BYTES} are refused"
+                raise SourceError("too-large", f"{reason}; make it smaller")
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror}); check that it is there and its permissions"
+        raise SourceError("unreadable", reason) from error
+
+
+def scan_foreground(folder: Path, alpha_folder: Path | None, job: Job) -> Foreground | Problem:
+    """The record of one cut-out, or the reason why there is none."""
+    try:
+        data = read_source(folder / job.name)
+        alpha_data = None if alpha_folder is None else read_source(alpha_folder / job.alpha_name)
+        sha256 = hashlib.sha256(data + (alpha_data or b"")).hexdigest()
+        earlier = job.earlier
+        if isinstance(earlier, Foreground) and (earlier.sha256, earlier.alpha_id) == (
+            sha256,
+            job.alpha_name,
+        ):
+            kept = _relabelled(earlier, job.label)
+            if kept is not None:
+                return kept
+        rgba = decode_cutout(data, alpha_data)
+    except SourceError as error:
+        return Problem(shown(folder, job.name), error.kind, error.reason)
+    alpha = rgba[..., 3]
+    label = job.label
+    return Foreground(
+        id=job.name,
+        sha256=sha256,
+        pixels_sha256=_pixels_sha256(rgba),
+        height=rgba.shape[0],
+        width=rgba.shape[1],
+        box=_box(alpha),
+        subject=label.subject or Subject.UNLABELLED,
+        transparency=label.transparency or measure_transparency(alpha),
+        transparency_measured=label.transparency is None,
+        soft_share=float(((alpha > 0) & (alpha < 255)).mean()),
+        split=label.split,
+        labels=label.others,
+        alpha_id=job.alpha_name,
+    )
+
+
+def scan_background(folder: Path, job: Job) -> Background | Problem:
+    """The record of one photo, or the reason why there is none."""
+    try:
+        data = read_source(folder / job.name)
+        sha256 = hashlib.sha256(data).hexdigest()
+        label = job.label
+        if isinstance(job.earlier, Background) and job.earlier.sha256 == sha256:
+            return replace(job.earlier, split=label.split, labels=label.others)
+        colour = decode_photo(data)
+        _refuse_thin(colour)
+    except SourceError as error:
+        return Problem(shown(folder, job.name), error.kind, error.reason)
+    return Background(
+        id=job.name,
+        sha256=sha256,
+        pixels_sha256=_pixels_sha256(colour),
+        height=colour.shape[0],
+        width=colour.shape[1],
+        split=label.split,
+        labels=label.others,
+    )
+
+
+def _refuse_thin(colour: NDArray[np.uint8]) -> None:
+    height, width = colour.shape[:2]
+    if max(height, width) > MAX_ASPECT * min(height, width):
+        reason = f"is too thin to cover a canvas: {height} x {width} px, one side more than "
+        raise SourceError("too-thin", f"{reason}{MAX_ASPECT} times the other; crop it")
+
+
+def _relabelled(earlier: Foreground, label: Label) -> Foreground | None:
+    """The earlier record under today's label; None if its transparency has to be measured."""
+    if label.transparency is None and not earlier.transparency_measured:
+        return None
+    return replace(
+        earlier,
+        subject=label.subject or Subject.UNLABELLED,
+        transparency=label.transparency or earlier.transparency,
+        transparency_measured=label.transparency is None,
+        split=label.split,
+        labels=label.others,
+    )
+
+
+def _pixels_sha256(array: NDArray[np.uint8]) -> str:
+    """Of the shape and the values, so that the same bytes in another shape are another picture."""
+    digest = hashlib.sha256(repr(array.shape).encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _box(alpha: NDArray[np.uint8]) -> Box:
+    rows = np.flatnonzero(alpha.any(axis=1))
+    columns = np.flatnonzero(alpha.any(axis=0))
+    top, left = int(rows[0]), int(columns[0])
+    return Box(top, left, int(rows[-1]) - top + 1, int(columns[-1]) - left + 1)

@@ -1,0 +1,229 @@
+"""Folders of sources -> records, with a Problem for every file that cannot be used.
+
+Each file is read once and decoded fully, in whatever parallel map the caller gives; what comes
+back is a record or a Problem, never an exception and never a pixel.
+"""
+
+from __future__ import annotations
+
+import functools
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
+
+from datagen.sources.alphas import match_alphas
+from datagen.sources.decode import SourceError
+from datagen.sources.labels import (
+    BACKGROUND_LABELS,
+    FOREGROUND_LABELS,
+    Label,
+    LabelFileError,
+    find_labels,
+    read_labels,
+)
+from datagen.sources.listing import Listing, Problem, list_folder, shown
+from datagen.sources.record import Job, read_source, scan_background, scan_foreground
+from datagen.sources.survey import survey
+from manifests.sources import Background, Foreground
+
+__all__ = ["ParallelMap", "Problem", "Scan", "list_images", "read_source", "scan"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Source = TypeVar("Source", Foreground, Background)
+
+
+class ParallelMap(Protocol):
+    """Like the builtin map over one sequence: results in the order of the items. `function` can
+    be pickled; items and results are small."""
+
+    def __call__(
+        self, function: Callable[[Item], Result], items: Sequence[Item], /
+    ) -> Iterable[Result]: ...
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What two folders hold. Files are named in `problems` and `warnings` by their paths."""
+
+    foregrounds: tuple[Foreground, ...]
+    backgrounds: tuple[Background, ...]
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+class _Labelled(NamedTuple):
+    rows: dict[str, Label]
+    faulty: set[str]  # files whose row is wrong: they are scanned for more problems, then left out
+    problems: list[Problem]
+    warnings: list[Problem]
+
+
+def scan(
+    foreground_folder: Path,
+    background_folder: Path,
+    alpha_folder: Path | None = None,
+    parallel_map: ParallelMap = map,
+    *,
+    known_foregrounds: Mapping[str, Foreground] | None = None,
+    known_backgrounds: Mapping[str, Background] | None = None,
+) -> Scan:
+    """Every source of both folders, as a record or a Problem, and warnings on the records.
+
+    alpha_folder: where the alpha of every foreground lies, under the same name or the same name
+    but for its ending; None if alpha is in the images. known_*: records of an earlier scan by
+    id; a file whose bytes are unchanged is not decoded again.
+    """
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    foregrounds: list[Foreground] = []
+    backgrounds: list[Background] = []
+    names = _names(foreground_folder, alpha_folder, problems, warnings)
+    alphas = _alphas(names, foreground_folder, alpha_folder, problems, warnings)
+    labelled = _labels(foreground_folder, FOREGROUND_LABELS, names)
+    jobs = _jobs(names, alphas, labelled, known_foregrounds or {})
+    function = functools.partial(scan_foreground, foreground_folder, alpha_folder)
+    _sort(parallel_map(function, jobs), labelled, foregrounds, problems, warnings)
+    if names and not labelled.rows:
+        reason = f"there is no usable {FOREGROUND_LABELS}: subjects are 'unlabelled', transparency"
+        reason += " is measured from alpha"
+        warnings.append(Problem(shown(foreground_folder), "no-labels", reason))
+
+    names = _names(background_folder, None, problems, warnings)
+    labelled = _labels(background_folder, BACKGROUND_LABELS, names)
+    jobs = _jobs(names, dict.fromkeys(names, ""), labelled, known_backgrounds or {})
+    photo = functools.partial(scan_background, background_folder)
+    _sort(parallel_map(photo, jobs), labelled, backgrounds, problems, warnings)
+
+    warnings += survey(foregrounds, backgrounds, foreground_folder, background_folder)
+    for folder, records in ((foreground_folder, foregrounds), (background_folder, backgrounds)):
+        if not records and _is_folder(folder):
+            reason = "holds no usable image; give a folder with images in it"
+            problems.append(Problem(shown(folder), "no-sources", reason))
+    return Scan(
+        tuple(foregrounds), tuple(backgrounds), tuple(_ordered(problems)), tuple(_ordered(warnings))
+    )
+
+
+def list_images(folder: Path) -> tuple[list[str], list[Problem]]:
+    """(sorted paths below `folder` of every file that should be an image, what cannot be one)."""
+    listing = _listing(folder)
+    return listing.names, listing.problems
+
+
+def _listing(folder: Path) -> Listing:
+    if not _is_folder(folder):
+        reason = "is not a folder that can be read; name another"
+        return Listing([], [Problem(shown(folder), "missing-folder", reason)], [])
+    listing = list_folder(folder)
+    labels = (FOREGROUND_LABELS, BACKGROUND_LABELS)
+    return listing._replace(names=[name for name in listing.names if name not in labels])
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError:  # Path.is_dir raises where a folder above may not be entered
+        return False
+
+
+def _names(
+    folder: Path, inner: Path | None, problems: list[Problem], warnings: list[Problem]
+) -> list[str]:
+    """The files of a folder, but for those below `inner`, if that lies in it."""
+    listing = _listing(folder)
+    problems += listing.problems
+    if listing.hidden:
+        first = ", ".join(listing.hidden[:5]) + (", ..." if len(listing.hidden) > 5 else "")
+        reason = f"{len(listing.hidden)} hidden files or folders are left out: {first}"
+        warnings.append(Problem(shown(folder), "hidden", reason))
+    if inner is not None and inner.resolve().is_relative_to(folder.resolve()):
+        prefix = inner.resolve().relative_to(folder.resolve()).as_posix() + "/"
+        return [name for name in listing.names if not name.startswith(prefix)]
+    return listing.names
+
+
+def _alphas(
+    names: Sequence[str],
+    folder: Path,
+    alpha_folder: Path | None,
+    problems: list[Problem],
+    warnings: list[Problem],
+) -> dict[str, str]:
+    """The alpha file of each name that has exactly one; '' where alpha is in the image."""
+    if alpha_folder is None:
+        return dict.fromkeys(names, "")
+    alpha_names = _names(alpha_folder, None, problems, warnings)
+    if not _is_folder(alpha_folder):
+        return {}
+    alphas, faults = match_alphas(names, alpha_names)
+    problems += [replace(fault, file=shown(folder, fault.file)) for fault in faults]
+    for name in sorted(set(alpha_names) - set(alphas.values())):
+        reason = "is the alpha file of no foreground"
+        warnings.append(Problem(shown(alpha_folder, name), "unused-alpha", reason))
+    return alphas
+
+
+def _labels(folder: Path, file_name: str, names: Sequence[str]) -> _Labelled:
+    """The labels of a folder's files, every wrong row a problem."""
+    labelled = _Labelled({}, set(), [], [])
+    path = find_labels(folder, file_name)
+    if path is None:
+        return labelled
+    is_foreground = file_name == FOREGROUND_LABELS
+    try:
+        required = ("file", "subject", "transparency") if is_foreground else ("file",)
+        rows, faults = read_labels(read_source(path), required)
+    except (LabelFileError, SourceError) as error:
+        labelled.problems.append(Problem(shown(path), "label", str(error)))
+        return labelled
+    for file, fault in faults:
+        where = shown(folder, file) if file else shown(path)
+        labelled.problems.append(Problem(where, "label", f"{shown(path)} {fault}"))
+        labelled.faulty.add(file)
+    labelled.rows.update(rows)
+    present = set(names)
+    for file in sorted(rows.keys() - present):
+        reason = f"is a row of {shown(path)}, but there is no such image"
+        labelled.warnings.append(Problem(shown(folder, file), "label-without-image", reason))
+    for name in sorted(present - rows.keys() - labelled.faulty):
+        reason = f"has no row in {shown(path)}"
+        reason += ": unlabelled, transparency measured" if is_foreground else ""
+        labelled.warnings.append(Problem(shown(folder, name), "image-without-label", reason))
+    return labelled
+
+
+def _jobs(
+    names: Iterable[str],
+    alphas: Mapping[str, str],
+    labelled: _Labelled,
+    known: Mapping[str, Foreground] | Mapping[str, Background],
+) -> list[Job]:
+    return [
+        Job(name, alphas[name], labelled.rows.get(name, Label()), known.get(name))
+        for name in names
+        if name in alphas
+    ]
+
+
+def _sort(
+    results: Iterable[Source | Problem],
+    labelled: _Labelled,
+    records: list[Source],
+    problems: list[Problem],
+    warnings: list[Problem],
+) -> None:
+    """Puts each result where it belongs; a file with a wrong label is a problem already."""
+    problems += labelled.problems
+    warnings += labelled.warnings
+    for result in results:
+        if isinstance(result, Problem):
+            problems.append(result)
+        elif result.id not in labelled.faulty:
+            records.append(result)
+
+
+def _ordered(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: (problem.file, problem.kind, problem.reason))

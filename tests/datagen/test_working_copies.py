@@ -1,0 +1,162 @@
+"""Working copies: their grids, their files, and how sharp they leave an alpha."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datagen.sample.working_copies import (
+    background_shape,
+    fit_factor,
+    levels,
+    load_background,
+    load_cutout,
+    prepare_background,
+    prepare_cutout,
+    save_background,
+    save_cutout,
+)
+from datagen.settings import Settings
+from datagen.sources.decode import decode_cutout
+from datagen.synth import make_foreground
+from manifests.pixels import Pixels
+from manifests.sources import Background, Box, Split, Subject, Transparency
+from tests.bench.sharpness import (
+    GEOMETRY,
+    GRADIENT_HIGH,
+    GRADIENT_LOW,
+    RMS_LEVELS,
+    SHARED,
+    Sharpness,
+    measure,
+)
+
+REAL = ("aim_demo__o_0c8f03f0.png", "p3m_demo__p_a09f6d7a.png", "lemur__lemur_alpha.png")
+needs_data = pytest.mark.skipif(
+    not (SHARED / "foregrounds").is_dir(), reason="the real foregrounds (shared/data) are not here"
+)
+
+
+def noise(height: int, width: int, seed: int = 0) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 4), dtype=np.uint8)
+
+
+def is_sharp(found: Sharpness) -> bool:
+    sharp = GRADIENT_LOW <= found.gradient <= GRADIENT_HIGH
+    return sharp and found.rms <= RMS_LEVELS and found.geometry <= GEOMETRY
+
+
+@needs_data
+@pytest.mark.parametrize("name", REAL)
+def test_real_foregrounds_stay_as_sharp_as_by_one_resampling(name: str) -> None:
+    cutout = decode_cutout((SHARED / "foregrounds" / name).read_bytes())
+    found = measure(name, cutout, 400, 0.87, 8.0)
+    assert is_sharp(found), found
+
+
+def test_synthetic_hair_stays_as_sharp_as_by_one_resampling() -> None:
+    hair = make_foreground(0, Subject.HUMAN, Transparency.MEDIUM, 600, 0)
+    found = measure("hair", hair, 300, 0.87, 8.0)
+    assert is_sharp(found), found
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.integers(16, 1000))
+def test_a_box_is_fitted_and_never_enlarged(height: int, width: int, size: int) -> None:
+    fit = fit_factor(Box(3, 4, height, width), size)
+    assert 0 < fit <= 1
+    assert max(height, width) * fit <= size + 1e-6
+    assert fit == 1 or max(height, width) * fit == pytest.approx(size)
+
+
+@given(
+    st.builds(Box, st.integers(0, 9), st.integers(0, 9), st.integers(1, 900), st.integers(1, 900)),
+    st.integers(16, 900),
+    st.floats(0.5, 0.99),
+)
+def test_levels_cover_the_scales_and_the_box(box: Box, size: int, scale_min: float) -> None:
+    chosen = Settings(size=size, scale_min=scale_min)
+    grids, fit = levels(box, chosen), fit_factor(box, size)
+    tops = [grid.scale_max for grid in grids]
+    assert tops == sorted(set(tops))
+    assert tops[-1] == pytest.approx(1.0)
+    for grid in grids:
+        for axis, first, length in (
+            (grid.rows, box.top, box.height),
+            (grid.columns, box.left, box.width),
+        ):
+            assert axis.start <= first - 3 / axis.band  # the kernel's reach fits in
+            assert axis.start + axis.length * axis.step >= first + length + 3 / axis.band
+            assert axis.step * axis.band < 0.75  # denser than it must be
+            assert 0.94 < axis.band / min(1.0, fit * grid.scale_max) <= 1.02
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(16, 60))
+def test_a_cutout_comes_back_from_its_file(
+    tmp_path_factory: pytest.TempPathFactory, height: int, width: int, size: int
+) -> None:
+    path = tmp_path_factory.mktemp("copies") / "cutout.raw"
+    chosen, box = Settings(size=size), Box(0, 0, height, width)
+    made = prepare_cutout(noise(height, width), box, chosen)
+    save_cutout(path, made)
+    read = load_cutout(path, box, chosen)
+    assert path.stat().st_size == 8 * 1024 + 4 + sum(9 * c.known.size for c in made.copies)
+    assert np.array_equal(read.mass, made.mass)
+    assert np.array_equal(read.cut, made.cut)
+    for one, other in zip(read.copies, made.copies, strict=True):
+        assert one.level == other.level
+        assert np.array_equal(one.rgba, other.rgba)
+        assert np.array_equal(one.known, other.known)
+
+
+def test_a_scale_gets_the_copy_that_is_made_for_it() -> None:
+    made = prepare_cutout(noise(30, 30), Box(0, 0, 30, 30), Settings(size=20))
+    for scale in np.linspace(0.8, 1.0, 41):
+        found = made.copy_for(float(scale)).level.scale_max
+        assert found == min(
+            c.level.scale_max for c in made.copies if c.level.scale_max >= scale - 1e-6
+        )
+
+
+def test_only_sides_at_which_much_is_opaque_are_cut() -> None:
+    cutout = np.zeros((40, 30, 4), np.uint8)
+    cutout[10:40, 5:30, 3] = 255
+    cutout[10:38, 29, 3] = 0  # only two opaque pixels at the right side
+    made = prepare_cutout(cutout, Box(10, 5, 30, 25), Settings(size=32))
+    assert made.cut.tolist() == [False, True, False, False]
+
+
+def test_mass_says_where_the_opacity_lies() -> None:
+    cutout = np.zeros((64, 64, 4), np.uint8)
+    cutout[:16, :, 3] = 255
+    cutout[63, 0, 3] = 1
+    mass = prepare_cutout(cutout, Box(0, 0, 64, 64), Settings(size=64)).mass
+    assert mass[:8].sum() == pytest.approx(10**6, rel=1e-3)
+    assert 1 <= mass[8:].sum() < 10
+
+
+@given(st.integers(1, 900), st.integers(1, 900), st.integers(16, 200))
+def test_backgrounds_cover_the_canvas(height: int, width: int, size: int) -> None:
+    down, across, scale = background_shape(height, width, Settings(size=size))
+    short = min(height, width)
+    assert min(down, across) >= size
+    assert abs(down - height * scale) <= 0.501
+    assert abs(across - width * scale) <= 0.501
+    assert (scale > 1) == (short < size)  # enlarged only if it must be
+    target = size if scale > 1 else 1.25 * size
+    assert scale == 1 or abs(min(down, across) - target) < 1
+
+
+def test_a_background_comes_back_from_its_file(tmp_path: Path) -> None:
+    chosen = Settings(size=32)
+    for height, width in ((70, 90), (20, 50), (32, 32)):
+        photo = np.ascontiguousarray(noise(height, width)[..., :3])
+        made = prepare_background(photo, chosen)
+        save_background(tmp_path / "photo.raw", made)
+        source = Background("b", "b", "b", height, width, Split.TRAIN, "{}")
+        assert np.array_equal(load_background(tmp_path / "photo.raw", source, chosen), made)
+    assert np.array_equal(made, photo)

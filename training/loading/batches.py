@@ -1,0 +1,310 @@
+"""Shards -> batches of tensors; the only file that makes tensors of pixels.
+
+A batch is a function of the shard set, the settings and its number. So any number of workers
+makes the same batches, and resuming is to begin at a number: there is no state to restore.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, get_worker_info
+
+from manifests.dataset import Dataset as ShardSet
+from manifests.dataset import read_dataset
+from manifests.pixels import Pixels, trimap_of
+from manifests.samples import LAYERS, Sample
+from manifests.sources import Split
+from manifests.storage import Location, location_of
+from training.loading.augment import (
+    Scales,
+    cut_into,
+    cut_unmixed_into,
+    draw_crop,
+    draw_pixel,
+    draw_trimap,
+)
+from training.loading.colours import NUMBERS, colour_maps
+from training.loading.order import Order, Place, TrimapChoice, generator_of
+from training.loading.scratch import scratch
+from training.loading.store import ShardStore, Streams, shards_of
+from training.loading.workers import in_order
+
+_STREAMS = ("image", "alpha", "crude_trimap")  # the exact trimap follows from alpha: Eq. (2)
+_ENDLESS = sys.maxsize
+
+
+@dataclass(frozen=True)
+class LoaderSettings:
+    """What decides the batches, and (`workers`, `cache`) what does not."""
+
+    shards: str  # a folder or a URL
+    split: Split = Split.TRAIN
+    batch_size: int = 16  # of each rank
+    crop_size: int = 512  # height and width of the crops, pixels
+    trimap: TrimapChoice = TrimapChoice.CRUDE
+    seed: int = 0
+    rank: int = 0
+    world: int = 1
+    layers: bool = True  # foreground and background too, where the set has them
+    scale_min: float = Scales.low
+    scale_max: float = Scales.high
+    scale_probability: float = Scales.probability
+    colour: float = 1.0  # how strongly colours are changed, 0..1
+    skip_bad: bool = False  # leave broken samples out and name them, rather than raise
+    workers: int = 2
+    cache: str = ""  # where shards from elsewhere stay; "": a few at a time, in a temporary folder
+
+    def __post_init__(self) -> None:
+        check = [
+            (self.batch_size >= 1, "batch_size", "1 or more"),
+            (self.crop_size >= 8, "crop_size", "8 pixels or more"),
+            (self.seed >= 0, "seed", "0 or more"),
+            (0 <= self.rank < self.world, "rank", f"0 to below the world's {self.world}"),
+            (0.1 <= self.scale_min <= self.scale_max <= 10, "scale_min", "0.1 to scale_max, <= 10"),
+            (0 <= self.scale_probability <= 1, "scale_probability", "0 to 1"),
+            (0 <= self.colour <= 1, "colour", "0 to 1"),
+            (self.workers >= 0, "workers", "0 (load in this process) or more"),
+        ]
+        for holds, name, expected in check:
+            if not holds:
+                raise ValueError(f"{name} = {getattr(self, name)}, expected {expected}")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N samples, uint8, S x S; colours are RGB, in channels_last memory.
+
+    N is the batch size, less the samples that were skipped: it may be 0.
+    """
+
+    number: int
+    epoch: int  # of its first sample
+    keys: tuple[str, ...]
+    image: Tensor  # N x 3 x S x S
+    given_trimap: Tensor  # N x 1 x S x S, codes 0, 1, 2: what the model is given
+    alpha: Tensor  # N x 1 x S x S, 0..255
+    trimap: Tensor  # N x 1 x S x S, codes 0, 1, 2: Eq. (2) of alpha
+    foreground: Tensor | None  # N x 3 x S x S, grey (128) where it is not kept
+    background: Tensor | None
+    colours: Tensor  # N x 3 x 4 float32: the change of colours, to be applied to all of these
+    skipped: tuple[str, ...]  # "file: sample KEY: reason" for each
+    damaged: tuple[str, ...]  # "file: damage" of shards that are used as far as they can be read
+
+    def pin_memory(self) -> Batch:
+        """For a loader that copies to a GPU; torch calls it by this name."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        pinned = {name: v.pin_memory() for name, v in values.items() if isinstance(v, Tensor)}
+        return Batch(**{**values, **pinned})
+
+
+@dataclass(frozen=True)
+class Validation:
+    """One whole sample as it is stored: H x W x 3 and H x W, uint8."""
+
+    row: Sample
+    image: Pixels
+    alpha: Pixels
+    trimap: Pixels
+    crude_trimap: Pixels
+
+    @property
+    def key(self) -> str:
+        return self.row.key
+
+
+def epoch_length(settings: LoaderSettings) -> int:
+    """How many samples an epoch has, over all ranks."""
+    return _order(settings, read_dataset(location_of(settings.shards))).epoch_samples
+
+
+def batches(
+    settings: LoaderSettings, first: int = 0, end: int | None = None
+) -> Generator[Batch, None, None]:
+    """The batches of one rank with first <= number < end, or without end; epoch follows epoch.
+
+    To resume is to begin at `first`: what comes before is neither read nor counted. Closing the
+    generator ends its workers.
+
+    Raises FileNotFoundError or OSError if there is no shard set, ValueError if it is of another
+    contract, has no such split or fewer shards than there are ranks; and, as batches come,
+    ValueError that names the file and the sample that are broken, RuntimeError if a worker is
+    killed.
+    """
+    root = location_of(settings.shards)
+    dataset = read_dataset(root)
+    order = _order(settings, dataset)  # here, not at the first batch: mistakes are told at once
+    return _batches(settings, root, dataset, order, range(first, _ENDLESS if end is None else end))
+
+
+def validation_samples(
+    shards: str,
+    split: Split = Split.VAL,
+    limit: int | None = None,
+    skipped: dict[str, str] | None = None,
+    cache: str = "",
+    folder: Path | None = None,
+) -> Iterator[Validation]:
+    """Whole samples, each once, in order; `limit` of them, evenly spread over the split.
+
+    Broken ones come to `skipped`, key -> reason, if it is given, and so do damaged shards, by their
+    names, that are used nevertheless. `cache`: as in LoaderSettings. `folder`: notes of which
+    shards are whole, for the next time. Raises as `batches` does.
+    """
+    root = location_of(shards)
+    dataset = read_dataset(root)
+    counts = [shard.samples for shard in shards_of(root, dataset, split)]
+    places = [(shard, n) for shard, count in enumerate(counts) for n in range(count)]
+    if limit is not None and limit < len(places):
+        places = [places[n * len(places) // limit] for n in range(limit)]
+    with nullcontext(folder) if folder else scratch() as notes:
+        lenient = skipped is not None
+        store = ShardStore(root, dataset, split, _STREAMS, notes, _folder_of(cache), lenient)
+        try:
+            for place in places:
+                try:
+                    pixels = store.sample(*place)[1].all()
+                    row = store.row(*place)
+                except ValueError as error:
+                    if skipped is None:
+                        raise
+                    skipped[store.name(*place)] = str(error)
+                    continue
+                finally:
+                    if skipped is not None:
+                        skipped |= store.damage()
+                alpha, crude = pixels["alpha"], pixels["crude_trimap"]
+                yield Validation(row, pixels["image"], alpha, trimap_of(alpha), crude)
+        finally:
+            store.close()
+
+
+def _folder_of(cache: str) -> Path | None:
+    return Path(cache) if cache else None
+
+
+def _order(settings: LoaderSettings, dataset: ShardSet) -> Order:
+    shards = shards_of(location_of(settings.shards), dataset, settings.split)
+    counts = [shard.samples for shard in shards]
+    return Order(counts, settings.seed, settings.rank, settings.world)
+
+
+def _batches(
+    settings: LoaderSettings, root: Location, dataset: ShardSet, order: Order, numbers: range
+) -> Generator[Batch, None, None]:
+    layers = LAYERS if settings.layers and dataset.settings.get("layers") else ()
+    with scratch() as folder:
+        store = ShardStore(
+            root,
+            dataset,
+            settings.split,
+            (*_STREAMS, *layers),
+            folder,
+            _folder_of(settings.cache),
+            lenient=settings.skip_bad,
+        )
+        made = in_order(_Batches(settings, order, store, layers), settings.workers, numbers)
+        try:
+            for batch in made:
+                if isinstance(batch, _Failure):
+                    raise ValueError(batch.reason)  # noqa: TRY004 (the type says: no batch)
+                yield batch
+        finally:
+            made.close()  # and with it the workers, before the folder goes
+            store.close()
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why a batch could not be made: an error that crosses processes without its traceback."""
+
+    reason: str
+
+
+class _Batches(Dataset["Batch | _Failure"]):
+    """Batches by their number."""
+
+    def __init__(
+        self, settings: LoaderSettings, order: Order, store: ShardStore, layers: tuple[str, ...]
+    ) -> None:
+        self._settings, self._order, self._store, self._layers = settings, order, store, layers
+
+    def __getitem__(self, number: int) -> Batch | _Failure:
+        size = self._settings.batch_size
+        places = list(self._order.places(number * size, (number + 1) * size))
+        crops = _Crops(self._settings, self._layers)
+        keys: list[str] = []
+        skipped: list[str] = []
+        for place in places:
+            try:
+                key, streams = self._store.sample(place.shard, place.sample)
+                self._fill(crops, len(keys), place, streams)
+            except ValueError as error:
+                if not self._settings.skip_bad:
+                    return _Failure(str(error))
+                skipped.append(str(error))
+                continue
+            except OSError as error:
+                return _Failure(str(error))
+            keys.append(key)
+        tensors = crops.tensors(len(keys))
+        damaged = tuple(self._store.damage().values())
+        return Batch(
+            number, places[0].epoch, tuple(keys), **tensors, skipped=tuple(skipped), damaged=damaged
+        )
+
+    def _fill(self, crops: _Crops, slot: int, place: Place, streams: Streams) -> None:
+        settings, rng = self._settings, generator_of(self._settings.seed, place)
+        choice = draw_trimap(rng, settings.trimap)
+        scales = Scales(settings.scale_min, settings.scale_max, settings.scale_probability)
+        alpha, crude = streams["alpha"], streams["crude_trimap"]
+        around = draw_pixel(rng, alpha, None if choice is TrimapChoice.EXACT else crude)
+        crop = draw_crop(rng, around, alpha.shape, settings.crop_size, scales)
+        cut_into(alpha, crop, crops.alpha[slot])
+        crops.trimap[slot] = trimap_of(crops.alpha[slot])
+        if choice is TrimapChoice.EXACT:
+            crops.given_trimap[slot] = crops.trimap[slot]
+        else:
+            cut_unmixed_into(crude, crop, crops.given_trimap[slot])
+        for name, colours in crops.colours.items():
+            cut = cut_into if name == "image" else cut_unmixed_into
+            cut(streams[name], crop, colours[slot])
+        crops.numbers[slot] = rng.random(NUMBERS)
+
+
+class _Crops:
+    """Room for the crops of one batch: tensors, and the arrays that fill them."""
+
+    def __init__(self, settings: LoaderSettings, layers: tuple[str, ...]) -> None:
+        shape = (settings.batch_size, settings.crop_size, settings.crop_size)
+        self._planes = {name: _room(shape) for name in ("alpha", "trimap", "given_trimap")}
+        self._colours = {name: _room((*shape, 3)) for name in ("image", *layers)}
+        self.alpha, self.trimap, self.given_trimap = (t.numpy() for t in self._planes.values())
+        self.colours = {name: tensor.numpy() for name, tensor in self._colours.items()}
+        self.numbers = np.empty((settings.batch_size, NUMBERS))  # for their new colours
+        self._strength = settings.colour
+
+    def tensors(self, count: int) -> dict[str, Any]:
+        """The first `count`, by the names in Batch; None for layers that are not there."""
+        planes = {name: tensor[:count, None] for name, tensor in self._planes.items()}
+        colours = {name: t[:count].permute(0, 3, 1, 2) for name, t in self._colours.items()}
+        maps = torch.from_numpy(colour_maps(self.numbers[:count], self._strength))
+        return {**dict.fromkeys(LAYERS), **planes, **colours, "colours": maps}
+
+
+def _room(shape: tuple[int, ...]) -> Tensor:
+    """uint8 to be filled; of a worker in shared memory, where else the batch would be copied."""
+    if get_worker_info() is None:
+        return torch.from_numpy(np.empty(shape, np.uint8))
+    # As torch's own collation does
+    shared = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
+    return torch.empty(0, dtype=torch.uint8).set_(shared).reshape(shape)

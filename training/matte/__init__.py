@@ -1,0 +1,1 @@
+"""`matte`: a trained model at work, and how good its alphas are."""

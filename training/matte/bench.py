@@ -1,0 +1,93 @@
+"""What the model costs where it is used: parameters, multiplications, time."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from training.net.model import MattingModel
+
+FULL_HD = (1080, 1920)
+_LEAST = 3  # runs
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The inference graph at size x size, batch 1; frames a second also at 1920 x 1080."""
+
+    parameters: int
+    gmac: float  # thousand millions of multiply-adds
+    latency_ms: float  # median
+    frames_per_second: float
+    frames_per_second_1080p: float
+    device: str
+
+
+def measure(
+    size: int,
+    device: torch.device,
+    wide: tuple[int, int] = FULL_HD,
+    seconds: float = 3.0,
+) -> Cost:
+    """32 bits on a CPU, 16 bits on a GPU; each size (`wide`: height, width) for some seconds."""
+    parameters, gmac = count(size)
+    model = MattingModel(trimap_decoder=False).eval().to(device)
+    if device.type == "cuda":
+        model = model.half()
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    latency = _latency(model, size, size, seconds)
+    return Cost(
+        parameters=parameters,
+        gmac=round(gmac, 3),
+        latency_ms=round(1000 * latency, 2),
+        frames_per_second=round(1 / latency, 2),
+        frames_per_second_1080p=round(1 / _latency(model, *wide, seconds), 2),
+        device=_device_name(device),
+    )
+
+
+def count(size: int) -> tuple[int, float]:
+    """Parameters, and thousand millions of multiply-adds at size x size."""
+    with torch.device("meta"):
+        model = MattingModel(trimap_decoder=False).eval()
+        image, trimap = torch.empty(1, 3, size, size), torch.empty(1, 1, size, size)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(image, trimap)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return parameters, counter.get_total_flops() / 2 / 1e9
+
+
+def _latency(model: MattingModel, height: int, width: int, seconds: float) -> float:
+    """Median seconds of one image, already on the device."""
+    weights = next(model.parameters())
+    image = torch.rand(1, 3, height, width, device=weights.device, dtype=weights.dtype)
+    trimap = torch.ones(1, 1, height, width, device=weights.device, dtype=weights.dtype)
+    image = image.contiguous(memory_format=torch.channels_last)
+    taken: list[float] = []
+    with torch.inference_mode():
+        for _ in range(3 if weights.device.type == "cuda" else 1):  # warm
+            model(image, trimap)
+        while len(taken) < _LEAST or sum(taken) < seconds:
+            _finish(weights.device)
+            begin = time.perf_counter()
+            model(image, trimap)
+            _finish(weights.device)
+            taken.append(time.perf_counter() - begin)
+    return statistics.median(taken)
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
+    return f"{name}, {torch.get_num_threads()} threads"

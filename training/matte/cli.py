@@ -1,0 +1,286 @@
+"""`matte`: the commands. They translate options and exit codes; they decide nothing."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from manifests.sources import Split
+from manifests.storage import write_bytes
+from training.console import (
+    DONE,
+    FAILED,
+    CacheOption,
+    DeviceOption,
+    fail,
+    guarded,
+    literal,
+    new_app,
+)
+from training.loading.order import TrimapChoice
+from training.matte.classical import Method
+from training.progress import notes, progress
+
+matte_app = new_app("Mattes of pictures, how good they are, and the model for other programs.")
+
+
+def _folder(help_: str) -> Any:
+    return typer.Option(help=help_, metavar="DIR", exists=True, file_okay=False)
+
+
+CheckpointOption = Annotated[
+    Path, typer.Option(help="A run, one of its checkpoints, or a model.safetensors.", metavar="C")
+]
+
+
+@matte_app.command()
+def predict(
+    checkpoint: CheckpointOption,
+    images: Annotated[Path, _folder("Photos; those without a trimap are left alone.")],
+    trimaps: Annotated[Path, _folder("Trimaps of the same names: 0/1/2 or 0/128/255.")],
+    out: Annotated[Path, typer.Option(help="Where the alphas go, as 8-bit PNG.", metavar="DIR")],
+    foregrounds: Annotated[
+        bool,
+        typer.Option("--foregrounds", help="Also cut-outs with estimated colours, in DIR/cutouts."),
+    ] = False,
+    device: DeviceOption = None,
+) -> None:
+    """Alphas of photos with trimaps."""
+    from training.checkpoint import load_model
+    from training.matte.classical import foreground_of
+    from training.matte.pictures import (
+        by_stem,
+        check_sizes,
+        listed,
+        match_folders,
+        read_image,
+        read_trimap,
+        write_alpha,
+        write_cutout,
+    )
+    from training.matte.predict import matte
+    from training.processes import pick_device
+
+    for written in (out, out / "cutouts")[: 2 if foregrounds else 1]:
+        if written.resolve() in {images.resolve(), trimaps.resolve()}:
+            raise typer.BadParameter(f"{written}: the alphas would overwrite what is read there")
+    model = load_model(checkpoint).without_trimap_decoder().to(pick_device(device))
+    # Nobody may have made a trimap for some photos: `annotate pull` brings those of alphas too
+    matched = match_folders({"trimaps": trimaps, "images": images}, extras=True)
+    alone = by_stem("images", images).keys() - {pair.name for pair in matched}
+    if alone:
+        notes.print(f"no trimap for {len(alone)} of the images: {literal(listed(sorted(alone)))}")
+    failed = 0
+    with progress("predict", len(matched), "images") as advance:
+        for done, pair in enumerate(matched, start=1):
+            try:
+                trimap, image = read_trimap(pair.files[0]), read_image(pair.files[1])
+                check_sizes(dict(zip(pair.files, (trimap, image), strict=True)))
+                alpha = matte(model, image, trimap)
+                write_alpha(out / f"{pair.name}.png", alpha)
+                if foregrounds:
+                    write_cutout(out / "cutouts" / f"{pair.name}.png", foreground_of(image, alpha))
+            except ValueError as error:
+                failed += 1
+                fail(str(error))
+            advance(done, "")
+    notes.print(f"{literal(str(out))}: {len(matched) - failed} alphas, {failed} failed")
+    raise typer.Exit(FAILED if failed else DONE)
+
+
+@matte_app.command()
+def evaluate(
+    predictions: Annotated[Path | None, _folder("Alphas of any method.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Or those of a trained model.", metavar="C")
+    ] = None,
+    method: Annotated[Method | None, typer.Option(help="Or of a classical method.")] = None,
+    alphas: Annotated[Path | None, _folder("The truth.")] = None,
+    trimaps: Annotated[
+        Path | None, _folder("Trimaps whose unknown region is measured, and that methods see.")
+    ] = None,
+    given_trimaps: Annotated[
+        Path | None, _folder("Other trimaps for the method to see: crude ones.")
+    ] = None,
+    images: Annotated[Path | None, _folder("Photos, for --checkpoint and --method.")] = None,
+    shards: Annotated[
+        str | None, typer.Option(help="Or the samples of a shard set, with their crude trimaps.")
+    ] = None,
+    split: Annotated[Split | None, typer.Option(help="Of --shards.", show_default="val")] = None,
+    trimap: Annotated[
+        TrimapChoice | None,
+        typer.Option(help="Of --shards: crude or exact.", show_default="crude"),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="At most so many samples of --shards.", min=1)
+    ] = None,
+    cache: CacheOption = "",
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes; not for --checkpoint.", min=1, show_default="1"),
+    ] = None,
+    device: DeviceOption = None,
+    json_: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures here; - is standard output.")
+    ] = None,
+) -> None:
+    """SAD, MSE, Grad and Conn on the unknown region, SAD and MSE on the whole image.
+
+    Either --predictions with --alphas and --trimaps; or --checkpoint or --method with --shards, or
+    with --images, --alphas and --trimaps.
+    """
+    from training.matte.evaluate import evaluate_folders, evaluate_method, folder_cases
+
+    _exactly_one(predictions=predictions, checkpoint=checkpoint, method=method)
+    if trimap is TrimapChoice.MIXED:
+        raise typer.BadParameter("--trimap is crude or exact here")
+    if predictions is not None:
+        _unused("predictions", shards=shards, images=images, given_trimaps=given_trimaps)
+    if shards is not None:
+        folders = {"alphas": alphas, "trimaps": trimaps, "images": images}
+        _unused("shards", **folders, given_trimaps=given_trimaps)
+    else:
+        of_shards = {"split": split, "trimap": trimap, "limit": limit, "cache": cache or None}
+        _unused_without("shards", **of_shards)
+    if checkpoint is not None:
+        _unused("checkpoint", workers=workers)
+    else:
+        _unused_without("checkpoint", device=device)
+    with progress("evaluate", 0, "images") as advance:
+
+        def tell(done: int, _: int) -> None:
+            advance(done, "")
+
+        if predictions is not None:
+            found = evaluate_folders(
+                predictions,
+                _needed("alphas", alphas),
+                _needed("trimaps", trimaps),
+                tell,
+                workers or 1,
+            )
+        else:
+            if shards is not None:
+                from training.matte.cases import ShardCases
+
+                kinds = split or Split.VAL, limit, trimap or TrimapChoice.CRUDE
+                cases: Any = ShardCases(shards, *kinds, cache)
+            else:
+                truth = _needed("alphas", alphas), _needed("trimaps", trimaps)
+                cases = folder_cases(_needed("images", images), *truth, given_trimaps)
+            if method is not None:
+                from training.matte.classical import solve
+
+                solver = functools.partial(solve, method)
+                found = evaluate_method(solver, cases, tell, workers or 1)
+            else:
+                from training.checkpoint import load_model
+                from training.matte.predict import matte
+                from training.processes import pick_device
+
+                assert checkpoint is not None
+                model = load_model(checkpoint).without_trimap_decoder().to(pick_device(device))
+                found = evaluate_method(functools.partial(matte, model), cases, tell)
+    _show(found, json_)
+
+
+def _show(found: Any, json_: Path | None) -> None:
+    from rich.console import Console
+
+    from training.matte.evaluate import table_of, to_json
+
+    for failure in found.failed:
+        fail(f"{failure.name}: {failure.reason}")
+    text = json.dumps(to_json(found), indent=1) + "\n"
+    if json_ is not None and str(json_) == "-":
+        sys.stdout.write(text)
+    else:
+        Console(width=None if sys.stdout.isatty() else 120).print(table_of(found))
+        if json_ is not None:
+            write_bytes(json_, text.encode())
+    raise typer.Exit(FAILED if found.failed or not found.scores else DONE)
+
+
+@matte_app.command()
+def export(
+    checkpoint: CheckpointOption,
+    out: Annotated[Path, typer.Option(help="The .onnx file.", metavar="FILE")],
+    fp16: Annotated[bool, typer.Option("--fp16", help="16-bit weights and arithmetic.")] = False,
+) -> None:
+    """The model without its trimap decoder as ONNX, checked against PyTorch."""
+    from training.checkpoint import load_model
+    from training.matte.export import export as export_model
+
+    for size in export_model(load_model(checkpoint), out, fp16):
+        notes.print(
+            f"{size.width} x {size.height}: alpha differs from PyTorch's by {size.difference:.1e} "
+            "at most"
+        )
+    notes.print(f"{literal(str(out))}: {out.stat().st_size / 1e6:.1f} MB")
+
+
+@matte_app.command()
+def bench(
+    size: Annotated[int, typer.Option(help="Side of the image, pixels.", min=32)] = 800,
+    device: DeviceOption = None,
+    json_: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """What the model costs: parameters, multiply-adds, time."""
+    from training.matte.bench import measure
+    from training.processes import pick_device
+
+    show_cost(measure(size, pick_device(device)), size, json_)
+
+
+def show_cost(cost: Any, size: int, as_json: bool) -> None:
+    """As a JSON object, or a line for each figure."""
+    if as_json:
+        print(json.dumps(asdict(cost)))
+        return
+    for name, value in (
+        ("device", cost.device),
+        ("parameters", f"{cost.parameters / 1e6:.2f} M"),
+        (f"multiply-adds at {size} x {size}", f"{cost.gmac:.3f} G"),
+        (f"latency at {size} x {size}", f"{cost.latency_ms:.1f} ms"),
+        (f"frames/s at {size} x {size}", f"{cost.frames_per_second:.1f}"),
+        ("frames/s at 1920 x 1080", f"{cost.frames_per_second_1080p:.1f}"),
+    ):
+        print(f"{name:32}{value}")
+
+
+def _exactly_one(**given: object) -> None:
+    if sum(value is not None for value in given.values()) != 1:
+        names = ", ".join(f"--{name}" for name in given)
+        raise typer.BadParameter(f"give exactly one of {names}")
+
+
+def _unused(beside: str, **given: object) -> None:
+    if names := _named(given):
+        raise typer.BadParameter(f"{names} cannot be used with --{beside}")
+
+
+def _unused_without(missing: str, **given: object) -> None:
+    if names := _named(given):
+        raise typer.BadParameter(f"{names} cannot be used without --{missing}")
+
+
+def _named(given: Mapping[str, object]) -> str:
+    return ", ".join(f"--{n.replace('_', '-')}" for n, value in given.items() if value is not None)
+
+
+def _needed(name: str, value: Path | None) -> Path:
+    if value is None:
+        raise typer.BadParameter(f"--{name} is needed here")
+    return value
+
+
+def matte_main(arguments: Sequence[str] | None = None) -> None:
+    """`matte`, likewise."""
+    sys.exit(guarded(lambda: matte_app(args=arguments, standalone_mode=False)))

@@ -1,0 +1,264 @@
+"""Metrics of many mattes: of predictions on disk, or of a method on cases; as JSON and as a table.
+
+Nothing is printed and nothing stops at the first fault: what could not be measured is a Failure
+with a name and a reason, and the means are over the rest.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sized
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+from rich import box
+from rich.table import Table
+
+from manifests.pixels import Pixels
+from manifests.sources import Subject, Transparency
+from training.matte.metrics import Metrics, mean_of, measure
+from training.matte.pictures import (
+    Matched,
+    PictureError,
+    check_sizes,
+    match_folders,
+    read_alpha,
+    read_image,
+    read_trimap,
+)
+
+Method = Callable[[Pixels, Pixels], Pixels]  # image, trimap -> alpha
+Progress = Callable[[int, int], None]  # done, of how many (0: not known)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One picture to matte, and the truth.
+
+    The method sees `image` and `given_trimap`, which may be crude. The metrics of the unknown
+    region are taken where `trimap` is unknown, the exact one: were it the crude one, each trimap
+    would have a region of its own, and a mask that loses half of the subject would make the task
+    easier. What a crude trimap calls known wrongly shows in the metrics of the whole image. For
+    folders without crude trimaps both are the same.
+    """
+
+    name: str
+    image: Pixels  # H x W x 3 uint8
+    alpha: Pixels  # H x W uint8
+    trimap: Pixels  # H x W, codes 0, 1, 2
+    given_trimap: Pixels
+    subject: Subject | None = None
+    transparency: Transparency | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    name: str
+    metrics: Metrics
+    subject: Subject | None = None
+    transparency: Transparency | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """In the order of the cases."""
+
+    scores: list[Score]
+    failed: list[Failure]
+
+
+def _silent(done: int, total: int) -> None:
+    """No progress."""
+
+
+def evaluate_folders(
+    predictions: Path,
+    alphas: Path,
+    trimaps: Path,
+    progress: Progress = _silent,
+    workers: int = 1,
+) -> Evaluation:
+    """Metrics of the predictions of any method, matched by stem.
+
+    Every alpha needs its prediction and its trimap: a method that gives up on the hard pictures
+    must not look better for it. Raises PictureError if files are missing.
+    """
+    folders = {"predictions": predictions, "alphas": alphas, "trimaps": trimaps}
+    return _evaluation(_score_files, match_folders(folders), progress, workers)
+
+
+def evaluate_method(
+    method: Method,
+    cases: Iterable[Case | Failure],
+    progress: Progress = _silent,
+    workers: int = 1,
+) -> Evaluation:
+    """Metrics of `method(image, given_trimap)` on each case; Failures among them are passed on.
+
+    A ValueError of the method fails its case alone. More than one worker means processes, to which
+    the method must be able to travel (a `functools.partial` of `classical.solve` is); the scores
+    are the same. At most three cases a worker are held in memory.
+    """
+    return _evaluation(functools.partial(_score_case, method), cases, progress, workers)
+
+
+@dataclass(frozen=True)
+class FolderCases:
+    """Cases whose files are read one after the other, each time that they are iterated over."""
+
+    matched: list[Matched]
+
+    def __len__(self) -> int:
+        return len(self.matched)
+
+    def __iter__(self) -> Iterator[Case | Failure]:
+        return map(_read_case, self.matched)
+
+
+def folder_cases(
+    images: Path, alphas: Path, trimaps: Path, given_trimaps: Path | None = None
+) -> FolderCases:
+    """Folders matched by stem; without `given_trimaps` the method sees the exact ones.
+
+    Raises PictureError if files are missing; a file that cannot be read is a Failure later.
+    """
+    folders = {"images": images, "alphas": alphas, "trimaps": trimaps}
+    if given_trimaps is not None:
+        folders["given trimaps"] = given_trimaps
+    return FolderCases(match_folders(folders))
+
+
+def _read_case(matched: Matched) -> Case | Failure:
+    image_file, alpha_file, *trimap_files = matched.files
+    try:
+        image, alpha = read_image(image_file), read_alpha(alpha_file)
+        trimaps = [read_trimap(file) for file in trimap_files]
+        check_sizes(dict(zip(matched.files, (image, alpha, *trimaps), strict=True)))
+    except PictureError as error:
+        return Failure(matched.name, str(error))
+    return Case(matched.name, image, alpha, trimaps[0], trimaps[-1])
+
+
+def _score_case(method: Method, case: Case | Failure) -> Score | Failure:
+    if isinstance(case, Failure):
+        return case
+    try:
+        metrics = measure(method(case.image, case.given_trimap), case.alpha, case.trimap)
+    except ValueError as error:
+        return Failure(case.name, str(error))
+    return Score(case.name, metrics, case.subject, case.transparency)
+
+
+def _score_files(matched: Matched) -> Score | Failure:
+    prediction_file, alpha_file, trimap_file = matched.files
+    try:
+        prediction, alpha = read_alpha(prediction_file), read_alpha(alpha_file)
+        trimap = read_trimap(trimap_file)
+        check_sizes(dict(zip(matched.files, (prediction, alpha, trimap), strict=True)))
+    except PictureError as error:
+        return Failure(matched.name, str(error))
+    return Score(matched.name, measure(prediction, alpha, trimap))
+
+
+def _evaluation(
+    score: Callable[[T], Score | Failure], items: Iterable[T], progress: Progress, workers: int
+) -> Evaluation:
+    evaluation = Evaluation([], [])
+    total = len(items) if isinstance(items, Sized) else 0
+    for done, result in enumerate(_results(score, items, workers), 1):
+        if isinstance(result, Failure):
+            evaluation.failed.append(result)
+        else:
+            evaluation.scores.append(result)
+        progress(done, total)
+    return evaluation
+
+
+def _results(
+    score: Callable[[T], Score | Failure], items: Iterable[T], workers: int
+) -> Iterator[Score | Failure]:
+    """In the order of the items, whoever is done first."""
+    if workers <= 1:
+        yield from map(score, items)
+        return
+    # Not forked: threads of torch or OpenCV that hold a lock would never let go of it in a child.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, cv2.setNumThreads, (1,)) as pool:
+        waiting: deque[Future[Score | Failure]] = deque()
+        for item in items:
+            waiting.append(pool.submit(score, item))
+            if len(waiting) >= 3 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def to_json(evaluation: Evaluation) -> dict[str, Any]:
+    """{"images": [{"name", "sad", ...}], "mean": {"sad", ...}}, ready for json.dumps.
+
+    Subject and transparency stand in an image where they are known. "mean" is empty if nothing
+    could be measured; "failed" lists names and reasons, if there are any.
+    """
+    images = [
+        {"name": score.name}
+        | ({} if score.subject is None else {"subject": str(score.subject)})
+        | ({} if score.transparency is None else {"transparency": str(score.transparency)})
+        | asdict(score.metrics)
+        for score in evaluation.scores
+    ]
+    found: dict[str, Any] = {"images": images, "mean": {}}
+    if evaluation.scores:
+        found["mean"] = asdict(mean_of([score.metrics for score in evaluation.scores]))
+    if evaluation.failed:
+        found["failed"] = [asdict(failure) for failure in evaluation.failed]
+    return found
+
+
+def grouped(evaluation: Evaluation) -> dict[tuple[str, str], list[Metrics]]:
+    """(transparency, subject) -> metrics, in the order of the classes; ("all", "") comes last.
+
+    A subject of "" is all subjects of that transparency, and follows where there are several.
+    """
+    groups: dict[tuple[str, str], list[Metrics]] = {}
+    for transparency in Transparency:
+        within = [s for s in evaluation.scores if s.transparency is transparency]
+        subjects = {
+            subject: [score.metrics for score in within if score.subject is subject]
+            for subject in Subject
+        }
+        present = {str(subject): metrics for subject, metrics in subjects.items() if metrics}
+        groups |= {(str(transparency), subject): metrics for subject, metrics in present.items()}
+        if within and len(present) != 1:
+            groups[str(transparency), ""] = [score.metrics for score in within]
+    groups["all", ""] = [score.metrics for score in evaluation.scores]
+    return groups
+
+
+def table_of(evaluation: Evaluation, title: str = "") -> Table:
+    """Means by transparency and subject, and over all."""
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("transparency")
+    table.add_column("subject")
+    headings = ("images", "SAD", "MSE", "Grad", "Conn", "SAD whole", "MSE whole")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for (transparency, subject), metrics in grouped(evaluation).items():
+        if metrics:
+            mean = mean_of(metrics)
+            values = (mean.sad, mean.mse, mean.grad, mean.conn, mean.sad_whole, mean.mse_whole)
+            digits = (2, 4, 2, 2, 2, 4)
+            shown = (f"{value:.{n}f}" for value, n in zip(values, digits, strict=True))
+            table.add_row(transparency, subject, str(len(metrics)), *shown)
+    return table

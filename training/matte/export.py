@@ -1,0 +1,123 @@
+"""The model without its trimap decoder as ONNX, believed only once it gives the same alphas."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from manifests.storage import writing
+from training.net.model import MattingModel
+
+# A square, a video frame and sides that no power of two divides: height, width.
+CHECKED_SIZES = ((800, 800), (1080, 1920), (517, 333))
+TOLERANCE = {False: 1e-4, True: 0.02}  # largest difference of alpha in 0..1, by fp16
+
+
+class _AlphaOnly(nn.Module):
+    """Image and trimap in 32 bits -> alpha in 32 bits, whatever is in between."""
+
+    def __init__(self, model: MattingModel, fp16: bool) -> None:
+        super().__init__()
+        self.model = model.half() if fp16 else model
+        self.inner = torch.float16 if fp16 else torch.float32
+
+    def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
+        alpha: Tensor = self.model(image.to(self.inner), trimap.to(self.inner)).alpha
+        return alpha
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The largest difference between ONNX Runtime's alpha and PyTorch's at one size."""
+
+    height: int
+    width: int
+    difference: float
+
+
+def export(
+    model: MattingModel,
+    path: Path,
+    fp16: bool = False,
+    sizes: Sequence[tuple[int, int]] = CHECKED_SIZES,
+) -> list[Parity]:
+    """Write `path`, with dynamic height and width; inputs `image` and `trimap`, output `alpha`.
+
+    Raises ValueError, and leaves no file, if ONNX Runtime's alpha differs from PyTorch's (32 bits)
+    by more than TOLERANCE at one of the sizes (height, width).
+    """
+    lean = model.without_trimap_decoder().eval().cpu()
+    with writing(path) as part:
+        _write(_AlphaOnly(lean.without_trimap_decoder().eval(), fp16), part)
+        found = parity(lean, part, sizes)
+        worst = max(found, key=lambda size: size.difference)
+        if worst.difference > TOLERANCE[fp16]:
+            raise ValueError(
+                f"{path}: at {worst.width} x {worst.height} alpha differs from PyTorch's by "
+                f"{worst.difference:.2g}, allowed is {TOLERANCE[fp16]}"
+            )
+    return found
+
+
+def _write(module: nn.Module, path: Path) -> None:
+    example = (torch.zeros(1, 3, 96, 64), torch.zeros(1, 1, 96, 64))
+    sides = {2: torch.export.Dim("height", min=2), 3: torch.export.Dim("width", min=2)}
+    with warnings.catch_warnings(), _quiet("torch.onnx"):
+        warnings.simplefilter("ignore")  # of the exporter's own libraries
+        program = torch.onnx.export(
+            module.eval(),
+            example,
+            dynamo=True,
+            verbose=False,
+            input_names=["image", "trimap"],
+            output_names=["alpha"],
+            dynamic_shapes={"image": sides, "trimap": sides},
+        )
+    assert program is not None
+    program.save(str(path), external_data=False)
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Errors alone of a logger: the exporter warns of torchvision, which nothing here needs."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def parity(model: MattingModel, path: Path, sizes: Sequence[tuple[int, int]]) -> list[Parity]:
+    """ONNX Runtime on the CPU against PyTorch, on one random picture of each size."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    found = []
+    for height, width in sizes:
+        image = rng.random((1, 3, height, width), np.float32)
+        trimap = rng.integers(0, 3, (1, 1, height, width)).astype(np.float32)
+        (alpha,) = session.run(["alpha"], {"image": image, "trimap": trimap})
+        with torch.inference_mode():
+            expected = model(torch.from_numpy(image), torch.from_numpy(trimap)).alpha.numpy()
+        found.append(Parity(height, width, _difference(alpha, expected)))
+    return found
+
+
+def _difference(alpha: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    if alpha.shape != expected.shape:
+        raise ValueError(f"ONNX Runtime's alpha has shape {alpha.shape}, not {expected.shape}")
+    largest = float(np.abs(alpha - expected).max())
+    return largest if math.isfinite(largest) else math.inf  # what is no number is larger than any

@@ -1,0 +1,83 @@
+"""The two decoders: alpha at full resolution, and the trimap that repairs a crude one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from training.net.encoder import WIDTHS, Features, ResidualBlock, convolution
+
+# Channels of the alpha decoder: at the deepest map, then after each step up to full resolution.
+ALPHA_WIDTHS = (192, 128, 64, 32, 24, 16)
+TRIMAP_WIDTH = 64
+TRIMAP_CLASSES = 3
+_INPUTS = 4
+
+
+def enlarge(x: Tensor, like: Tensor) -> Tensor:
+    """Bilinear, to the height and width of another map, in the precision of `x`."""
+    # On CPUs autocast would turn it, and all that is joined to it, into 32 bits and back again
+    with torch.autocast("cpu", enabled=False):
+        return interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def joined(deep: Tensor, skip: Tensor) -> Tensor:
+    """A map at the size of a skip connection, and beside it that connection."""
+    return torch.cat([enlarge(deep, skip), skip.to(deep.dtype)], dim=1)
+
+
+def half_width_block(inputs: int, outputs: int) -> ResidualBlock:
+    """A residual block with half of its outputs' channels in between."""
+    return ResidualBlock(inputs, outputs // 2, outputs)
+
+
+def head(inputs: int, outputs: int) -> nn.Conv2d:
+    """The last convolution of a decoder, nearly zero: nothing is more likely at first."""
+    convolved = nn.Conv2d(inputs, outputs, 3, padding=1)
+    nn.init.normal_(convolved.weight, std=0.01)
+    nn.init.zeros_(convolved.bias)  # type: ignore[arg-type]  # there is one
+    return convolved
+
+
+class AlphaDecoder(nn.Module):
+    """Features and the input itself -> N x 1 x H x W logits of alpha."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        skips = (*reversed(WIDTHS[:-1]), _INPUTS)
+        self.deep = convolution(WIDTHS[-1], ALPHA_WIDTHS[0])
+        self.blocks = nn.ModuleList(
+            half_width_block(deep + skip, width)
+            for deep, skip, width in zip(ALPHA_WIDTHS[:-1], skips, ALPHA_WIDTHS[1:], strict=True)
+        )
+        self.head = head(ALPHA_WIDTHS[-1], 1)
+        # What is known in the given trimap begins as nearly that alpha, so that the network has
+        # to learn where a trimap is wrong, not what one is: 98 % sure, and it learns how sure.
+        self.trust = nn.Parameter(torch.tensor(4.0))
+
+    def forward(self, features: Features, inputs: Tensor) -> Tensor:
+        x = self.deep(features.thirtysecond).relu()
+        skips = (*reversed(features[:-1]), inputs)
+        for block, skip in zip(self.blocks, skips, strict=True):
+            x = block(joined(x, skip))
+        known = inputs[:, -1:]  # -1, 0, 1: background, unknown, foreground
+        return self.head(x) + self.trust * known  # type: ignore[no-any-return]
+
+
+class TrimapDecoder(nn.Module):
+    """The three deepest maps -> N x 3 x H/8 x W/8 logits of background, unknown, foreground."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        *_, eighth, sixteenth, thirtysecond = WIDTHS
+        self.deep = convolution(thirtysecond, TRIMAP_WIDTH)
+        self.middle = half_width_block(sixteenth + TRIMAP_WIDTH, TRIMAP_WIDTH)
+        self.shallow = half_width_block(eighth + TRIMAP_WIDTH, TRIMAP_WIDTH)
+        self.head = head(TRIMAP_WIDTH, TRIMAP_CLASSES)
+
+    def forward(self, features: Features) -> Tensor:
+        x = self.deep(features.thirtysecond).relu()
+        for block, skip in ((self.middle, features.sixteenth), (self.shallow, features.eighth)):
+            x = block(joined(x, skip))
+        return self.head(x)  # type: ignore[no-any-return]
