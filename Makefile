@@ -1,38 +1,18 @@
-# Two commands: `make demo` and `make test`. Both make what they need.
+# `make` lists the targets. Each makes the environment that it needs.
 
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := -m pip install --quiet --disable-pip-version-check
 DEMO := demo
 
-.PHONY: setup demo test lint bench clean
+.PHONY: help setup demo quick test lint bench picture clean
 
-setup: .venv/all .venv-server/all
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## */\1	/p' $(MAKEFILE_LIST) | expand -t 9
 
-# The lean core: what a machine that composites needs.
-.venv/core: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed; name it: make PYTHON=python3.12 ...")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
-	@touch $@
+setup: .venv/all .venv-server/all  ## make both environments: all extras, and the Label Studio server
 
-# ... and what trains.
-.venv/training: .venv/core
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[training]'
-	@touch $@
-
-# All extras, for the tests.
-.venv/all: .venv/core
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[training,annotation,dev]'
-	@touch $@
-
-# The Label Studio server, apart from everything else. Its pages are compiled when they are needed.
-.venv-server/all: annotation/server-requirements.txt
-	test -x .venv-server/bin/python || $(PYTHON) -m venv .venv-server
-	.venv-server/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
-		-r annotation/server-requirements.txt
-	@touch $@
-
-demo: .venv/core .venv/training
+demo: .venv/core .venv/training  ## sources, shards, statistics, a small model and an alpha, in demo/ (3 minutes)
 	rm -rf $(DEMO)
 	$(BIN)/datagen synth --out $(DEMO)/sources --fg 40 --bg 60 --size 640
 	$(BIN)/datagen compose --fg $(DEMO)/sources/fgs --bg $(DEMO)/sources/bgs --out $(DEMO)/shards \
@@ -51,15 +31,20 @@ demo: .venv/core .venv/training
 		--trimaps $(DEMO)/trimaps --out $(DEMO)/alphas
 
 # pymatting compiles itself when it is first imported: once, before two processes would do it.
-test: .venv/all .venv-server/all
-	$(BIN)/python -c 'import pymatting'
+quick: .venv/all lint  ## lint, types and the fast tests, without a server or a browser (2 minutes)
+	@$(BIN)/python -c 'import pymatting'
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow and not server and not browser"
+
+test: .venv/all .venv-server/all lint  ## lint, types and every test, with a real server and browser (8 minutes)
+	@$(BIN)/python -c 'import pymatting'
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+lint: .venv/all  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadgroup
 
-# An idle machine and the real sources in ../shared/data.
-bench: .venv/all .venv-server/all
+bench: .venv/all .venv-server/all  ## the benchmarks of docs/results.md; needs an idle machine and ../shared/data
 	$(BIN)/python -m tests.bench.compose
 	$(BIN)/python -m tests.bench.sharpness
 	$(BIN)/python -m tests.bench.crude
@@ -67,5 +52,37 @@ bench: .venv/all .venv-server/all
 	$(BIN)/python -m tests.bench.brush
 	$(BIN)/python -m tests.bench.annotate
 
-clean:
+picture: .venv/core  ## draw docs/samples.jpg, the picture in the README
+	$(BIN)/python docs/picture.py
+
+clean:  ## remove the environments, the demo and all caches
 	rm -rf .venv .venv-server $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# ---- environments: made when they are missing, or when what they are made of has changed
+
+# The lean core: what a machine that composites needs.
+.venv/core: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed; name it: make PYTHON=python3.12 ...")'
+	@echo "Installing the core packages into .venv (about a minute) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python $(PIP) -c constraints.txt -e .
+	@touch $@
+
+# ... and what trains.
+.venv/training: .venv/core
+	@echo "Installing PyTorch and the packages for training into .venv (about two minutes) ..."
+	@$(BIN)/python $(PIP) -c constraints.txt -e '.[training]'
+	@touch $@
+
+# All extras, for the tests.
+.venv/all: .venv/core
+	@echo "Installing the packages for training, annotation and tests into .venv (about two minutes) ..."
+	@$(BIN)/python $(PIP) -c constraints.txt -e '.[training,annotation,dev]'
+	@touch $@
+
+# The Label Studio server, apart from everything else. Its pages are compiled when they are needed.
+.venv-server/all: annotation/server-requirements.txt
+	@echo "Installing the Label Studio server into .venv-server (1 GB, about two minutes) ..."
+	@test -x .venv-server/bin/python || $(PYTHON) -m venv .venv-server
+	@.venv-server/bin/python $(PIP) --no-deps --no-compile -r annotation/server-requirements.txt
+	@touch $@

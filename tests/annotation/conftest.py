@@ -35,6 +35,16 @@ USER, PASSWORD = "tests@localhost.local", "not a secret: loopback only"
 HASTY = Patience(first=2, outage=60, settle=5, answer=30, work=60, pause=0.1, longest_pause=1)
 
 
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """What needs the server's environment, or a browser, is marked by what its fixtures need."""
+    for item in items:
+        needed = set(getattr(item, "fixturenames", ()))
+        if "venv" in needed:
+            item.add_marker("server")
+        if "browser" in needed:
+            item.add_marker("browser")
+
+
 @dataclass(frozen=True)
 class Running:
     """A server that is ready. Files below `files` may be shown as local files."""
