@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -16,28 +16,22 @@ from typing import Annotated, Any
 
 import typer
 
-from annotation.pull import Wanted
-from annotation.report import (
-    fail,
+from annotation.printing import (
     print_exported,
     print_pulled,
     print_pushed,
     print_solved,
     print_status,
-    progress,
-    say,
 )
+from annotation.pull import Wanted
 from annotation.server.client import Client, OutageError, Patience
+from console.commands import DONE, FAILED, new_app, run
+from console.messages import fail, plain, say, show, show_json
+from console.progress import progress
 
-DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+Begin = Callable[[int], Callable[[int], None]]  # how many there are -> gets how many are done
 
-app = typer.Typer(
-    help="Photos <-> Label Studio: alphas that keep every grey level.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
+app = new_app("Photos <-> Label Studio: alphas that keep every grey level.")
 
 
 def _folder(name: str, help_: str) -> Any:
@@ -69,9 +63,6 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard
 
 _URL = "http://127.0.0.1:8080"
 _TIMEOUT = Patience().answer
-
-# Typer carries its own copy of click and gives this class no public name.
-_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 @app.command()
@@ -119,7 +110,7 @@ def push(
     others = (photos, alphas, trimaps, labels, local_files)
     if (photos is None) == (solved is None) or (solved and any(others)):
         raise typer.BadParameter("give either --photos (and what belongs to them) or --solved")
-    with _client(url, token, timeout) as client, progress("push") as begin:
+    with _client(url, token, timeout) as client, _progress("push", "photos") as begin:
         if photos is not None:
             sources = Sources(photos, alphas, trimaps, labels, local_files)
             found = run_push(client, project, sources, begin)
@@ -145,7 +136,7 @@ def pull(
     """Alphas, trimaps and annotations.parquet to a folder. Again: only what changed."""
     from annotation.pull import pull as run_pull
 
-    with _client(url, token, timeout) as client, progress("pull") as begin:
+    with _client(url, token, timeout) as client, _progress("pull", "tasks") as begin:
         found = run_pull(client, project, out, state, begin)
     _show(found, print_pulled, json_)
     raise typer.Exit(FAILED if found.bad else DONE)
@@ -168,8 +159,8 @@ def solve(
 
     if (alphas is None) != (method == CLOSED_FORM):
         raise typer.BadParameter("--alphas and --method, the name of their model, go together")
-    with progress("solve") as begin:
-        found = solve_folder(out, method, begin(0), alphas)
+    with progress("solve", None, "trimaps") as advance:
+        found = solve_folder(out, method, advance, alphas)
     _show(found, print_solved, json_)
     raise typer.Exit(FAILED if found.failed else DONE)
 
@@ -185,8 +176,8 @@ def export(
     """Approved alphas to RGBA foregrounds and foregrounds.csv, for `datagen compose --fg`."""
     from annotation.export import export_folder
 
-    with progress("export") as begin:
-        found = export_folder(pulled, out, begin(0))
+    with progress("export", None, "alphas") as advance:
+        found = export_folder(pulled, out, advance)
     _show(found, print_exported, json_)
     raise typer.Exit(FAILED if found.failed else DONE)
 
@@ -203,7 +194,7 @@ def status(
     """Tasks by state, cells that are still missing, agreement of annotators."""
     from annotation.status import measure
 
-    with _client(url, token, timeout) as client, progress("status") as begin:
+    with _client(url, token, timeout) as client, _progress("status", "tasks") as begin:
         found = measure(client, project, target, begin)
     _show(found, print_status, json_)
     raise typer.Exit(FAILED if found.bad else DONE)
@@ -257,7 +248,7 @@ def serve(
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, _interrupt)
     with server.serving(service) as process:
-        print(f"{service.url}  user {service.user}", flush=True)
+        show(f"{service.url}  user {service.user}")
         say("Ctrl-C ends it")
         try:
             process.wait()
@@ -274,7 +265,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _password(user: str) -> str:
     given = os.environ.get("LABEL_STUDIO_PASSWORD", "")
     if not given and sys.stdin.isatty():
-        given = getpass.getpass(f"New password for {user} (8 letters or more): ")
+        given = getpass.getpass(f"New password for {plain(user)} (8 letters or more): ")
         if getpass.getpass("Again: ") != given:
             raise typer.BadParameter("the two passwords differ")
     if len(given) < 8:
@@ -295,9 +286,16 @@ def _client(url: str, token: str | None, timeout: float) -> Client:
         raise typer.BadParameter(str(error)) from error
 
 
+@contextmanager
+def _progress(title: str, unit: str) -> Iterator[Begin]:
+    """What is called with the number of things to do, once it is known."""
+    with ExitStack() as stack:
+        yield lambda total: stack.enter_context(progress(title, total, unit))
+
+
 def _show(found: Any, show: Callable[[Any], None], is_json: bool) -> None:
     if is_json:
-        print(json.dumps(asdict(found), indent=1, ensure_ascii=False))
+        show_json(asdict(found))
     else:
         show(found)
 
@@ -305,31 +303,15 @@ def _show(found: Any, show: Callable[[Any], None], is_json: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; a user's mistake becomes one sentence and an exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(_guarded(lambda: app(args=given, standalone_mode=False), given))
+    hint = f"; what is done is kept, go on with: {_again(given)}"
 
+    def explain(error: Exception) -> int | None:
+        if not isinstance(error, OutageError):
+            return None
+        fail(f"{error}{hint}")
+        return FAILED
 
-def _guarded(command: Callable[[], Any], given: Sequence[str]) -> int:
-    try:
-        code = command() or DONE
-    except typer.Exit as stop:
-        code = stop.exit_code
-    except _UsageError as error:
-        error.show()  # type: ignore[attr-defined]
-        return WRONG_USAGE
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except OutageError as error:
-        fail(f"{error}; what is done is kept, go on with: {_again(given)}")
-        return FAILED
-    except (OSError, ValueError, RuntimeError) as error:
-        fail(str(error))
-        return FAILED
-    if code == INTERRUPTED:  # typer makes an exit of the interrupt
-        fail(f"interrupted; what is done is kept, go on with: {_again(given)}")
-    return int(code)
+    run(app, "annotate", given, hint, explain)
 
 
 def _again(given: Sequence[str]) -> str:

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from datagen.inspect.report import (
-    fail,
+from console.commands import DONE, FAILED, WRONG_USAGE, new_app, run
+from console.messages import fail, say, show, show_json, warn
+from console.progress import progress
+from datagen.printing import (
     print_estimate,
     print_findings,
     print_problems,
     print_result,
     print_stats,
-    warn,
 )
-from datagen.progress import notes, progress
 from datagen.sample.crude_recipe import Preset
 from datagen.settings import LOWEST_JPEG_QUALITY, Settings
 from manifests.pixels import ImageCodec
 from manifests.shards import ShardFormat
 
-DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
-
-app = typer.Typer(
-    help="Foregrounds x backgrounds -> shards for training a matting model.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
+app = new_app("Foregrounds x backgrounds -> shards for training a matting model.")
 
 
 def _folder(name: str, help_: str) -> Any:
@@ -58,8 +47,6 @@ AddressOption = Annotated[
 
 _DEFAULT = Settings()
 
-# Typer carries its own copy of click and gives this class no public name.
-_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 _RANGES = "Ranges of the recipe"
 
 
@@ -84,7 +71,7 @@ def synth(
             advance(done)
 
         write_sources(out, fg, bg, size, seed, progress=on_image, workers=workers)
-    notes.print(f"{out}/fgs: {fg} foregrounds, {out}/bgs: {bg} backgrounds, each with its labels")
+    say(f"{out}/fgs: {fg} foregrounds, {out}/bgs: {bg} backgrounds, each with its labels")
 
 
 @app.command()
@@ -102,7 +89,7 @@ def lint(
     with cluster(workers) as ray:
         found = scan_sources(ray, Sources(fg, bg, alpha))
     if json_:
-        _print_json(
+        show_json(
             {
                 "problems": [asdict(problem) for problem in found.problems],
                 "warnings": [asdict(warning) for warning in found.warnings],
@@ -226,7 +213,7 @@ def compose(
     with cluster(workers, ray_address) as ray:
         result = compose_dataset(ray, sources, settings, out, skip_bad)
     if json_:
-        _print_json(asdict(result))
+        show_json(asdict(result))
     else:
         print_result(result, out)
     raise typer.Exit(FAILED if result.failed else DONE)
@@ -255,7 +242,7 @@ def _plan(
         found = scan_and_split(ray, sources, settings, skip_bad)
     expected = estimate(sources, settings, found, out, ray.workers)
     if json_:
-        _print_json(asdict(expected))
+        show_json(asdict(expected))
     else:
         print_estimate(expected, out)
     return DONE if expected.bytes + expected.working_bytes < expected.free_bytes else FAILED
@@ -280,11 +267,11 @@ def stats(
         from datagen.inspect.plot import plot_stats
 
         plot_stats(found, plot)
-        notes.print(f"{plot}: written")
+        say(f"{plot}: written")
     if json_:
         fields = asdict(replace(found, histograms={}))
         del fields["histograms"]
-        _print_json(fields)
+        show_json(fields)
     else:
         print_stats(found, by_transparency)
 
@@ -301,7 +288,7 @@ def preview(
     from datagen.inspect.preview import preview as run_preview
 
     keys = run_preview(shards, out, rows)
-    notes.print(f"{out}: {', '.join(keys)}")
+    say(f"{out}: {', '.join(keys)}")
 
 
 @app.command()
@@ -327,7 +314,7 @@ def verify(
             advance(samples)
     findings.sort(key=lambda finding: (finding.shard, finding.sample))
     if json_:
-        _print_json({"samples": total, "findings": [asdict(finding) for finding in findings]})
+        show_json({"samples": total, "findings": [asdict(finding) for finding in findings]})
     else:
         print_findings(findings, total, len(dataset.shards))
     raise typer.Exit(FAILED if findings else DONE)
@@ -348,43 +335,20 @@ def replay(
 
     found = run_replay(key, shards, Sources(fg, bg, alpha), out)
     for path in found.files:
-        notes.print(str(path))
+        say(str(path))
     if found.different:
         fail(f"{key}: {', '.join(found.different)} differ from what {shards} holds")
         raise typer.Exit(FAILED)
-    print(f"{key}: matches, byte for byte")
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+    show(f"{key}: matches, byte for byte")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; a user's mistake becomes one sentence and an exit code."""
-    sys.exit(_guarded(lambda: app(args=arguments, standalone_mode=False)))
+    hint = "; what is finished is kept, and the same command goes on from there"
+    run(app, "datagen", arguments, hint, _explain)
 
 
-def _guarded(command: Callable[[], Any]) -> int:
-    try:
-        code = command() or DONE
-    except typer.Exit as stop:
-        code = stop.exit_code
-    except _UsageError as error:
-        error.show()  # type: ignore[attr-defined]
-        return WRONG_USAGE
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except Exception as error:
-        return _explain(error)
-    if code == INTERRUPTED:  # typer makes an exit of the interrupt
-        fail("interrupted; what is finished is kept, and the same command goes on from there")
-    return int(code)
-
-
-def _explain(error: Exception) -> int:
+def _explain(error: Exception) -> int | None:
     from datagen.job import BadSourcesError
     from datagen.plan import PlanError
     from datagen.resume import RefusedError
@@ -400,10 +364,7 @@ def _explain(error: Exception) -> int:
     if isinstance(error, RefusedError | PlanError):
         fail(str(error))
         return WRONG_USAGE
-    if isinstance(error, OSError | ValueError | RuntimeError):
-        fail(str(error))
-        return FAILED
-    raise error
+    return None
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from console.progress import progress
 from datagen.cluster import Cluster
 from datagen.plan import SplitPlan, hold_out, plan_splits
-from datagen.progress import progress
 from datagen.resume import (
     WORK,
     RefusedError,

@@ -14,15 +14,16 @@ PRODUCTS = ("datagen", "annotation", "training")
 GROUND_FLOOR = {"manifests", "numpy", "pyarrow", "PIL", "cv2"}
 
 CLI = {*(f"{product}/cli.py" for product in PRODUCTS), "training/matte/cli.py"}
-SHARED = {"training/console.py"}  # by `train` and `matte`
+OPTIONS = {"console/commands.py", "training/options.py"}
 
 # library -> the only files of a product that may import it
 HOMES = {
     "ray": {"datagen/cluster.py"},
     "matplotlib": {"datagen/inspect/plot.py"},
     "httpx": {"annotation/server/client.py"},
-    "typer": CLI | SHARED,
-    "click": CLI | SHARED,
+    "typer": CLI | OPTIONS,
+    "click": set[str](),
+    "rich": {"console/messages.py", "console/progress.py"},
 }
 HOME_PACKAGES = {
     "torch": {"training"},
@@ -31,7 +32,7 @@ HOME_PACKAGES = {
 }
 
 CORE = ("plan", *(f"sample/{path.stem}" for path in sorted((ROOT / "datagen/sample").glob("*.py"))))
-SHELL = {f"datagen.{name}" for name in ("cli", "cluster", "job", "progress")}
+SHELL = {f"datagen.{name}" for name in ("cli", "cluster", "job", "printing")} | {"console"}
 
 
 def modules(package: str) -> list[Path]:
@@ -62,7 +63,7 @@ def test_every_form_of_import_is_seen() -> None:
 
 def test_there_is_something_to_look_at() -> None:
     assert len(CORE) > 8
-    assert {path.stem for path in modules("datagen")} >= {"cli", "cluster", "job", "progress"}
+    assert {path.stem for path in modules("datagen")} >= {"cli", "cluster", "job", "printing"}
     assert len(modules("manifests")) > 5
     assert "manifests" in roots(ROOT / "datagen/cli.py")
 
@@ -70,6 +71,32 @@ def test_there_is_something_to_look_at() -> None:
 @pytest.mark.parametrize("path", modules("manifests"), ids=lambda path: str(path.stem))
 def test_the_ground_floor_stands_on_little(path: Path) -> None:
     assert roots(path) - set(sys.stdlib_module_names) <= GROUND_FLOOR
+
+
+@pytest.mark.parametrize("path", modules("console"), ids=lambda path: str(path.stem))
+def test_the_console_knows_no_product(path: Path) -> None:
+    assert roots(path) - set(sys.stdlib_module_names) <= {"console", "rich", "typer"}
+
+
+def writes(source: str) -> Iterator[int]:
+    """The lines of a source that print by themselves."""
+    for node in ast.walk(ast.parse(source)):
+        if (isinstance(node, ast.Name) and node.id == "print") or (
+            isinstance(node, ast.Attribute)
+            and ast.unparse(node) in {"sys.stdout.write", "sys.stderr.write"}
+        ):
+            yield node.lineno
+
+
+def test_all_that_is_printed_goes_through_the_console() -> None:
+    assert list(writes("a()\nprint(1)\nsys.stdout.write('')")) == [2, 3]
+    found = {
+        str(path): lines
+        for package in ("manifests", *PRODUCTS)
+        for path in modules(package)
+        if (lines := list(writes(path.read_text(encoding="utf-8"))))
+    }
+    assert found == {}
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
@@ -82,7 +109,7 @@ def test_products_do_not_import_each_other(product: str) -> None:
 def test_a_heavy_library_has_one_home(library: str) -> None:
     found = {
         path.relative_to(ROOT).as_posix()
-        for package in ("manifests", *PRODUCTS)
+        for package in ("console", "manifests", *PRODUCTS)
         for path in modules(package)
         if library in roots(path)
     }
@@ -91,7 +118,7 @@ def test_a_heavy_library_has_one_home(library: str) -> None:
 
 @pytest.mark.parametrize("library", HOME_PACKAGES)
 def test_an_extra_stays_in_its_package(library: str) -> None:
-    packages = {"manifests", *PRODUCTS} - HOME_PACKAGES[library]
+    packages = {"console", "manifests", *PRODUCTS} - HOME_PACKAGES[library]
     assert [str(p) for package in packages for p in modules(package) if library in roots(p)] == []
 
 

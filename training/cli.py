@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,17 +11,20 @@ from typing import Annotated, Any
 
 import typer
 
-from training.console import FAILED, CacheOption, DeviceOption, guarded, literal, new_app
+from console.commands import FAILED, VersionOption, new_command, run
+from console.messages import say, warn
+from console.progress import Advance, progress
+from console.texts import rate_text
 from training.loading.order import TrimapChoice
 from training.net.losses import Area
 from training.net.model import Variant
-from training.progress import Advance, notes, progress
+from training.options import CacheOption, DeviceOption
 from training.settings import Precision, TrainSettings
 
 _DEFAULT = TrainSettings()
 _SHOWN = ("loss", "l1", "trimap")  # of the losses, on the progress bar
 
-train_app = new_app("Train the matting model on a shard set.")
+train_app = new_command()
 
 
 @train_app.command()
@@ -75,6 +77,7 @@ def train(
     validation_samples: Annotated[int, typer.Option(min=1)] = _DEFAULT.validation_samples,
     keep: Annotated[int, typer.Option(help="How many checkpoints stay.", min=1)] = _DEFAULT.keep,
     cache: CacheOption = _DEFAULT.cache,
+    version: VersionOption = False,
 ) -> None:
     """Train on split train of a shard set; validate on val where there is one.
 
@@ -110,54 +113,52 @@ def train(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    run = out or Path("runs") / str(variant)
+    folder = out or Path("runs") / str(variant)
     with join(pick_device(device)) as processes:
         refused: OSError | ValueError | None = None
         if processes.first:
             try:
-                open_run(run, settings, resume, processes)
+                open_run(folder, settings, resume, processes)
             except (OSError, ValueError) as error:
                 refused = error
         if processes.any(refused is not None):  # and waits for the first
             raise refused or typer.Exit(FAILED)
         try:
             if processes.first:
-                with progress("train", iterations, "iterations", latest_iteration(run)) as advance:
+                first = latest_iteration(folder)
+                with progress("train", iterations, "iterations", first) as advance:
                     tell = functools.partial(_tell, advance, time.monotonic(), set())
-                    train_model(settings, run, processes, tell)
+                    train_model(settings, folder, processes, tell)
             else:
-                train_model(settings, run, processes, functools.partial(_tell_bad, set()))
+                train_model(settings, folder, processes, functools.partial(_tell_bad, set()))
         except Stopped:
             raise KeyboardInterrupt from None
     if processes.first:
-        name = literal(str(run))
-        notes.print(
-            f"{name}: trained; `matte predict --checkpoint {name}` uses its best checkpoint"
-        )
+        say(f"{folder}: trained; `matte predict --checkpoint {folder}` uses its best checkpoint")
 
 
 def _tell(advance: Advance, begin: float, known: set[str], news: Any) -> None:
     _tell_bad(known, news)
     if news.score is not None:
         score = news.score
-        notes.print(
+        say(
             f"iteration {news.iteration}: validation SAD {score.sad_whole:.3f}, MSE "
             f"{score.mse_whole:.5f}; unknown area {score.sad:.3f}, {score.mse:.5f}"
         )
     if news.losses is not None:
-        rate = news.samples / max(time.monotonic() - begin, 1e-9)
-        shown = "  ".join(
+        rate = rate_text(news.samples / max(time.monotonic() - begin, 1e-9), "samples")
+        shown = ", ".join(
             f"{name} {news.losses[name]:.4f}" for name in _SHOWN if name in news.losses
         )
-        bad = f"  {len(known)} bad" if known else ""
-        advance(news.iteration, f"{rate:.1f} samples/s  {shown}{bad}")
+        bad = f"{len(known)} bad, " if known else ""
+        advance(news.iteration, note=f"{bad}{shown}, {rate}")
 
 
 def _tell_bad(known: set[str], news: Any) -> None:
     for reason in news.bad:
         if reason not in known:
             known.add(reason)
-            notes.print(f"[bold yellow]bad:[/] {literal(reason)}")
+            warn(f"bad: {reason}")
 
 
 def latest_iteration(run: Path) -> int:
@@ -170,5 +171,4 @@ def latest_iteration(run: Path) -> int:
 
 def train_main(arguments: Sequence[str] | None = None) -> None:
     """`train`; a user's mistake becomes one sentence and an exit code."""
-    hint = "; training goes on with --resume where it stopped"
-    sys.exit(guarded(lambda: train_app(args=arguments, standalone_mode=False), hint))
+    run(train_app, "train", arguments, "; training goes on with --resume where it stopped")

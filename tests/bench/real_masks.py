@@ -14,8 +14,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
-
+from console.messages import show, show_table
 from manifests.pixels import (
     BACKGROUND,
     FOREGROUND,
@@ -27,7 +26,14 @@ from manifests.pixels import (
 from manifests.storage import write_bytes
 from tests.bench.masks import BAND, LEAST, SURE, trimap_of_mask
 from training.matte.classical import Method, solve
-from training.matte.evaluate import Evaluation, evaluate_method, folder_cases, table_of, to_json
+from training.matte.evaluate import (
+    COLUMNS,
+    Evaluation,
+    evaluate_method,
+    folder_cases,
+    mean_rows,
+    to_json,
+)
 from training.matte.pictures import (
     check_sizes,
     read_alpha,
@@ -116,13 +122,12 @@ def main() -> None:
         ]
         print(json.dumps({"coverage": [asdict(fit) for fit in fits], "evaluations": found}))
         return
-    console = Console(width=120, highlight=False)
     for fit in fits:
-        console.print("  ".join(f"{name} {value}" for name, value in asdict(fit).items()))
+        show("  ".join(f"{name} {value}" for name, value in asdict(fit).items()))
     for (method, given), one in evaluations.items():
-        console.print(table_of(one, f"{method}, {given}"))
+        show_table(f"{method}, {given}", COLUMNS, mean_rows(one), left=2)
         for failure in one.failed:
-            console.print(f"{failure.name}: {failure.reason}")
+            show(f"{failure.name}: {failure.reason}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from datagen.cli import DONE, FAILED, WRONG_USAGE
+from console.commands import DONE, FAILED, WRONG_USAGE
 from datagen.cluster import Cluster
 from datagen.job import Sources, compose_dataset
 from datagen.resume import refuse_other_settings

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from datagen.cli import INTERRUPTED, WRONG_USAGE
+from console.commands import INTERRUPTED, WRONG_USAGE
 from datagen.cluster import Cluster, Outcome
 from datagen.job import Sources, compose_dataset
 from datagen.resume import RefusedError, refuse_other_settings

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from datagen.cli import DONE, FAILED
+from console.commands import DONE, FAILED
 from datagen.cluster import Cluster
 from datagen.inspect.verify import verify
 from datagen.job import Sources, compose_dataset

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from datagen.cli import DONE, FAILED
-from datagen.inspect.report import sparkline
+from console.commands import DONE, FAILED
 from datagen.inspect.stats import CELLS, CRUDE_ERRORS, measure
+from datagen.printing import sparkline
 from datagen.settings import Settings
 from manifests.dataset import CONTRACT, Dataset, read_sources, write_dataset, write_sources
 from manifests.pixels import decode_alpha

@@ -7,8 +7,8 @@ import json
 import pytest
 import torch
 
+from console.commands import FAILED
 from tests.training.conftest import called
-from training.console import FAILED
 from training.matte.bench import count, measure
 from training.matte.cli import matte_main, show_cost
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from console.commands import DONE, FAILED, INTERRUPTED, WRONG_USAGE
 from manifests.pixels import ImageCodec, Pixels, encode_colour
 from manifests.sources import Split
 from manifests.storage import write_bytes
@@ -20,7 +22,6 @@ from tests.training.conftest import VAL_SAMPLES, called, lively, started
 from tests.training.shard_sets import break_sample, pixels_of, write_set
 from training.checkpoint import save
 from training.cli import train_main
-from training.console import DONE, FAILED, INTERRUPTED, WRONG_USAGE
 from training.loading.batches import validation_samples
 from training.matte.classical import Method, foreground_of, solve
 from training.matte.cli import matte_main
@@ -387,8 +388,9 @@ def test_interrupted(folders: Path, checkpoint: Path) -> None:
             (folders / kind / f"hat{number}.png").symlink_to(folders / kind / "hat.png")
     script = "from training.__main__ import matte; matte()"
     process = started("-c", script, *map(str, predicting(folders, checkpoint)))
-    assert process.stderr is not None
-    assert process.stderr.readline().startswith("predict: 1 of 503 images")
+    while not list((folders / "out").glob("*.png")):
+        assert process.poll() is None
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     ran = finish(process)
     assert ran.code == INTERRUPTED

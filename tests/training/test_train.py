@@ -27,6 +27,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from console.commands import DONE, FAILED, INTERRUPTED, WRONG_USAGE
 from manifests.dataset import read_dataset
 from manifests.pixels import Pixels
 from manifests.shards import ShardFormat, data_path, shard_name
@@ -37,7 +38,6 @@ from tests.training.shard_sets import break_sample, write_set
 from tests.web import serving
 from training.checkpoint import MODEL, OPTIMIZER, STATE, checkpoints, load_model
 from training.cli import train_main
-from training.console import DONE, FAILED, INTERRUPTED, WRONG_USAGE
 from training.learner import Learner, on_device
 from training.loading.batches import Batch, batches, validation_samples
 from training.log import METRICS, RunLog

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,21 +11,15 @@ from typing import Annotated, Any
 
 import typer
 
+from console.commands import DONE, FAILED, new_app, run
+from console.messages import fail, say, show_json, show_pairs, show_table
+from console.progress import progress
+from console.texts import size_text
 from manifests.sources import Split
 from manifests.storage import write_bytes
-from training.console import (
-    DONE,
-    FAILED,
-    CacheOption,
-    DeviceOption,
-    fail,
-    guarded,
-    literal,
-    new_app,
-)
 from training.loading.order import TrimapChoice
 from training.matte.classical import Method
-from training.progress import notes, progress
+from training.options import CacheOption, DeviceOption
 
 matte_app = new_app("Mattes of pictures, how good they are, and the model for other programs.")
 
@@ -76,7 +69,7 @@ def predict(
     matched = match_folders({"trimaps": trimaps, "images": images}, extras=True)
     alone = by_stem("images", images).keys() - {pair.name for pair in matched}
     if alone:
-        notes.print(f"no trimap for {len(alone)} of the images: {literal(listed(sorted(alone)))}")
+        say(f"no trimap for {len(alone)} of the images: {listed(sorted(alone))}")
     failed = 0
     with progress("predict", len(matched), "images") as advance:
         for done, pair in enumerate(matched, start=1):
@@ -90,8 +83,8 @@ def predict(
             except ValueError as error:
                 failed += 1
                 fail(str(error))
-            advance(done, "")
-    notes.print(f"{literal(str(out))}: {len(matched) - failed} alphas, {failed} failed")
+            advance(done)
+    say(f"{out}: {len(matched) - failed} alphas, {failed} failed")
     raise typer.Exit(FAILED if failed else DONE)
 
 
@@ -153,10 +146,10 @@ def evaluate(
         _unused("checkpoint", workers=workers)
     else:
         _unused_without("checkpoint", device=device)
-    with progress("evaluate", 0, "images") as advance:
+    with progress("evaluate", None, "images") as advance:
 
         def tell(done: int, _: int) -> None:
-            advance(done, "")
+            advance(done)
 
         if predictions is not None:
             found = evaluate_folders(
@@ -192,19 +185,16 @@ def evaluate(
 
 
 def _show(found: Any, json_: Path | None) -> None:
-    from rich.console import Console
-
-    from training.matte.evaluate import table_of, to_json
+    from training.matte.evaluate import COLUMNS, mean_rows, to_json
 
     for failure in found.failed:
         fail(f"{failure.name}: {failure.reason}")
-    text = json.dumps(to_json(found), indent=1) + "\n"
     if json_ is not None and str(json_) == "-":
-        sys.stdout.write(text)
+        show_json(to_json(found))
     else:
-        Console(width=None if sys.stdout.isatty() else 120).print(table_of(found))
+        show_table("", COLUMNS, mean_rows(found), left=2)
         if json_ is not None:
-            write_bytes(json_, text.encode())
+            write_bytes(json_, (json.dumps(to_json(found), indent=1) + "\n").encode())
     raise typer.Exit(FAILED if found.failed or not found.scores else DONE)
 
 
@@ -219,11 +209,11 @@ def export(
     from training.matte.export import export as export_model
 
     for size in export_model(load_model(checkpoint), out, fp16):
-        notes.print(
+        say(
             f"{size.width} x {size.height}: alpha differs from PyTorch's by {size.difference:.1e} "
             "at most"
         )
-    notes.print(f"{literal(str(out))}: {out.stat().st_size / 1e6:.1f} MB")
+    say(f"{out}: {size_text(out.stat().st_size)}")
 
 
 @matte_app.command()
@@ -242,17 +232,17 @@ def bench(
 def show_cost(cost: Any, size: int, as_json: bool) -> None:
     """As a JSON object, or a line for each figure."""
     if as_json:
-        print(json.dumps(asdict(cost)))
+        show_json(asdict(cost))
         return
-    for name, value in (
+    pairs = [
         ("device", cost.device),
         ("parameters", f"{cost.parameters / 1e6:.2f} M"),
         (f"multiply-adds at {size} x {size}", f"{cost.gmac:.3f} G"),
         (f"latency at {size} x {size}", f"{cost.latency_ms:.1f} ms"),
         (f"frames/s at {size} x {size}", f"{cost.frames_per_second:.1f}"),
         ("frames/s at 1920 x 1080", f"{cost.frames_per_second_1080p:.1f}"),
-    ):
-        print(f"{name:32}{value}")
+    ]
+    show_pairs(pairs)
 
 
 def _exactly_one(**given: object) -> None:
@@ -282,5 +272,5 @@ def _needed(name: str, value: Path | None) -> Path:
 
 
 def matte_main(arguments: Sequence[str] | None = None) -> None:
-    """`matte`, likewise."""
-    sys.exit(guarded(lambda: matte_app(args=arguments, standalone_mode=False)))
+    """Run a command; a user's mistake becomes one sentence and an exit code."""
+    run(matte_app, "matte", arguments)

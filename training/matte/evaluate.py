@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
-from rich import box
-from rich.table import Table
 
 from manifests.pixels import Pixels
 from manifests.sources import Subject, Transparency
@@ -35,6 +33,19 @@ from training.matte.pictures import (
 Method = Callable[[Pixels, Pixels], Pixels]  # image, trimap -> alpha
 Progress = Callable[[int, int], None]  # done, of how many (0: not known)
 T = TypeVar("T")
+
+# Of the table of means; the first two are texts.
+COLUMNS = (
+    "transparency",
+    "subject",
+    "images",
+    "SAD",
+    "MSE",
+    "Grad",
+    "Conn",
+    "SAD whole",
+    "MSE whole",
+)
 
 
 @dataclass(frozen=True)
@@ -246,19 +257,14 @@ def grouped(evaluation: Evaluation) -> dict[tuple[str, str], list[Metrics]]:
     return groups
 
 
-def table_of(evaluation: Evaluation, title: str = "") -> Table:
-    """Means by transparency and subject, and over all."""
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("transparency")
-    table.add_column("subject")
-    headings = ("images", "SAD", "MSE", "Grad", "Conn", "SAD whole", "MSE whole")
-    for heading in headings:
-        table.add_column(heading, justify="right")
+def mean_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
+    """Means by transparency and subject, and over all: a text for each of COLUMNS."""
+    rows = []
     for (transparency, subject), metrics in grouped(evaluation).items():
         if metrics:
             mean = mean_of(metrics)
             values = (mean.sad, mean.mse, mean.grad, mean.conn, mean.sad_whole, mean.mse_whole)
             digits = (2, 4, 2, 2, 2, 4)
             shown = (f"{value:.{n}f}" for value, n in zip(values, digits, strict=True))
-            table.add_row(transparency, subject, str(len(metrics)), *shown)
-    return table
+            rows.append((transparency, subject, str(len(metrics)), *shown))
+    return rows

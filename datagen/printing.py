@@ -1,4 +1,4 @@
-"""What the commands print: tables on standard output, warnings and errors on standard error."""
+"""What the commands print: results on standard output, warnings and errors on standard error."""
 
 from __future__ import annotations
 
@@ -7,41 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
+from console.messages import fail, show, show_pairs, show_table, warn
+from console.texts import size_text, time_text
 from datagen.estimate import Estimate
 from datagen.inspect.stats import CELLS, CellStats, Stats
 from datagen.inspect.verify import Finding
 from datagen.job import Result
-from datagen.progress import notes, size_text, time_text
 from datagen.sources.scan import Problem, Scan
 from manifests.shards import Histogram
 
-# Off a terminal nothing has a width: files and pipes get the whole table.
-_WIDTH = None if sys.stdout.isatty() else 120
-tables = Console(highlight=False, width=_WIDTH)
-
 _BARS = " ▁▂▃▄▅▆▇█" if (sys.stdout.encoding or "").lower().startswith("utf") else " .:-=+*#@"
 _SPARK_BINS = 16
-
-
-def fail(message: str) -> None:
-    """One clear sentence on standard error."""
-    notes.print(f"[bold red]error:[/] {_plain(message)}")
-
-
-def warn(message: str) -> None:
-    notes.print(f"[yellow]warning:[/] {_plain(message)}")
-
-
-def _plain(message: str) -> str:
-    """No part of a file name is markup, or breaks the terminal."""
-    clean = message.encode(sys.stderr.encoding or "utf-8", "replace").decode(
-        sys.stderr.encoding or "utf-8", "replace"
-    )
-    return clean.replace("[", r"\[")
 
 
 def print_problems(found: Scan) -> None:
@@ -50,7 +27,7 @@ def print_problems(found: Scan) -> None:
         fail(_sentence(problem))
     for warning in found.warnings:
         warn(_sentence(warning))
-    tables.print(
+    show(
         f"{len(found.foregrounds)} foregrounds and {len(found.backgrounds)} backgrounds can be "
         f"used; {len(found.problems)} problems, {len(found.warnings)} warnings"
     )
@@ -62,9 +39,8 @@ def _sentence(problem: Problem) -> str:
 
 def print_estimate(expected: Estimate, out: Path) -> None:
     """`datagen compose --plan`."""
-    table = Table.grid(padding=(0, 2))
     needed = expected.bytes + expected.working_bytes
-    for name, value in (
+    pairs = [
         ("samples", f"{expected.samples:,}"),
         ("shards", f"{expected.shards:,}"),
         ("shard set", size_text(expected.bytes)),
@@ -72,13 +48,12 @@ def print_estimate(expected: Estimate, out: Path) -> None:
         ("free disk", size_text(expected.free_bytes)),
         ("speed", f"{expected.samples_per_second:,} samples/s with {expected.workers} workers"),
         ("time", time_text(expected.hours * 3600)),
-    ):
-        table.add_row(name, value)
-    tables.print(table)
+    ]
+    show_pairs(pairs)
     if needed >= expected.free_bytes:
         fail(f"{out}: needs {size_text(needed)}, {size_text(expected.free_bytes)} are free")
     else:
-        tables.print("Nothing was written.")
+        show("Nothing was written.")
 
 
 def print_result(result: Result, out: Path) -> None:
@@ -88,12 +63,12 @@ def print_result(result: Result, out: Path) -> None:
     for failure in result.failed:
         fail(f"{failure['shard']}: {failure['reason']}")
     speed = f", {result.samples_per_second:,} samples/s" if result.samples_per_second else ""
-    tables.print(
+    show(
         f"{out}: {result.samples:,} samples in {result.shards:,} shards, "
         f"{size_text(result.bytes)} ({time_text(result.seconds)}{speed})"
     )
     if result.failed:
-        tables.print(f"{len(result.failed)} shards failed; the same command makes only these.")
+        show(f"{len(result.failed)} shards failed; the same command makes only these.")
 
 
 def print_findings(findings: Sequence[Finding], samples: int, shards: int) -> None:
@@ -102,36 +77,27 @@ def print_findings(findings: Sequence[Finding], samples: int, shards: int) -> No
         fail(": ".join(part for part in (finding.shard, finding.sample, finding.reason) if part))
     if findings:
         broken = len({finding.shard for finding in findings})
-        tables.print(f"{len(findings)} faults in {broken} of {shards} shards")
+        show(f"{len(findings)} faults in {broken} of {shards} shards")
     else:
-        tables.print(f"{samples:,} samples in {shards} shards keep every promise")
+        show(f"{samples:,} samples in {shards} shards keep every promise")
 
 
 def print_stats(found: Stats, by_transparency: bool) -> None:
     """`datagen stats`."""
-    tables.print(
+    show(
         f"{found.samples:,} samples of {found.foregrounds:,} foregrounds over "
         f"{found.backgrounds:,} backgrounds"
     )
     if by_transparency:
-        tables.print(_cells_table(found))
-    tables.print(_crude_table(found))
+        _show_cells(found)
+    _show_crude(found)
 
 
-def _table(title: str) -> Table:
-    return Table(title=f"\n{title}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-
-
-def _cells_table(found: Stats) -> Table:
-    table = _table("By subject and transparency")
-    table.add_column("subject")
-    table.add_column("transparency")
-    for name in ("foregrounds", "samples", "share", "of equal share", "unknown"):
-        table.add_column(name, justify="right")
-    table.add_column("alpha, 1 to 254")
-    for cell in found.cells:
-        table.add_row(*_cell_row(cell, found))
-    return table
+def _show_cells(found: Stats) -> None:
+    counts = ("foregrounds", "samples", "share", "of equal share", "unknown")
+    columns = ("subject", "transparency", *counts, "alpha, 1 to 254")
+    rows = [_cell_row(cell, found) for cell in found.cells]
+    show_table("By subject and transparency", columns, rows, left=2)
 
 
 def _cell_row(cell: CellStats, found: Stats) -> tuple[str, ...]:
@@ -156,11 +122,10 @@ def sparkline(histogram: Histogram) -> str:
     return "".join(_BARS[int(height)] for height in np.ceil(8 * bins / bins.max()))
 
 
-def _crude_table(found: Stats) -> Table:
-    table = _table("Errors of the crude trimaps")
-    table.add_column("quantile")
-    for name in ("5 %", "25 %", "50 %", "75 %", "95 %"):
-        table.add_column(name, justify="right")
-    for name, points in found.crude.items():
-        table.add_row(name.replace("_", " "), *(f"{value:.4f}" for value in points))
-    return table
+def _show_crude(found: Stats) -> None:
+    columns = ("quantile", "5 %", "25 %", "50 %", "75 %", "95 %")
+    rows = [
+        (name.replace("_", " "), *(f"{value:.4f}" for value in points))
+        for name, points in found.crude.items()
+    ]
+    show_table("Errors of the crude trimaps", columns, rows)

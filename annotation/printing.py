@@ -1,0 +1,69 @@
+"""What the commands print: results on standard output, warnings and errors on standard error."""
+
+from __future__ import annotations
+
+from annotation.export import Exported
+from annotation.pull import Pulled
+from annotation.push import Pushed
+from annotation.solve import Solved
+from annotation.status import Status
+from console.messages import fail, show, show_table
+
+
+def print_pushed(found: Pushed) -> None:
+    """`annotate push`: what is wrong by name, then what there is."""
+    for problem in found.problems:
+        fail(f"{problem.file}: {problem.reason}")
+    show(f"{found.url}: {found.created:,} made, {found.kept:,} were there")
+
+
+def print_pulled(found: Pulled) -> None:
+    """`annotate pull`: what is not believed by name, then what there is."""
+    for one in found.bad:
+        where = f"annotation {one.annotation}" if one.annotation else "all of it"
+        fail(f"{one.project}: task {one.task}: {where}: {one.reason}")
+    show(
+        f"{found.tasks:,} tasks, {found.fetched:,} of them new or changed: {found.rows:,} results, "
+        f"{found.approved:,} approved; {len(found.bad):,} annotations were not believed"
+    )
+
+
+def print_solved(found: Solved) -> None:
+    """`annotate solve`."""
+    for photo, reason in found.failed:
+        fail(f"{photo}: {reason}")
+    show(f"{found.written:,} solved, {found.kept:,} were")
+
+
+def print_exported(found: Exported) -> None:
+    """`annotate export`."""
+    for photo, reason in found.failed:
+        fail(f"{photo}: {reason}")
+    show(
+        f"{found.written:,} foregrounds written, {found.kept:,} were there, {found.removed:,} are "
+        "no longer approved and were removed"
+    )
+
+
+def print_status(found: Status) -> None:
+    """`annotate status`."""
+    for one in found.bad:
+        fail(f"{one.project}: task {one.task}: annotation {one.annotation}: {one.reason}")
+    show(f"{found.url}: {found.tasks:,} tasks of {found.project}")
+    states = [(name, f"{count:,}") for name, count in found.states.items()]
+    show_table("By state", ("state", "tasks"), states)
+    cells = [
+        (cell.subject, cell.transparency, *(f"{n:,}" for n in (cell.approved, cell.tasks)), lack)
+        for cell in found.cells
+        for lack in [f"{cell.missing:,}"]
+    ]
+    columns = ("subject", "transparency", "approved", "tasks", "missing")
+    show_table("By subject and transparency", columns, cells, left=2)
+    if found.mean_difference is not None:
+        count = len(found.agreement)
+        worst = max(found.agreement, key=lambda pair: pair.difference)
+        show("")
+        show(
+            f"Agreement: mean absolute difference {found.mean_difference:.2f} levels of 255 in "
+            f"{count:,} pairs of annotations, worst {worst.difference:.2f} (task {worst.task})"
+        )

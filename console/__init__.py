@@ -1,0 +1,1 @@
+"""What all commands share: how they start and end, what they print, and how they show progress."""
