@@ -53,6 +53,7 @@ def test_every_level_survives(tmp_path: Path, seed: int) -> None:
     assert (rgba(tmp_path / "fgs" / f"{row.photo_id}.png")[..., 3] == alpha).all()
 
 
+@pytest.mark.slow
 def test_datagen_takes_what_is_exported(tmp_path: Path) -> None:
     pulled, out = tmp_path / "pulled", tmp_path / "fgs"
     rows = [

@@ -50,6 +50,7 @@ def test_what_is_far_from_the_unknown_does_not_count() -> None:
     assert found.sum() == inner.sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tile", [128, 150])
 def test_tiles_are_close_to_the_whole(tile: int) -> None:
     """A wide unknown band of noise over two colours, cut by several tiles."""

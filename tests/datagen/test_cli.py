@@ -116,6 +116,7 @@ def test_compose_json(composed: tuple[Path, Ran]) -> None:
     assert "\x1b" not in ran.err
 
 
+@pytest.mark.slow
 def test_plan_writes_nothing(sources: Sources, address: str, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     ran = compose(sources, out, address, "--plan", "--json")
@@ -156,6 +157,7 @@ def test_labels_that_hold_out_one_kind_alone(
     assert not (tmp_path / "shards" / "data").exists()
 
 
+@pytest.mark.slow
 def test_relative_paths_on_a_cluster(
     composed: tuple[Path, Ran], own_sources: Sources, address: str, tmp_path: Path
 ) -> None:
@@ -169,6 +171,7 @@ def test_relative_paths_on_a_cluster(
     assert ran.code == DONE, ran
 
 
+@pytest.mark.slow
 def test_bad_sources(own_sources: Sources, address: str, tmp_path: Path) -> None:
     bad = own_sources.backgrounds / "broken [1].jpg"
     bad.write_bytes((own_sources.backgrounds / "lake.jpg").read_bytes()[:200])
@@ -186,6 +189,7 @@ def test_bad_sources(own_sources: Sources, address: str, tmp_path: Path) -> None
     assert vars(recorded) == skipped
 
 
+@pytest.mark.slow
 def test_shard_that_cannot_be_written(
     sources: Sources, composed: tuple[Path, Ran], address: str, tmp_path: Path
 ) -> None:
@@ -219,6 +223,7 @@ def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_full_disk(
     request: pytest.FixtureRequest, sources: Sources, address: str, small_disk: Path
 ) -> None:
@@ -234,6 +239,7 @@ def test_full_disk(
     assert not list(small_disk.rglob(".part-*"))
 
 
+@pytest.mark.slow
 def test_strange_names(tmp_path: Path, two_workers: Cluster, capsys: Capture) -> None:
     names = ["a b.c.png", "héllo wörld.png", "[bold]x[.png", "日本.png", "-x.png", "UPPER.PNG"]
     strange = make_sources(tmp_path / "a folder [1]", names)

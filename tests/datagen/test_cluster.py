@@ -236,6 +236,7 @@ def listening(processes: set[int]) -> set[IPv4Address | IPv6Address]:
     return found
 
 
+@pytest.mark.slow
 def test_only_this_machine_can_connect(two_workers: Cluster) -> None:
     assert two_workers.map(fail_on_three, [0, 1, 2]) == [0, 1, 2]  # workers have sockets, too
     found = listening(descendants(os.getpid()) | {os.getpid()})

@@ -302,6 +302,7 @@ def test_real_masks_have_the_published_quantiles() -> None:
     assert np.allclose(found["edge_p95"], [0.0010, 0.0024, 0.0128, 0.0461, 0.238], atol=2e-4)
 
 
+@pytest.mark.slow
 @needs_data
 def test_simulated_masks_err_as_real_ones_do() -> None:
     alphas = [fitted(alpha, 480) for _, alpha, _ in real_masks("isnet")]

@@ -270,6 +270,7 @@ def go_on(two_workers: Cluster, sources: Sources, out: Path, long: Path) -> None
     assert all(stamps(out)[f"{name}.tar"] == kept[f"{name}.tar"] for name in finished)
 
 
+@pytest.mark.slow
 def test_kill_of_everything(
     two_workers: Cluster, sources: Sources, long: Path, tmp_path: Path
 ) -> None:
@@ -285,6 +286,7 @@ def test_kill_of_everything(
     go_on(two_workers, sources, out, long)
 
 
+@pytest.mark.slow
 def test_interrupt(two_workers: Cluster, sources: Sources, long: Path, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     process = begin(sources, out)
@@ -301,6 +303,7 @@ def test_interrupt(two_workers: Cluster, sources: Sources, long: Path, tmp_path:
     go_on(two_workers, sources, out, long)
 
 
+@pytest.mark.slow
 def test_killed_worker_changes_nothing(sources: Sources, long: Path, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     process = begin(sources, out, "--json")

@@ -219,6 +219,7 @@ def bytes_below(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 def test_folders_are_the_same_for_any_number_of_workers_and_again(tmp_path: Path) -> None:
     steps: list[int] = []
     write_sources(tmp_path / "a", 8, 3, SOLID_SIZE, 7, lambda: steps.append(1), workers=1)

@@ -50,6 +50,7 @@ def is_sharp(found: Sharpness) -> bool:
     return sharp and found.rms <= RMS_LEVELS and found.geometry <= GEOMETRY
 
 
+@pytest.mark.slow
 @needs_data
 @pytest.mark.parametrize("name", REAL)
 def test_real_foregrounds_stay_as_sharp_as_by_one_resampling(name: str) -> None:

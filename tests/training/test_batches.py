@@ -301,6 +301,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupt_ends_all_processes(root: Path, tmp_path: Path, by: signal.Signals) -> None:
     script = tmp_path / "loop.py"

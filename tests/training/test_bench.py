@@ -25,6 +25,7 @@ KEYS = [
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.mark.slow
 def test_the_figures_and_their_json(capsys: pytest.CaptureFixture[str]) -> None:
     cost = measure(64, torch.device("cpu"), wide=(768, 512), seconds=0.2)
     show_cost(cost, 64, as_json=True)

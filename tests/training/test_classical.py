@@ -96,6 +96,7 @@ def test_colours_of_small_and_plain_pictures(level: int, shape: tuple[int, int])
     assert level == 0 or (cutout[..., :3] == 77).all()
 
 
+@pytest.mark.slow
 @needs_data
 @METHODS
 def test_a_real_picture_as_others_solved_it(method: Method) -> None:

@@ -24,7 +24,7 @@ from training.net.model import MattingModel, Prediction
 SIZES = ((7, 5), (33, 64), (96, 130), (1, 1), (64, 32))
 Array = NDArray[np.float32]
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 
 class Glance(nn.Module):

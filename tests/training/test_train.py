@@ -196,6 +196,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_never_killed(
     whole: tuple[Path, Ran], shards: Path, run: Path, capsys: Capture
 ) -> None:
@@ -232,6 +233,7 @@ def test_bf16_goes_on_to_the_bit(shards: Path, run: Path) -> None:
         shutil.rmtree(again)
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_the_run_goes_on(
     whole: tuple[Path, Ran], shards: Path, run: Path, capsys: Capture
 ) -> None:
@@ -641,6 +643,7 @@ def gradients(settings: TrainSettings, batch: Batch) -> tuple[float, list[Tensor
     return float(found.detach()), [p.grad for p in model.parameters() if p.grad is not None], model
 
 
+@pytest.mark.slow
 def test_two_processes_learn_from_both_and_resume(shards: Path, run: Path, capsys: Capture) -> None:
     small = (*SMALL, "--workers", "1", "--iterations", "3")
     often = ("--checkpoint-every", "1", "--validate-every", "2", "--keep", "3")
@@ -686,6 +689,7 @@ def test_two_processes_learn_from_both_and_resume(shards: Path, run: Path, capsy
         shutil.rmtree(again)
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_ends_the_others(tmp_path: Path, run: Path) -> None:
     """One shard each, one of them broken: that process names it, and nobody waits for it."""
     root = tmp_path / "set"
