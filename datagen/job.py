@@ -36,8 +36,7 @@ from datagen.sample.working_copies import (
 )
 from datagen.settings import Settings
 from datagen.shard import ShardTask, make_shard, shard_task
-from datagen.sources.decode import decode_cutout, decode_photo
-from datagen.sources.scan import Problem, Scan, read_source, scan
+from datagen.sources.scan import Problem, Scan, scan
 from manifests.dataset import (
     CONTRACT,
     Dataset,
@@ -49,6 +48,7 @@ from manifests.dataset import (
     write_dataset,
     write_sources,
 )
+from manifests.pictures import read_cutout, read_photo
 from manifests.shards import data_path, read_shard_record, shard_name
 from manifests.sources import Background, Foreground, Split
 from manifests.storage import sweep
@@ -280,15 +280,13 @@ def prepare_source(
     if isinstance(source, Foreground):
         path = cutout_path(cache, source, settings)
         if not path.exists():
-            alpha = None
-            if sources.alphas is not None:
-                alpha = read_source(sources.alphas / source.alpha_id)
-            cutout = decode_cutout(read_source(sources.foregrounds / source.id), alpha)
+            alpha = None if sources.alphas is None else sources.alphas / source.alpha_id
+            cutout = read_cutout(sources.foregrounds / source.id, alpha)
             save_cutout(path, prepare_cutout(cutout, source.box, settings))
     else:
         path = background_path(cache, source, settings)
         if not path.exists():
-            photo = decode_photo(read_source(sources.backgrounds / source.id))
+            photo = read_photo(sources.backgrounds / source.id)
             save_background(path, prepare_background(photo, settings))
 
 

@@ -25,9 +25,9 @@ from datagen.sample.working_copies import (
 )
 from datagen.settings import Settings
 from datagen.shard import make_shard, shard_task
-from datagen.sources.decode import decode_cutout, decode_photo
 from datagen.sources.scan import scan
 from manifests.dataset import CONTRACT, Dataset, write_sources
+from manifests.pictures import read_cutout, read_photo
 from manifests.pixels import ImageCodec, Pixels, decode_alpha, decode_colour, decode_trimap
 from manifests.samples import EncodedSample, extension_of, stream_names
 from manifests.shards import ShardFormat, data_path, read_shard, read_shard_record
@@ -68,10 +68,10 @@ def make(folder: Path, settings: Settings) -> Made:
     found, root, cache = scan(folder / "fgs", folder / "bgs"), folder / "shards", folder / "cache"
     assert found.problems == ()
     for fg in found.foregrounds:
-        cutout = decode_cutout((folder / "fgs" / fg.id).read_bytes(), None)
+        cutout = read_cutout((folder / "fgs" / fg.id).read_bytes(), None)
         save_cutout(cutout_path(cache, fg, settings), prepare_cutout(cutout, fg.box, settings))
     for bg in found.backgrounds:
-        photo = prepare_background(decode_photo((folder / "bgs" / bg.id).read_bytes()), settings)
+        photo = prepare_background(read_photo((folder / "bgs" / bg.id).read_bytes()), settings)
         save_background(background_path(cache, bg, settings), photo)
     write_sources(root, Foreground, found.foregrounds)
     write_sources(root, Background, found.backgrounds)

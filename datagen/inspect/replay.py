@@ -11,9 +11,8 @@ from datagen.plan import ShardPlan
 from datagen.sample.working_copies import Cutout, prepare_background, prepare_cutout
 from datagen.settings import Settings
 from datagen.shard import compose_sample
-from datagen.sources.decode import SourceError, decode_cutout, decode_photo
-from datagen.sources.scan import read_source
 from manifests.dataset import Dataset, read_dataset, read_sources
+from manifests.pictures import read_cutout, read_file, read_photo
 from manifests.pixels import Pixels
 from manifests.samples import EncodedSample, Sample, extension_of
 from manifests.shards import data_path, read_index, read_shard
@@ -85,23 +84,16 @@ def _cutout(source: Foreground, sources: Sources, settings: Settings) -> Cutout:
         home = f"a file of its own ({source.alpha_id})" if source.alpha_id else "the image"
         path = sources.foregrounds / source.id
         raise ValueError(f"{path}: was composited with its alpha in {home}; {advice}")
-    data = _read(sources.foregrounds / source.id)
-    alpha = _read(sources.alphas / source.alpha_id) if sources.alphas else None
+    data = read_file(sources.foregrounds / source.id)
+    alpha = read_file(sources.alphas / source.alpha_id) if sources.alphas else None
     _check(sources.foregrounds / source.id, source, data + (alpha or b""))
-    return prepare_cutout(decode_cutout(data, alpha), source.box, settings)
+    return prepare_cutout(read_cutout(data, alpha), source.box, settings)
 
 
 def _photo(source: Background, sources: Sources, settings: Settings) -> Pixels:
-    data = _read(sources.backgrounds / source.id)
+    data = read_file(sources.backgrounds / source.id)
     _check(sources.backgrounds / source.id, source, data)
-    return prepare_background(decode_photo(data), settings)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return read_source(path)
-    except SourceError as error:
-        raise ValueError(f"{path}: {error.reason}") from error
+    return prepare_background(read_photo(data), settings)
 
 
 def _check(path: Path, source: Foreground | Background, data: bytes) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -12,13 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.sources.decode import SourceError, decode_cutout, decode_photo
 from datagen.sources.labels import Label
 from datagen.sources.listing import Problem, shown
 from datagen.sources.transparency import measure_transparency
+from manifests.pictures import PictureError, read_cutout, read_file, read_photo
 from manifests.sources import Background, Box, Foreground, Subject
-
-MAX_FILE_BYTES = 1 << 30  # a film or an archive that strayed in must not fill a worker's memory
 
 # Long side over short side of a background. It is enlarged until it covers the canvas: a strip of
 # one pixel by 30,000 would become a working copy of 57 GB.
@@ -34,32 +30,11 @@ class Job(NamedTuple):
     earlier: Foreground | Background | None
 
 
-def read_source(path: Path) -> bytes:
-    """The bytes of a regular file; SourceError if it is none, is too large or is unreadable."""
-    try:
-        # Without O_NONBLOCK, opening a pipe would wait for a writer for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise SourceError("not-a-file", "is a folder, pipe, socket or device; move it away")
-            if found.st_size > MAX_FILE_BYTES:
-                reason = f"has {found.st_size} bytes, more than {MAX_FILE_BYTES} are refused"
-                raise SourceError("too-large", f"{reason}; make it smaller")
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                return file.read()
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        reason = f"cannot be read ({error.strerror}); check that it is there and its permissions"
-        raise SourceError("unreadable", reason) from error
-
-
 def scan_foreground(folder: Path, alpha_folder: Path | None, job: Job) -> Foreground | Problem:
     """The record of one cut-out, or the reason why there is none."""
     try:
-        data = read_source(folder / job.name)
-        alpha_data = None if alpha_folder is None else read_source(alpha_folder / job.alpha_name)
+        data = read_file(folder / job.name)
+        alpha_data = None if alpha_folder is None else read_file(alpha_folder / job.alpha_name)
         sha256 = hashlib.sha256(data + (alpha_data or b"")).hexdigest()
         earlier = job.earlier
         if isinstance(earlier, Foreground) and (earlier.sha256, earlier.alpha_id) == (
@@ -69,8 +44,8 @@ def scan_foreground(folder: Path, alpha_folder: Path | None, job: Job) -> Foregr
             kept = _relabelled(earlier, job.label)
             if kept is not None:
                 return kept
-        rgba = decode_cutout(data, alpha_data)
-    except SourceError as error:
+        rgba = read_cutout(data, alpha_data)
+    except PictureError as error:
         return Problem(shown(folder, job.name), error.kind, error.reason)
     alpha = rgba[..., 3]
     label = job.label
@@ -94,14 +69,14 @@ def scan_foreground(folder: Path, alpha_folder: Path | None, job: Job) -> Foregr
 def scan_background(folder: Path, job: Job) -> Background | Problem:
     """The record of one photo, or the reason why there is none."""
     try:
-        data = read_source(folder / job.name)
+        data = read_file(folder / job.name)
         sha256 = hashlib.sha256(data).hexdigest()
         label = job.label
         if isinstance(job.earlier, Background) and job.earlier.sha256 == sha256:
             return replace(job.earlier, split=label.split, labels=label.others)
-        colour = decode_photo(data)
+        colour = read_photo(data)
         _refuse_thin(colour)
-    except SourceError as error:
+    except PictureError as error:
         return Problem(shown(folder, job.name), error.kind, error.reason)
     return Background(
         id=job.name,
@@ -118,7 +93,7 @@ def _refuse_thin(colour: NDArray[np.uint8]) -> None:
     height, width = colour.shape[:2]
     if max(height, width) > MAX_ASPECT * min(height, width):
         reason = f"is too thin to cover a canvas: {height} x {width} px, one side more than "
-        raise SourceError("too-thin", f"{reason}{MAX_ASPECT} times the other; crop it")
+        raise PictureError("too-thin", f"{reason}{MAX_ASPECT} times the other; crop it")
 
 
 def _relabelled(earlier: Foreground, label: Label) -> Foreground | None:

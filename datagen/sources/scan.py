@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from datagen.sources.alphas import match_alphas
-from datagen.sources.decode import SourceError
 from datagen.sources.labels import (
     BACKGROUND_LABELS,
     FOREGROUND_LABELS,
@@ -24,11 +23,12 @@ from datagen.sources.labels import (
     read_labels,
 )
 from datagen.sources.listing import Listing, Problem, list_folder, shown
-from datagen.sources.record import Job, read_source, scan_background, scan_foreground
+from datagen.sources.record import Job, scan_background, scan_foreground
 from datagen.sources.survey import survey
+from manifests.pictures import PictureError, read_file
 from manifests.sources import Background, Foreground
 
-__all__ = ["ParallelMap", "Problem", "Scan", "list_images", "read_source", "scan"]
+__all__ = ["ParallelMap", "Problem", "Scan", "list_images", "scan"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -175,9 +175,10 @@ def _labels(folder: Path, file_name: str, names: Sequence[str]) -> _Labelled:
     is_foreground = file_name == FOREGROUND_LABELS
     try:
         required = ("file", "subject", "transparency") if is_foreground else ("file",)
-        rows, faults = read_labels(read_source(path), required)
-    except (LabelFileError, SourceError) as error:
-        labelled.problems.append(Problem(shown(path), "label", str(error)))
+        rows, faults = read_labels(read_file(path), required)
+    except (LabelFileError, PictureError) as error:
+        reason = error.reason if isinstance(error, PictureError) else str(error)
+        labelled.problems.append(Problem(shown(path), "label", reason))
         return labelled
     for file, fault in faults:
         where = shown(folder, file) if file else shown(path)

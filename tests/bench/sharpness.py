@@ -23,7 +23,7 @@ from datagen.sample.place import place, source_to_canvas
 from datagen.sample.resize import LEVEL
 from datagen.sample.working_copies import fit_factor, prepare_cutout
 from datagen.settings import Settings
-from datagen.sources.decode import decode_cutout
+from manifests.pictures import read_cutout
 from manifests.pixels import Pixels
 from manifests.samples import Placement
 from manifests.sources import Box
@@ -125,7 +125,7 @@ def main() -> None:
     found: list[Sharpness] = []
     pictures = 0
     for path in sorted((SHARED / "foregrounds").glob("*.png")):
-        cutout = decode_cutout(path.read_bytes())
+        cutout = read_cutout(path.read_bytes())
         if fit_factor(_whole(cutout), options.canvas) == 1 or pictures == options.most:
             continue
         pictures += 1

@@ -20,7 +20,7 @@ from datagen.sources.alphas import match_alphas
 from datagen.sources.labels import Label, LabelFileError, read_labels
 from datagen.sources.scan import Problem, Scan, list_images, scan
 from manifests.sources import Box, Split, Subject, Transparency
-from tests.datagen.pictures import animation, bomb, colours, cutout, exif, save
+from tests.picture_files import animation, bomb, colours, cutout, exif, save
 
 DATA = Path(__file__).parents[3] / "shared/data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real data is not at {DATA}")

@@ -21,8 +21,8 @@ from datagen.sample.working_copies import (
     save_cutout,
 )
 from datagen.settings import Settings
-from datagen.sources.decode import decode_cutout
 from datagen.synth import make_foreground
+from manifests.pictures import read_cutout
 from manifests.pixels import Pixels
 from manifests.sources import Background, Box, Split, Subject, Transparency
 from tests.bench.sharpness import (
@@ -54,7 +54,7 @@ def is_sharp(found: Sharpness) -> bool:
 @needs_data
 @pytest.mark.parametrize("name", REAL)
 def test_real_foregrounds_stay_as_sharp_as_by_one_resampling(name: str) -> None:
-    cutout = decode_cutout((SHARED / "foregrounds" / name).read_bytes())
+    cutout = read_cutout((SHARED / "foregrounds" / name).read_bytes())
     found = measure(name, cutout, 400, 0.87, 8.0)
     assert is_sharp(found), found
 

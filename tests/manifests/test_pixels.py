@@ -25,7 +25,7 @@ from manifests.pixels import (
     encode_trimap,
     trimap_of,
 )
-from tests.datagen.pictures import png, save
+from tests.picture_files import png, save
 from tests.strategies import few, many, rgb_images, smooth_images, soft_alphas, trimaps
 
 Decoder = Callable[[bytes], Pixels]

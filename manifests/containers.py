@@ -1,7 +1,7 @@
-"""Is a file whole? Checks of a picture's container that the decoders leave out.
+"""Is a picture's file whole? The checks of its container that the decoders leave out.
 
-Pillow takes a PNG with a wrong checksum in its image data, or with rows missing at the end, and
-a JPEG whose end marker was cut off. Each of those is a damaged download, so that it is refused.
+Pillow accepts a PNG with a wrong checksum in its image data or with rows missing at the end, and
+a JPEG without its end marker. Such a file is damaged, so it is refused here.
 """
 
 from __future__ import annotations
@@ -29,29 +29,34 @@ _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _INFLATE_STEP = 1 << 20
 
 
-class SourceError(ValueError):
-    """A source that cannot be used. `kind` is a short fixed word for machines, `reason` says for
-    people what was found and what to do about it."""
+class PictureError(ValueError):
+    """A file that cannot be used as a picture.
 
-    def __init__(self, kind: str, reason: str) -> None:
-        super().__init__(kind, reason)
+    `kind` is a short fixed word for machines. `reason` says for people what was found and what to
+    do about it; the file is its subject ("has 0 bytes; ..."). `file` is the file's name where one
+    is known, otherwise "". As text it is the file and the reason.
+    """
+
+    def __init__(self, kind: str, reason: str, file: str = "") -> None:
+        super().__init__(kind, reason, file)
         self.kind = kind
         self.reason = reason
+        self.file = file
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.reason}"
+        return f"{self.file}: {self.reason}" if self.file else self.reason
 
 
-def _truncated(what: str) -> SourceError:
-    return SourceError("truncated", f"{what}; the file was cut short, so copy or export it again")
+def _truncated(what: str) -> PictureError:
+    return PictureError("truncated", f"{what}; it was cut short, so copy or export it again")
 
 
-def _corrupt(what: str) -> SourceError:
-    return SourceError("corrupt", f"{what}; the file is damaged, so copy or export it again")
+def _corrupt(what: str) -> PictureError:
+    return PictureError("corrupt", f"{what}; it is damaged, so copy or export it again")
 
 
 def sniff_format(data: bytes) -> str | None:
-    """The format that the first bytes announce, in Pillow's names, or None."""
+    """The format that the first bytes announce, by the name that Pillow gives it, or None."""
     if data[:8] == PNG_SIGNATURE:
         return "PNG"
     if data[:3] == b"\xff\xd8\xff":
@@ -67,8 +72,8 @@ def sniff_format(data: bytes) -> str | None:
 
 
 def check_whole(data: bytes) -> None:
-    """Raises SourceError ('truncated' or 'corrupt') if the file is not whole, as far as its
-    container tells; formats whose decoders look for themselves are left to them."""
+    """Raises PictureError ('truncated' or 'corrupt') if the container shows that the file is not
+    whole. PPM and AVIF are not checked here: their decoders notice."""
     checks: dict[str, Callable[[bytes], None]] = {
         "PNG": _check_png,
         "JPEG": _check_jpeg,
@@ -90,7 +95,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         (length,) = struct.unpack_from(">I", data, at)
         name = data[at + 4 : at + 8]
         if not name.isalpha():
-            raise _corrupt(f"PNG chunk at byte {at} has the type {name!r}")
+            raise _corrupt(f"has a PNG chunk of the type {name!r} at byte {at}")
         end = at + 8 + length
         if end + 4 > len(data):
             break
@@ -98,14 +103,14 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         found = zlib.crc32(view[at + 4 : end])
         if stored != found:
             raise _corrupt(
-                f"PNG chunk {name.decode('ascii')} at byte {at} has the checksum {stored:08x}, "
-                f"but its bytes give {found:08x}"
+                f"has a PNG chunk {name.decode('ascii')} at byte {at} with the checksum "
+                f"{stored:08x}, but its bytes give {found:08x}"
             )
         yield name, data[at + 8 : end]
         if name == b"IEND":
             return
         at = end + 4
-    raise _truncated(f"PNG ends after {len(data)} bytes, within a chunk or before IEND")
+    raise _truncated(f"ends after {len(data)} bytes, within a PNG chunk or before IEND")
 
 
 def _check_png(data: bytes) -> None:
@@ -120,15 +125,15 @@ def _check_png(data: bytes) -> None:
             elif name == b"IDAT" and inflated < expected:
                 inflated += _inflated(pixels, payload, expected - inflated)
     except zlib.error as error:
-        raise _corrupt(f"PNG image data cannot be inflated ({error})") from error
+        raise _corrupt(f"has PNG image data that cannot be inflated ({error})") from error
     if header is None:
-        raise _corrupt("PNG has no header (IHDR)")
+        raise _corrupt("has no PNG header (IHDR)")
     if inflated < expected:
-        raise _truncated(f"PNG image data holds {inflated} of {expected} bytes of pixels")
+        raise _truncated(f"holds {inflated} of {expected} bytes of PNG pixels")
 
 
 def _inflated(inflater: zlib._Decompress, payload: bytes, wanted: int) -> int:
-    """How many bytes `payload` inflates to; stops at `wanted`, so that a bomb costs nothing."""
+    """How many bytes `payload` inflates to. Stops at `wanted`, so that a bomb costs nothing."""
     total = 0
     while payload and total < wanted and not inflater.eof:
         total += len(inflater.decompress(payload, _INFLATE_STEP))
@@ -145,7 +150,7 @@ def _png_inflated_size(header: tuple[int, ...]) -> int:
     """Bytes of filtered rows that a PNG with this header holds (PNG specification, section 8)."""
     width, height, depth, colour, _, _, interlaced = header
     if depth not in _PNG_DEPTHS.get(colour, ()) or not width or not height:
-        raise _corrupt(f"PNG header says {height} x {width} px, {depth} bits, colour type {colour}")
+        raise _corrupt(f"has a PNG header of {height} x {width} px, {depth} bits, type {colour}")
     bits = depth * _PNG_CHANNELS[colour]
     total = 0
     for top, left, down, across in _PNG_PASSES if interlaced else ((0, 0, 1, 1),):
@@ -157,16 +162,16 @@ def _png_inflated_size(header: tuple[int, ...]) -> int:
 
 
 def _check_jpeg(data: bytes) -> None:
-    """Walks the markers to the end of the image; what follows (a second picture, a video of some
-    phones) is not looked at. Raises if the scans do not end in an end marker."""
+    """Walks the markers to the end marker. What follows it (a second picture, the video of some
+    phones) does not matter."""
     at = 2
     while True:
         while data[at + 1 : at + 2] == b"\xff":  # fill bytes
             at += 1
         if len(data) < at + 2:
-            raise _truncated(f"JPEG ends after {len(data)} bytes without its end marker")
+            raise _truncated(f"ends after {len(data)} bytes without the end marker of a JPEG")
         if data[at] != 0xFF:
-            raise _corrupt(f"JPEG has no marker at byte {at}")
+            raise _corrupt(f"has no JPEG marker at byte {at}")
         marker = data[at + 1]
         if marker == 0xD9:
             return
@@ -174,31 +179,31 @@ def _check_jpeg(data: bytes) -> None:
             at += 2
             continue
         if len(data) < at + 4:
-            raise _truncated(f"JPEG ends after {len(data)} bytes, within a marker")
+            raise _truncated(f"ends after {len(data)} bytes, within a JPEG marker")
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == 0xDA:
             following = _JPEG_MARKER.search(data, at)
             if following is None:
-                raise _truncated(f"JPEG ends after {len(data)} bytes without its end marker")
+                raise _truncated(f"ends after {len(data)} bytes without the end marker of a JPEG")
             at = following.start()
 
 
 def _check_riff(data: bytes) -> None:
     announced = int.from_bytes(data[4:8], "little") + 8
     if len(data) < announced:
-        raise _truncated(f"WebP has {len(data)} of the {announced} bytes that it announces")
+        raise _truncated(f"has {len(data)} of the {announced} bytes that its WebP header announces")
 
 
 def _check_bmp(data: bytes) -> None:
     announced = int.from_bytes(data[2:6], "little")
     if len(data) < announced:
-        raise _truncated(f"BMP has {len(data)} of the {announced} bytes that it announces")
+        raise _truncated(f"has {len(data)} of the {announced} bytes that its BMP header announces")
 
 
 def _check_tiff(data: bytes) -> None:
     directory = int.from_bytes(data[4:8], "little" if data[:1] == b"I" else "big")
     if len(data) < directory + 2:
-        raise _truncated(f"TIFF ends after {len(data)} bytes, its directory begins at {directory}")
+        raise _truncated(f"ends after {len(data)} bytes, its TIFF directory begins at {directory}")
 
 
 def _check_gif(data: bytes) -> None:
@@ -212,11 +217,11 @@ def _check_gif(data: bytes) -> None:
         elif data[at] == 0x21:
             at += 2
         else:
-            raise _corrupt(f"GIF has an unknown block {data[at]:#04x} at byte {at}")
+            raise _corrupt(f"has an unknown GIF block {data[at]:#04x} at byte {at}")
         while at < len(data) and data[at] != 0:
             at += 1 + data[at]
         at += 1
-    raise _truncated(f"GIF ends after {len(data)} bytes without its trailer")
+    raise _truncated(f"ends after {len(data)} bytes without the trailer of a GIF")
 
 
 def _gif_palette(flags: bytes) -> int:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
-from datagen.sources.container import check_whole
-from datagen.sources.decode import SourceError, decode_cutout, decode_photo
-from tests.datagen.pictures import (
+from manifests.containers import check_whole
+from manifests.pictures import PictureError, read_cutout, read_photo
+from tests.picture_files import (
     adam7,
     animation,
     bomb,
@@ -40,9 +40,9 @@ EIGHT = np.round(DEEP / 257).astype(np.uint8)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-def refused(data: bytes, decode: Callable[[bytes], object] = decode_cutout) -> str:
+def refused(data: bytes, decode: Callable[[bytes], object] = read_cutout) -> str:
     """The kind of the error; the reason must be fit to be read."""
-    with pytest.raises(SourceError) as caught:
+    with pytest.raises(PictureError) as caught:
         decode(data)
     assert len(caught.value.reason) > 15, caught.value
     assert "Traceback" not in caught.value.reason
@@ -64,12 +64,12 @@ def noise(*shape: int) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("form", ["PNG", "TIFF", "WEBP"])
 def test_a_cutout_comes_back_exactly(form: str) -> None:
     options = {"lossless": True, "exact": True} if form == "WEBP" else {}
-    np.testing.assert_array_equal(decode_cutout(save(CUTOUT, form, **options)), CUTOUT)
+    np.testing.assert_array_equal(read_cutout(save(CUTOUT, form, **options)), CUTOUT)
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF", "BMP", "PPM"])
 def test_a_photo_comes_back_exactly(form: str) -> None:
-    np.testing.assert_array_equal(decode_photo(save(PHOTO, form)), PHOTO)
+    np.testing.assert_array_equal(read_photo(save(PHOTO, form)), PHOTO)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "WEBP", "AVIF"])
@@ -77,16 +77,16 @@ def test_a_photo_comes_back_exactly(form: str) -> None:
 def test_lossy_photos_come_close(form: str, progressive: bool) -> None:
     options = {"progressive": progressive} if form == "JPEG" else {}
     grey = np.full((40, 50, 3), 117, np.uint8)
-    assert np.abs(decode_photo(save(grey, form, quality=95, **options)).astype(int) - 117).max() < 4
+    assert np.abs(read_photo(save(grey, form, quality=95, **options)).astype(int) - 117).max() < 4
 
 
 def test_interlaced_png() -> None:
-    np.testing.assert_array_equal(decode_cutout(adam7(CUTOUT)), CUTOUT)
+    np.testing.assert_array_equal(read_cutout(adam7(CUTOUT)), CUTOUT)
 
 
 def test_grey_with_alpha_is_a_cutout() -> None:
     grey = Image.fromarray(CUTOUT).convert("LA")
-    decoded = decode_cutout(save(grey))
+    decoded = read_cutout(save(grey))
     np.testing.assert_array_equal(decoded, np.array(grey.convert("RGBA")))
 
 
@@ -94,14 +94,14 @@ def test_grey_bilevel_and_plain_palette_photos() -> None:
     grey = Image.fromarray(PHOTO).convert("L")
     for image in (grey, grey.convert("1"), Image.fromarray(PHOTO).quantize(8)):
         expected = np.array(image.convert("RGB"))
-        np.testing.assert_array_equal(decode_photo(save(image)), expected)
+        np.testing.assert_array_equal(read_photo(save(image)), expected)
 
 
 def test_palette_with_transparency() -> None:
     palette = Image.fromarray(CUTOUT).quantize(16)
-    np.testing.assert_array_equal(decode_cutout(save(palette)), np.array(palette.convert("RGBA")))
+    np.testing.assert_array_equal(read_cutout(save(palette)), np.array(palette.convert("RGBA")))
     indices = Image.fromarray(PHOTO).quantize(8)
-    decoded = decode_cutout(save(indices, "GIF", transparency=2))
+    decoded = read_cutout(save(indices, "GIF", transparency=2))
     np.testing.assert_array_equal(decoded[..., 3] == 0, np.array(indices) == 2)
 
 
@@ -118,15 +118,15 @@ def test_one_grey_level_declared_transparent(
     depth: int, row: bytes, key: int, alpha: list[int]
 ) -> None:
     data = png((1, 4), depth, 0, [row], chunk(b"tRNS", key.to_bytes(2, "big")))
-    assert decode_cutout(data)[0, :, 3].tolist() == alpha
+    assert read_cutout(data)[0, :, 3].tolist() == alpha
 
 
 def test_one_colour_declared_transparent() -> None:
     rows = [row.tobytes() for row in PHOTO]
     key = chunk(b"tRNS", b"".join(bytes([0, level]) for level in PHOTO[1, 2]))
-    decoded = decode_cutout(png(PHOTO.shape[:2], 8, 2, rows, key))
+    decoded = read_cutout(png(PHOTO.shape[:2], 8, 2, rows, key))
     assert np.argwhere(decoded[..., 3] == 0).tolist() == [[1, 2]]
-    deep = decode_cutout(
+    deep = read_cutout(
         png16(DEEP[..., :3], 2, chunk(b"tRNS", DEEP[2, 3, :3].astype(">u2").tobytes()))
     )
     assert np.argwhere(deep[..., 3] == 0).tolist() == [[2, 3]]
@@ -152,7 +152,7 @@ def test_one_colour_declared_transparent() -> None:
     ],
 )
 def test_sixteen_bits_are_rounded_not_cut(data: bytes, channels: list[int]) -> None:
-    decode = decode_cutout if len(channels) == 4 else decode_photo
+    decode = read_cutout if len(channels) == 4 else read_photo
     np.testing.assert_array_equal(decode(data), EIGHT[..., channels])
 
 
@@ -169,31 +169,31 @@ def test_every_orientation_is_applied_once(orientation: int) -> None:
         (tiff16(DEEP, orientation, extra=2), deep),
     ]
     for data, expected in pairs:
-        np.testing.assert_array_equal(decode_cutout(data), expected)
-    jpeg = decode_photo(save(np.zeros((6, 9, 3), np.uint8), "JPEG", exif=block))
+        np.testing.assert_array_equal(read_cutout(data), expected)
+    jpeg = read_photo(save(np.zeros((6, 9, 3), np.uint8), "JPEG", exif=block))
     assert jpeg.shape == ((6, 9, 3) if orientation < 5 else (9, 6, 3))
 
 
 def test_an_impossible_orientation_is_none() -> None:
-    np.testing.assert_array_equal(decode_cutout(save(CUTOUT, exif=exif(77))), CUTOUT)
+    np.testing.assert_array_equal(read_cutout(save(CUTOUT, exif=exif(77))), CUTOUT)
 
 
 def test_cmyk() -> None:
     red = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
     for form in ("JPEG", "TIFF"):  # Pillow writes the JPEG inverted, as Adobe does
-        assert decode_photo(save(red, form))[4, 4].tolist() == [255, 0, 0]
+        assert read_photo(save(red, form))[4, 4].tolist() == [255, 0, 0]
 
 
 def test_the_first_picture_of_a_phone_jpeg_is_the_photo() -> None:
     first, preview = (Image.new("RGB", (16, 16), (level,) * 3) for level in (200, 20))
     data = save(first, "MPO", save_all=True, append_images=[preview])
-    assert decode_photo(data)[3, 3].tolist() == [200, 200, 200]
+    assert read_photo(data)[3, 3].tolist() == [200, 200, 200]
 
 
 def test_one_pixel() -> None:
-    assert decode_photo(save(PHOTO[:1, :1])).shape == (1, 1, 3)
+    assert read_photo(save(PHOTO[:1, :1])).shape == (1, 1, 3)
     pixel = np.array([[[9, 8, 7, 128]]], np.uint8)
-    np.testing.assert_array_equal(decode_cutout(save(pixel)), pixel)
+    np.testing.assert_array_equal(read_cutout(save(pixel)), pixel)
 
 
 # --- colour profiles -----------------------------------------------------------------------------
@@ -207,7 +207,7 @@ def swapped_profile() -> bytes:
 def test_a_colour_profile_is_applied_to_colour_alone() -> None:
     picture = np.zeros((4, 4, 4), np.uint8)
     picture[..., 0], picture[..., 3] = 255, 77
-    decoded = decode_cutout(save(picture, icc_profile=swapped_profile()))
+    decoded = read_cutout(save(picture, icc_profile=swapped_profile()))
     assert decoded[0, 0, 1] > 250
     assert decoded[0, 0, 0] < 5
     assert (decoded[..., 3] == 77).all()
@@ -215,13 +215,13 @@ def test_a_colour_profile_is_applied_to_colour_alone() -> None:
 
 def test_srgb_profile_changes_nothing() -> None:
     picture = noise(64, 64, 4)
-    np.testing.assert_array_equal(decode_cutout(save(picture, icc_profile=SRGB)), picture)
+    np.testing.assert_array_equal(read_cutout(save(picture, icc_profile=SRGB)), picture)
 
 
 def test_a_grey_picture_under_a_colour_profile() -> None:
     grey = Image.fromarray(PHOTO).convert("L")
     expected = np.array(grey.convert("RGB"))
-    np.testing.assert_array_equal(decode_photo(save(grey, icc_profile=SRGB)), expected)
+    np.testing.assert_array_equal(read_photo(save(grey, icc_profile=SRGB)), expected)
 
 
 def test_an_unusable_profile_is_named() -> None:
@@ -234,7 +234,7 @@ def test_an_unusable_profile_is_named() -> None:
         save(cmyk, "JPEG", icc_profile=SRGB),
         png((6, 9), 8, 2, [row.tobytes() for row in PHOTO], chunk(b"iCCP", b"x\0\0broken")),
     ):
-        assert refused(data, decode_photo) == "colour-profile"
+        assert refused(data, read_photo) == "colour-profile"
 
 
 # --- alpha files ---------------------------------------------------------------------------------
@@ -249,11 +249,16 @@ def test_an_alpha_file_wins_and_is_not_colour_managed() -> None:
         png16((levels.astype(np.uint16) * 257)[..., None], 0),
     ):
         for photo in (save(PHOTO), save(CUTOUT)):
-            np.testing.assert_array_equal(decode_cutout(photo, data), np.dstack([PHOTO, levels]))
+            np.testing.assert_array_equal(read_cutout(photo, data), np.dstack([PHOTO, levels]))
+
+
+def test_a_cutout_serves_as_an_alpha_file() -> None:
+    other = np.dstack([255 - PHOTO, CUTOUT[..., 3]])
+    np.testing.assert_array_equal(read_cutout(save(PHOTO), save(other)), CUTOUT)
 
 
 def test_an_alpha_file_is_matched_upright() -> None:
-    turned = decode_cutout(save(PHOTO, exif=exif(6)), save(np.rot90(CUTOUT[..., 3], -1).copy()))
+    turned = read_cutout(save(PHOTO, exif=exif(6)), save(np.rot90(CUTOUT[..., 3], -1).copy()))
     np.testing.assert_array_equal(turned, np.rot90(CUTOUT, -1))
 
 
@@ -261,11 +266,10 @@ def test_bad_alpha_files_are_named() -> None:
     alpha = CUTOUT[..., 3]
 
     def kind(data: bytes) -> str:
-        return refused(save(PHOTO), lambda photo: decode_cutout(photo, data))
+        return refused(save(PHOTO), lambda photo: read_cutout(photo, data))
 
     assert kind(save(alpha.T.copy())) == "size-mismatch"
     assert kind(save(PHOTO)) == "alpha-file"
-    assert kind(save(CUTOUT)) == "alpha-file"
     assert kind(b"") == "empty-file"
     assert kind(save(alpha)[:-20]) == "truncated"
     assert kind(save(np.zeros_like(alpha))) == "alpha-empty"
@@ -309,8 +313,8 @@ def test_refused_with_its_kind(data: bytes, kind: str) -> None:
 
 def test_a_photo_may_have_an_opaque_alpha_but_no_other() -> None:
     opaque = np.dstack([PHOTO, np.full_like(PHOTO[..., 0], 255)])
-    np.testing.assert_array_equal(decode_photo(save(opaque)), PHOTO)
-    assert refused(save(CUTOUT), decode_photo) == "transparent"
+    np.testing.assert_array_equal(read_photo(save(opaque)), PHOTO)
+    assert refused(save(CUTOUT), read_photo) == "transparent"
 
 
 def test_a_bomb_is_refused_before_it_is_decoded() -> None:
@@ -356,11 +360,11 @@ WHOLE = {
 def test_no_truncation_goes_unseen(form: str) -> None:
     """Cut anywhere, a file is refused, or nothing of its pixels was cut off."""
     data = WHOLE[form]
-    whole = decode_photo(data)
+    whole = read_photo(data)
     for length in range(len(data)):
         try:
-            np.testing.assert_array_equal(decode_photo(data[:length]), whole)
-        except SourceError as error:
+            np.testing.assert_array_equal(read_photo(data[:length]), whole)
+        except PictureError as error:
             assert error.kind in {"empty-file", "not-an-image", "truncated", "corrupt"}
 
 
@@ -383,10 +387,10 @@ def test_damage_never_raises_anything_else(
     data = data[: int(end * len(data))] if cut else data
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for decode in (decode_photo, decode_cutout):
+        for decode in (read_photo, read_cutout):
             try:
                 assert decode(data).dtype == np.uint8
-            except SourceError as error:
+            except PictureError as error:
                 assert error.kind
                 assert error.reason
 
@@ -407,7 +411,7 @@ def with_good_checksums(data: bytes) -> bytes:
 def test_container_checks_stop_on_any_bytes(data: bytes, opening: bytes) -> None:
     try:
         check_whole(opening + data)
-    except SourceError as error:
+    except PictureError as error:
         assert error.kind in {"truncated", "corrupt"}
 
 
@@ -415,6 +419,6 @@ def test_container_checks_stop_on_any_bytes(data: bytes, opening: bytes) -> None
 def test_the_real_files_decode() -> None:
     """A sample of both folders; scan's tests read all of them."""
     for path in sorted((DATA / "foregrounds").iterdir())[::7]:
-        assert decode_cutout(path.read_bytes()).shape[2] == 4
+        assert read_cutout(path.read_bytes()).shape[2] == 4
     for path in sorted((DATA / "backgrounds").iterdir())[::20]:
-        assert decode_photo(path.read_bytes()).shape[2] == 3
+        assert read_photo(path.read_bytes()).shape[2] == 3
