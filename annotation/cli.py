@@ -5,13 +5,11 @@ from __future__ import annotations
 import getpass
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -26,6 +24,7 @@ from annotation.printing import (
 from annotation.pull import Wanted
 from annotation.server.client import Client, OutageError, Patience
 from console.commands import DONE, FAILED, new_app, run
+from console.interrupts import interrupt_of_every_kind
 from console.messages import fail, plain, say, show, show_json
 from console.progress import progress
 
@@ -245,9 +244,7 @@ def serve(
         token=_legacy_token() if is_new else "",
         files=local_files,
     )
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, _interrupt)
-    with server.serving(service) as process:
+    with interrupt_of_every_kind(), server.serving(service) as process:
         show(f"{service.url}  user {service.user}")
         say("Ctrl-C ends it")
         try:
@@ -256,10 +253,6 @@ def serve(
             say("ending")
             raise typer.Exit(DONE) from None
     raise server.ServeError(f"the server ended by itself; see {data / server.LOG}")
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _password(user: str) -> str:

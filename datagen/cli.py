@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from console.commands import DONE, FAILED, WRONG_USAGE, new_app, run
+from console.interrupts import interrupt_first, silent_stdout
 from console.messages import fail, say, show, show_json, warn
 from console.progress import progress
 from datagen.printing import (
@@ -83,10 +85,9 @@ def lint(
     json_: JsonOption = False,
 ) -> None:
     """Name every problem in the sources, before an hour is spent."""
-    from datagen.cluster import cluster
     from datagen.job import Sources, scan_sources
 
-    with cluster(workers) as ray:
+    with _cluster(workers) as ray:
         found = scan_sources(ray, Sources(fg, bg, alpha))
     if json_:
         show_json(
@@ -178,7 +179,6 @@ def compose(
     ] = _DEFAULT.merge_probability,
 ) -> None:
     """Composite every foreground over every background: the main job."""
-    from datagen.cluster import cluster
     from datagen.job import Sources, compose_dataset
     from datagen.resume import refuse_other_settings
 
@@ -210,13 +210,22 @@ def compose(
     refuse_other_settings(out, settings)  # before seconds are spent on starting workers
     if plan:
         raise typer.Exit(_plan(sources, settings, out, skip_bad, workers, json_))
-    with cluster(workers, ray_address) as ray:
+    with _cluster(workers, ray_address) as ray:
         result = compose_dataset(ray, sources, settings, out, skip_bad)
     if json_:
         show_json(asdict(result))
     else:
         print_result(result, out)
     raise typer.Exit(FAILED if result.failed else DONE)
+
+
+@contextmanager
+def _cluster(workers: int | None, address: str | None = None) -> Iterator[Any]:
+    """Ray, which neither prints among the results nor turns Ctrl-C into an error of its own."""
+    from datagen.cluster import cluster
+
+    with interrupt_first(), silent_stdout(), cluster(workers, address) as ray:
+        yield ray
 
 
 def _for_workers(path: Path, ray_address: str | None) -> Path:
@@ -234,11 +243,10 @@ def _settings(**values: Any) -> Settings:
 def _plan(
     sources: Any, settings: Settings, out: Path, skip_bad: bool, workers: int | None, json_: bool
 ) -> int:
-    from datagen.cluster import cluster
     from datagen.estimate import estimate
     from datagen.job import scan_and_split
 
-    with cluster(workers) as ray:
+    with _cluster(workers) as ray:
         found = scan_and_split(ray, sources, settings, skip_bad)
     expected = estimate(sources, settings, found, out, ray.workers)
     if json_:
@@ -299,7 +307,6 @@ def verify(
     json_: JsonOption = False,
 ) -> None:
     """Check every checksum, count and contract; name the shard and sample that fail."""
-    from datagen.cluster import cluster
     from datagen.inspect.verify import verify as run_verify
     from manifests.dataset import read_dataset
 
@@ -307,7 +314,7 @@ def verify(
     dataset = read_dataset(shards)
     findings, samples = [], 0
     total = sum(shard.samples for shard in dataset.shards)
-    with cluster(workers, ray_address) as ray, progress("verify", total, "samples") as advance:
+    with _cluster(workers, ray_address) as ray, progress("verify", total, "samples") as advance:
         for shard, found in run_verify(ray, shards, dataset):
             samples += shard.samples
             findings += found

@@ -15,10 +15,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Generic, TypeVar, cast
 
@@ -26,7 +25,6 @@ import cv2
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Report = Callable[[int, int], None]
 
 # Set before Ray is imported, which reads them then.
 _EMBEDDED = {
@@ -118,7 +116,9 @@ class Cluster:
 
 @contextmanager
 def cluster(workers: int | None = None, address: str | None = None) -> Iterator[Cluster]:
-    """Start an embedded Ray with `workers` processes (default: one a core), or join `address`.
+    """Start an embedded Ray with `workers` processes (default: one per core), or join `address`.
+
+    Ray prints a line on standard output for each worker that dies, whatever its settings say.
 
     Raises ConnectionError if there is no cluster at the address.
     """
@@ -129,9 +129,7 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
 
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
     with ExitStack() as stack:
-        stack.enter_context(interrupt_first())
-        # Ray tells standard output of each worker that dies, whatever it is told; --json is there
-        stack.enter_context(redirect_stdout(stack.enter_context(Path(os.devnull).open("w"))))
+        stack.enter_context(_own_sigterm())
         if address is None:
             folder = TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True)
             count = workers or os.cpu_count() or 1
@@ -158,28 +156,14 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
 
 
 @contextmanager
-def interrupt_first() -> Iterator[None]:
-    """After Ctrl-C every error is that interrupt: a call of Ray that is cut short, or that cleans
-    up after it, may end in an error of Ray's own."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread hears of Ctrl-C
-        return
-    is_pressed = False
-
-    def press(*_: Any) -> None:
-        nonlocal is_pressed
-        is_pressed = True
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, press)
+def _own_sigterm() -> Iterator[None]:
+    """Ray handles SIGTERM while it runs; afterwards the caller's handler is back."""
+    before = signal.getsignal(signal.SIGTERM)
     try:
         yield
-    except Exception as error:
-        if is_pressed:
-            raise KeyboardInterrupt from error
-        raise
     finally:
-        signal.signal(signal.SIGINT, before)
+        if threading.current_thread() is threading.main_thread():  # no other can set handlers
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from console.interrupts import silent_stdout
 from datagen.cli import main
 from datagen.cluster import Cluster, cluster
 from datagen.job import Sources
@@ -91,7 +92,8 @@ def flip_byte(path: Path, position: int) -> None:
 
 
 def clean(text: str) -> str:
-    """The text, which must not show how the program looks inside."""
+    """The text, which must not show how the program looks inside, nor control a terminal."""
+    assert "\x1b" not in text, repr(text)
     assert "Traceback" not in text, text
     assert "Exception ignored" not in text, text
     return text
@@ -178,7 +180,7 @@ def own_sources(tmp_path: Path) -> Sources:
 @pytest.fixture(scope="session")
 def two_workers() -> Iterator[Cluster]:
     """The embedded Ray."""
-    with cluster(2) as started:
+    with silent_stdout(), cluster(2) as started:
         yield started
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from console.commands import FAILED, VersionOption, new_command, run
+from console.interrupts import interrupt_noted
 from console.messages import say, warn
 from console.progress import Advance, progress
 from console.texts import rate_text
@@ -124,13 +126,14 @@ def train(
         if processes.any(refused is not None):  # and waits for the first
             raise refused or typer.Exit(FAILED)
         try:
-            if processes.first:
-                first = latest_iteration(folder)
-                with progress("train", iterations, "iterations", first) as advance:
+            with ExitStack() as stack:
+                tell: Callable[[Any], None] = functools.partial(_tell_bad, set())
+                if processes.first:
+                    shown = progress("train", iterations, "iterations", latest_iteration(folder))
+                    advance = stack.enter_context(shown)
                     tell = functools.partial(_tell, advance, time.monotonic(), set())
-                    train_model(settings, folder, processes, tell)
-            else:
-                train_model(settings, folder, processes, functools.partial(_tell_bad, set()))
+                is_stopping = stack.enter_context(interrupt_noted())
+                train_model(settings, folder, processes, tell, is_stopping)
         except Stopped:
             raise KeyboardInterrupt from None
     if processes.first:

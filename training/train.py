@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from manifests.dataset import read_dataset
 from manifests.sources import Split
@@ -24,7 +22,7 @@ from training.validate import Score, validate
 
 
 class Stopped(Exception):  # noqa: N818 (no error: the user asked for it)
-    """Ctrl-C: the run was saved and can go on."""
+    """The run was saved and can go on."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +37,17 @@ class News:
 
 
 def train(
-    settings: TrainSettings, run: Path, processes: Processes, tell: Callable[[News], None]
+    settings: TrainSettings,
+    run: Path,
+    processes: Processes,
+    tell: Callable[[News], None],
+    is_stopping: Callable[[], bool] = lambda: False,
 ) -> None:
     """Train until settings.iterations, from where the run stands; all processes call it.
 
     Raises ValueError for bad samples, shards and settings, FloatingPointError if a loss is not a
-    number, Stopped after Ctrl-C.
+    number, Stopped once `is_stopping` returns True: it is asked after each iteration, so that
+    none is left half done.
     """
     learner = Learner(settings, processes)
     first = learner.restore(run)
@@ -54,7 +57,6 @@ def train(
         closing(stream),
         scratch() as notes,
         RunLog(run if processes.first else None, first) as log,
-        _interrupts() as interrupted,
     ):
         for batch in stream:
             # A shard that is lost takes whole batches with it; all processes step, or none
@@ -68,7 +70,7 @@ def train(
             if is_last and not samples and first == 0:
                 tell(News(done, samples, tuple(bad)))
                 raise ValueError(f"{_named(settings)}: none of the samples can be read")
-            stop = processes.any(interrupted())
+            stop = processes.any(is_stopping())
             is_saving = is_last or stop or done % settings.checkpoint_every == 0
             is_validating = is_last or done % settings.validate_every == 0
             if is_saving or is_validating or done % settings.log_every == 0:
@@ -156,21 +158,3 @@ def open_run(run: Path, settings: TrainSettings, resume: bool, processes: Proces
 def _named(settings: TrainSettings) -> str:
     """The shard set without what a URL keeps to itself."""
     return str(location_of(settings.shards))
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed: looked at between iterations, so that none is half done."""
-    pressed = False
-
-    def press(*_: Any) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt  # the second time: at once
-        pressed = True
-
-    before = signal.signal(signal.SIGINT, press)
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -255,6 +255,22 @@ def test_strange_names(tmp_path: Path, two_workers: Cluster, capsys: Capture) ->
         assert here(capsys, "replay", key, *again).code == DONE
 
 
+def test_no_file_name_controls_the_terminal(own_sources: Sources, address: str) -> None:
+    """`Ran` checks that nothing raw is printed; here, that the name can still be read."""
+    bad = own_sources.foregrounds / "evil\x1b[2J\x9b31m\n[bold]:car:.png"
+    bad.write_text("hello")
+    shown = f"{own_sources.foregrounds}/evil\\x1b[2J\\x9b31m\\n[bold]:car:.png: "
+    ran = datagen("lint", *folders(own_sources), "--workers", "1")
+    assert ran.code == FAILED
+    assert f"error: {shown}" in ran.err
+    ran = compose(own_sources, own_sources.foregrounds.parent / "out", address, "--skip-bad")
+    assert ran.code == DONE
+    assert f"warning: left out {shown}" in ran.err
+    ran = datagen("lint", *folders(own_sources), "--workers", "1", "--json")
+    assert "\x9b" not in ran.out
+    assert [problem["file"] for problem in json.loads(ran.out)["problems"]] == [str(bad)]
+
+
 def test_lint(own_sources: Sources) -> None:
     bad = own_sources.foregrounds / "not [a] picture.png"
     bad.write_text("hello")

@@ -6,6 +6,8 @@ import errno
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from datagen.cluster import Cluster, Outcome, cluster, interrupt_first
+from datagen.cluster import Cluster, Outcome, cluster
 from tests.conftest import descendants
 
 Task = tuple[str, Path]
@@ -197,15 +199,45 @@ def test_progress_ends_at_the_exact_sums(two_workers: Cluster, tmp_path: Path) -
     assert any(0 < samples < 80 for samples, _ in shown), "nothing was shown on the way"
 
 
-def test_an_error_after_an_interrupt_is_that_interrupt() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), interrupt_first():
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-        raise RuntimeError("what Ray may make of it")
-    with pytest.raises(RuntimeError, match="without one"), interrupt_first():
-        raise RuntimeError("without one")
-    assert signal.getsignal(signal.SIGINT) is before
+LIBRARY = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from datagen.cluster import cluster
+
+folder = Path(sys.argv[1])
+handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+def write(number):
+    while True:
+        (folder / str(number)).write_text(str(time.monotonic()))
+        time.sleep(0.01)
+
+def press():
+    while len(list(folder.iterdir())) < 2:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+
+with cluster(2) as ray:
+    assert signal.getsignal(signal.SIGINT) is handlers[0]
+    print("printed", flush=True)
+    threading.Thread(target=press, daemon=True).start()
+    try:
+        list(ray.run(write, range(2)))
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    before = [path.read_bytes() for path in folder.iterdir()]
+    time.sleep(0.5)
+    assert [path.read_bytes() for path in folder.iterdir()] == before
+assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+"""
+
+
+def test_what_a_program_does_with_signals_and_output_is_left_alone(tmp_path: Path) -> None:
+    """And an interrupt ends all tasks, although no command caught it."""
+    command = [sys.executable, "-c", LIBRARY, str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    assert {"printed", "interrupted"} <= set(ran.stdout.splitlines())
 
 
 def test_no_cluster_at_the_address() -> None:

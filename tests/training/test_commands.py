@@ -112,6 +112,21 @@ def test_predict_writes_alphas_of_the_same_names(
     assert read(folders / "out" / "fur.png").std() > 20, "the model says something"
 
 
+def test_no_file_name_controls_the_terminal(
+    folders: Path, checkpoint: Path, capsys: Capture
+) -> None:
+    """`Ran` checks that nothing raw is printed; here, that the name can still be read."""
+    name = "evil\x1b[2J[bold]"
+    for kind in ("images", "crude"):
+        (folders / kind / f"{name}.png").write_bytes(b"no picture")
+    (folders / "images" / "alone\x1b.png").write_bytes(b"no picture")
+    ran = run(capsys, *predicting(folders, checkpoint, "out\x1b"))
+    assert ran.code == FAILED
+    assert "evil\\x1b[2J[bold].png: " in errors(ran)[0]
+    assert "no trimap for 1 of the images: alone\\x1b" in ran.err
+    assert f"{folders}/out\\x1b: 3 alphas, 1 failed" in ran.err
+
+
 def test_trimaps_of_codes_and_of_levels_mean_the_same(
     folders: Path, checkpoint: Path, capsys: Capture
 ) -> None:
@@ -388,7 +403,7 @@ def test_interrupted(folders: Path, checkpoint: Path) -> None:
             (folders / kind / f"hat{number}.png").symlink_to(folders / kind / "hat.png")
     script = "from training.__main__ import matte; matte()"
     process = started("-c", script, *map(str, predicting(folders, checkpoint)))
-    while not list((folders / "out").glob("*.png")):
+    while not list((folders / "out").glob("[a-z]*.png")):
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
