@@ -15,6 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from console.messages import show, show_table
+from manifests.pictures import (
+    read_alpha,
+    read_photo,
+    read_trimap,
+    write_alpha,
+    write_trimap,
+)
 from manifests.pixels import (
     BACKGROUND,
     FOREGROUND,
@@ -34,14 +41,7 @@ from training.matte.evaluate import (
     mean_rows,
     to_json,
 )
-from training.matte.pictures import (
-    check_sizes,
-    read_alpha,
-    read_image,
-    read_trimap,
-    write_alpha,
-    write_trimap,
-)
+from training.matte.folders import check_sizes
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 HELD_OUT = ("GT16", "GT17", "GT18", "GT19", "GT20")
@@ -75,7 +75,7 @@ def write_case(name: str, out: Path, band: float, least: float, sure: float) -> 
     source = DATA / "alphamatting"
     files = [source / kind / f"{name}.png" for kind in ("input", "gt", "trimap1")]
     mask_file = DATA / "segmentation" / "isnet" / f"alphamatting_train__{name}.png"
-    image, alpha, trimap = read_image(files[0]), read_alpha(files[1]), read_trimap(files[2])
+    image, alpha, trimap = read_photo(files[0]), read_alpha(files[1]), read_trimap(files[2])
     probability = read_alpha(mask_file)
     check_sizes(dict(zip([*files, mask_file], [image, alpha, trimap, probability], strict=True)))
     crude = trimap_of_mask(probability, band, least, sure)

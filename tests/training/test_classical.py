@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from manifests.pictures import read_alpha, read_photo, read_trimap
 from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN, Pixels
 from training.matte.classical import Method, foreground_of, solve
 from training.matte.metrics import measure
-from training.matte.pictures import read_alpha, read_image, read_trimap
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real data is not at {DATA}")
@@ -104,7 +104,7 @@ def test_a_real_picture_as_others_solved_it(method: Method) -> None:
     for a pixel whose alpha lies between two levels."""
     folder = DATA / "alphamatting"
     trimap = read_trimap(folder / "trimap1" / "GT05.png")
-    solved = solve(method, read_image(folder / "input" / "GT05.png"), trimap)
+    solved = solve(method, read_photo(folder / "input" / "GT05.png"), trimap)
     theirs = read_alpha(DATA / "metrics" / method.replace("-", "_") / "GT05.png")
     away = np.abs(solved.astype(int) - theirs)
     assert (int(away.max()) <= 1, np.count_nonzero(away) < 40) == (True, True)

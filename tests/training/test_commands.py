@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from console.commands import DONE, FAILED, INTERRUPTED, WRONG_USAGE
+from manifests.pictures import write_alpha
 from manifests.pixels import ImageCodec, Pixels, encode_colour
 from manifests.sources import Split
 from manifests.storage import write_bytes
@@ -26,7 +27,6 @@ from training.loading.batches import validation_samples
 from training.matte.classical import Method, foreground_of, solve
 from training.matte.cli import matte_main
 from training.matte.metrics import mean_of, measure
-from training.matte.pictures import write_alpha
 from training.matte.predict import matte, predict, trimap_of
 from training.net.model import Variant
 
@@ -159,7 +159,7 @@ def test_one_bad_file_does_not_stop_the_others(
     ran = run(capsys, *predicting(folders, checkpoint))
     assert (ran.code, ran.out) == (FAILED, "")
     first, second = errors(ran)
-    assert first.startswith(f"error: {folders}/crude/fur.png: trimap values 0, 77, 127; expected ")
+    assert first.startswith(f"error: {folders}/crude/fur.png: has the trimap values 0, 77, 127; ")
     assert second == (
         f"error: {folders}/crude/hat.png is 12 x 13, {folders}/images/hat.png is 40 x 48 "
         "(height x width); they must be of one size"
@@ -258,7 +258,7 @@ def test_evaluate_predictions(folders: Path, checkpoint: Path, capsys: Capture) 
     (folders / "out/hat.png").write_text("no picture")
     ran = run(capsys, *given, "--json", "-")
     assert ran.code == FAILED
-    assert errors(ran)[0].startswith(f"error: hat: {folders}/out/hat.png: cannot be read")
+    assert errors(ran)[0].startswith(f"error: hat: {folders}/out/hat.png: is not a picture (")
     rest = json.loads(ran.out)
     assert [image["name"] for image in rest["images"]] == ["fur", "leaf"]
     assert [failure["name"] for failure in rest["failed"]] == ["hat"]

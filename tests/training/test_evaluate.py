@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from manifests.pictures import PictureError, write_alpha, write_trimap
 from manifests.pixels import UNKNOWN, ImageCodec, Pixels, encode_colour, trimap_of
 from manifests.sources import Subject, Transparency
 from manifests.storage import write_bytes
+from tests.picture_files import png
 from training.matte.classical import Method, solve
 from training.matte.evaluate import (
     COLUMNS,
@@ -30,7 +32,6 @@ from training.matte.evaluate import (
     to_json,
 )
 from training.matte.metrics import Metrics, mean_of, measure
-from training.matte.pictures import PictureError, write_alpha, write_trimap
 
 KEYS = ["name", "sad", "mse", "grad", "conn", "sad_whole", "mse_whole"]
 
@@ -154,9 +155,9 @@ def test_files_that_cannot_be_measured_are_named(folders: Path) -> None:
         ["disc0", "disc1", "disc2"],
     )
     words = [failure.reason for failure in found.failed]
-    assert "predictions/disc0.png: cannot be read" in words[0]
+    assert "predictions/disc0.png: is not a picture" in words[0]
     assert "alphas/disc1.png is 4 x 5" in words[1]
-    assert "trimaps/disc2.png: trimap values 127" in words[2]
+    assert "trimaps/disc2.png: has the trimap values 127" in words[2]
     assert to_json(found)["mean"] == {}
     assert (
         evaluate_method(
@@ -166,6 +167,15 @@ def test_files_that_cannot_be_measured_are_named(folders: Path) -> None:
         .name
         == "disc2"
     )
+
+
+def test_a_prediction_whose_rows_are_missing_is_not_scored_as_black(folders: Path) -> None:
+    """Pillow reads such a file without an error."""
+    half = png((20, 30), 8, 0, bytes(10 * 31))
+    (folders / "predictions" / "disc1.png").write_bytes(half)
+    found = of_folders(folders)
+    assert [score.name for score in found.scores] == ["disc0", "disc2"]
+    assert "holds 310 of 620 bytes of PNG pixels" in found.failed[0].reason
 
 
 def test_every_alpha_needs_a_prediction(folders: Path) -> None:

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from manifests.pictures import read_alpha, read_trimap
 from manifests.pixels import FOREGROUND, UNKNOWN, Pixels
 from tests.strategies import few, many
 from training.matte.metrics import Metrics, conn, grad, mean_of, measure
-from training.matte.pictures import read_alpha, read_trimap
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real data is not at {DATA}")

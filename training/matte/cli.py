@@ -46,18 +46,10 @@ def predict(
     device: DeviceOption = None,
 ) -> None:
     """Alphas of photos with trimaps."""
+    from manifests.pictures import read_photo, read_trimap, write_alpha, write_cutout
     from training.checkpoint import load_model
     from training.matte.classical import foreground_of
-    from training.matte.pictures import (
-        by_stem,
-        check_sizes,
-        listed,
-        match_folders,
-        read_image,
-        read_trimap,
-        write_alpha,
-        write_cutout,
-    )
+    from training.matte.folders import by_stem, check_sizes, listed, match_folders
     from training.matte.predict import matte
     from training.processes import pick_device
 
@@ -74,7 +66,7 @@ def predict(
     with progress("predict", len(matched), "images") as advance:
         for done, pair in enumerate(matched, start=1):
             try:
-                trimap, image = read_trimap(pair.files[0]), read_image(pair.files[1])
+                trimap, image = read_trimap(pair.files[0]), read_photo(pair.files[1])
                 check_sizes(dict(zip(pair.files, (trimap, image), strict=True)))
                 alpha = matte(model, image, trimap)
                 write_alpha(out / f"{pair.name}.png", alpha)

@@ -17,18 +17,11 @@ from typing import Any, TypeVar
 
 import cv2
 
+from manifests.pictures import PictureError, read_alpha, read_photo, read_trimap
 from manifests.pixels import Pixels
 from manifests.sources import Subject, Transparency
+from training.matte.folders import Matched, check_sizes, match_folders
 from training.matte.metrics import Metrics, mean_of, measure
-from training.matte.pictures import (
-    Matched,
-    PictureError,
-    check_sizes,
-    match_folders,
-    read_alpha,
-    read_image,
-    read_trimap,
-)
 
 Method = Callable[[Pixels, Pixels], Pixels]  # image, trimap -> alpha
 Progress = Callable[[int, int], None]  # done, of how many (0: not known)
@@ -154,7 +147,7 @@ def folder_cases(
 def _read_case(matched: Matched) -> Case | Failure:
     image_file, alpha_file, *trimap_files = matched.files
     try:
-        image, alpha = read_image(image_file), read_alpha(alpha_file)
+        image, alpha = read_photo(image_file), read_alpha(alpha_file)
         trimaps = [read_trimap(file) for file in trimap_files]
         check_sizes(dict(zip(matched.files, (image, alpha, *trimaps), strict=True)))
     except PictureError as error:
