@@ -1,4 +1,4 @@
-"""The library in five steps, each a cell of a notebook: sources, a shard set, one sample, reading, training.
+"""The library in five steps, each a cell of a notebook: from sources to a batch for training.
 
     python examples/quickstart.py [FOLDER]
 
