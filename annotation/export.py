@@ -7,7 +7,6 @@ the photo, so that a foreground, its photo and its alpha can be laid over each o
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +19,13 @@ from PIL import Image
 
 from annotation.files.companions import read_alpha
 from annotation.files.photos import is_photo_id, read_image
+from classical.colours import cutout_of
 from manifests.annotations import Annotation, Kind, State, annotations_path, read_annotations
+from manifests.labels import FOREGROUND_LABELS, LabelFileError, read_table, write_table
 from manifests.pixels import Pixels
 from manifests.sources import Subject
-from manifests.storage import write_bytes, writing
+from manifests.storage import write_bytes
 
-LABELS = "foregrounds.csv"
 COLUMNS = (
     *("file", "subject", "transparency", "licence", "author", "origin", "model"),
     *("changed_share", "time", "photo", "photo_sha256", "alpha_sha256", "sha256"),
@@ -33,7 +33,7 @@ COLUMNS = (
 )
 _RIM = 8  # pixels around the subject that keep a colour, for programs that resample it straight
 
-Row = Mapping[str, str]
+Cells = Mapping[str, str]  # of one row, by column
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,11 @@ def cutout(image: Pixels, alpha: Pixels) -> Pixels:
 
     Opaque pixels keep the photo's colour; those further than a rim from the subject are black.
     """
-    from pymatting import estimate_foreground_ml
-
-    colour = estimate_foreground_ml(image / np.float32(255), alpha / np.float32(255))
-    straight = np.rint(255 * colour).astype(np.uint8)
-    straight[alpha == 255] = image[alpha == 255]
+    rgba = cutout_of(image, alpha)
     side = 2 * _RIM + 1
     near = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((side, side), np.uint8))
-    straight[near == 0] = 0
-    return np.dstack([straight, alpha])
+    rgba[near == 0] = 0
+    return rgba
 
 
 def export_folder(
@@ -79,7 +75,7 @@ def export_folder(
         for row in annotations
         if row.accepted and row.kind is Kind.ALPHA and row.state is State.APPROVED
     ]
-    header, rows = _read_labels(out / LABELS)
+    columns, rows = _read_labels(out / FOREGROUND_LABELS)
     written, removed, failed = 0, 0, list[tuple[str, str]]()
     try:
         for number, row in enumerate(approved, 1):
@@ -97,8 +93,8 @@ def export_folder(
             else:
                 failed.append((name, "is no longer approved, but was changed by hand: remove it"))
     finally:  # what was written before an interruption is known again
-        if rows or (out / LABELS).exists():
-            _write_labels(out / LABELS, header, rows)
+        if rows or (out / FOREGROUND_LABELS).exists():
+            write_table(out / FOREGROUND_LABELS, columns, (rows[name] for name in sorted(rows)))
     return Exported(written, kept, removed, tuple(failed))
 
 
@@ -121,7 +117,7 @@ def _take(pulled: Path, out: Path, row: Annotation, rows: dict[str, dict[str, st
 
 
 def _stale(
-    rows: Mapping[str, Row], annotations: Sequence[Annotation], approved: Sequence[Annotation]
+    rows: Mapping[str, Cells], annotations: Sequence[Annotation], approved: Sequence[Annotation]
 ) -> list[str]:
     """Files that were exported from the same project, and would not be now."""
     projects = {(row.project, str(row.project_id)) for row in annotations}
@@ -139,7 +135,7 @@ def _sha256(path: Path) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
-def _is_exported(path: Path, row: Annotation, before: Row) -> bool:
+def _is_exported(path: Path, row: Annotation, before: Cells) -> bool:
     same = (before.get("alpha_sha256"), before.get("photo_sha256"))
     found = _sha256(path)
     same_sources = same == (row.sha256, row.photo_sha256)
@@ -186,25 +182,22 @@ def _labels_of(row: Annotation, sha256: str) -> dict[str, str]:
 
 
 def _read_labels(path: Path) -> tuple[list[str], dict[str, dict[str, str]]]:
-    """(columns, rows by file) of the label file; no rows if there is none."""
+    """(columns, rows by file) of the label file; no rows if there is no such file."""
     if not path.exists():
         return list(COLUMNS), {}
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        header = list(reader.fieldnames or ())
-        if "file" not in header:
-            raise ValueError(f"has no column 'file'; its columns are {', '.join(header) or 'none'}")
-        rows = {row["file"]: row for row in reader}
-        if any(None in row or None in row.values() for row in rows.values()):
-            raise ValueError("has lines with more or fewer cells than its header")
-    except (OSError, ValueError, csv.Error) as error:
-        raise ValueError(f"{path}: {error}; mend it or export to another folder") from error
-    return [*header, *(name for name in COLUMNS if name not in header)], rows
-
-
-def _write_labels(path: Path, header: list[str], rows: Mapping[str, Row]) -> None:
-    with writing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, header, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows[name] for name in sorted(rows))
+        columns, lines = read_table(path.read_bytes())
+        if "file" not in columns:
+            found = ", ".join(columns) or "none"
+            raise LabelFileError(f"has no column file; its columns are {found}")
+        rows = {}
+        for line, cells in lines:
+            if len(cells) != len(columns):
+                raise LabelFileError(
+                    f"line {line} has {len(cells)} cells, the header {len(columns)}"
+                )
+            row = dict(zip(columns, cells, strict=True))
+            rows[row["file"]] = row
+    except (OSError, LabelFileError) as error:
+        raise ValueError(f"{path}: {error}; correct it or export to another folder") from error
+    return [*columns, *(name for name in COLUMNS if name not in columns)], rows

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from annotation.closed_form import check_solvable, closed_form, impose
 from annotation.files.companions import read_alpha, read_trimap
 from annotation.files.photos import read_image
+from classical.closed_form import check_solvable, closed_form, impose
 from manifests.annotations import (
     Annotation,
     Author,

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PRODUCTS = ("datagen", "annotation", "training")
 GROUND_FLOOR = {"manifests", "numpy", "pyarrow", "PIL", "cv2"}
+CLASSICAL = {"classical", "manifests", "numpy", "pymatting", "cv2"}
 
 CLI = {*(f"{product}/cli.py" for product in PRODUCTS), "training/matte/cli.py"}
 OPTIONS = {"console/commands.py", "training/options.py"}
@@ -23,12 +24,12 @@ HOMES = {
     "httpx": {"annotation/server/client.py"},
     "typer": CLI | OPTIONS,
     "click": set[str](),
+    "pymatting": {"classical/library.py"},
     "rich": {"console/messages.py", "console/progress.py"},
 }
 HOME_PACKAGES = {
     "torch": {"training"},
     "label_studio_sdk": {"annotation"},
-    "pymatting": {"annotation", "training"},
 }
 
 CORE = ("plan", *(f"sample/{path.stem}" for path in sorted((ROOT / "datagen/sample").glob("*.py"))))
@@ -73,6 +74,11 @@ def test_the_ground_floor_stands_on_little(path: Path) -> None:
     assert roots(path) - set(sys.stdlib_module_names) <= GROUND_FLOOR
 
 
+@pytest.mark.parametrize("path", modules("classical"), ids=lambda path: str(path.stem))
+def test_the_classical_methods_stand_on_little(path: Path) -> None:
+    assert roots(path) - set(sys.stdlib_module_names) <= CLASSICAL
+
+
 @pytest.mark.parametrize("path", modules("console"), ids=lambda path: str(path.stem))
 def test_the_console_knows_no_product(path: Path) -> None:
     assert roots(path) - set(sys.stdlib_module_names) <= {"console", "rich", "typer"}
@@ -92,7 +98,7 @@ def test_all_that_is_printed_goes_through_the_console() -> None:
     assert list(writes("a()\nprint(1)\nsys.stdout.write('')")) == [2, 3]
     found = {
         str(path): lines
-        for package in ("manifests", *PRODUCTS)
+        for package in ("manifests", "classical", *PRODUCTS)
         for path in modules(package)
         if (lines := list(writes(path.read_text(encoding="utf-8"))))
     }
@@ -109,7 +115,7 @@ def test_products_do_not_import_each_other(product: str) -> None:
 def test_a_heavy_library_has_one_home(library: str) -> None:
     found = {
         path.relative_to(ROOT).as_posix()
-        for package in ("console", "manifests", *PRODUCTS)
+        for package in ("console", "manifests", "classical", *PRODUCTS)
         for path in modules(package)
         if library in roots(path)
     }
@@ -118,7 +124,7 @@ def test_a_heavy_library_has_one_home(library: str) -> None:
 
 @pytest.mark.parametrize("library", HOME_PACKAGES)
 def test_an_extra_stays_in_its_package(library: str) -> None:
-    packages = {"console", "manifests", *PRODUCTS} - HOME_PACKAGES[library]
+    packages = {"console", "manifests", "classical", *PRODUCTS} - HOME_PACKAGES[library]
     assert [str(p) for package in packages for p in modules(package) if library in roots(p)] == []
 
 

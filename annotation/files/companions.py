@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
 from annotation.files.photos import Photo, Problem, list_files
+from manifests.labels import read_rows, value_of
 from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN, Pixels
 from manifests.sources import Subject, Transparency
 
 _ENDINGS = {".png", ".tif", ".tiff", ".bmp"}  # lossless
 _FORMATS = ("PNG", "TIFF", "BMP")
 _LEVELS = {0: BACKGROUND, 128: UNKNOWN, 255: FOREGROUND}
-
-Value = TypeVar("Value", bound=StrEnum)
+_COLUMNS = ("file", "subject", "transparency", "licence")  # in any case
 
 
 @dataclass(frozen=True)
@@ -111,52 +107,33 @@ def _read_labels(
 ) -> dict[str, Companions]:
     """The labels of a CSV file with the columns file, and any of subject, transparency, licence."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        columns = {(name or "").strip().casefold(): name for name in reader.fieldnames or ()}
-        if "file" not in columns:
-            raise ValueError(
-                f"has no column 'file'; its columns are {', '.join(columns) or 'none'}"
-            )
-        rows = [(reader.line_num, row) for row in reader]
-    except (OSError, ValueError, csv.Error) as error:
+        rows = read_rows(path.read_bytes(), ("file",), _COLUMNS)
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
     by_file = {_composed(photo.file): photo.id for photo in photos}
     labels: dict[str, Companions] = {}
-    for line, row in rows:
-        cells = {name: (row[column] or "").strip() for name, column in columns.items()}
-        file = _composed(PurePosixPath(cells["file"]).as_posix())
+    for row in rows:
         try:
-            if file not in by_file:
-                raise ValueError("there is no such photo")
-            if by_file[file] in labels:
-                raise ValueError("the photo is named before; leave one line")
-            labels[by_file[file]] = _label(cells)
+            if row.fault:
+                raise ValueError(row.fault)
+            photo = by_file.get(_composed(row.file))
+            if photo is None:
+                raise ValueError("names a photo that does not exist")
+            if photo in labels:
+                raise ValueError("names a photo of an earlier line again; leave one of them")
+            labels[photo] = _label(row.cells)
         except ValueError as error:
-            problems.append(Problem(f"{path} line {line}", f"{file}: {error}"))
+            problems.append(Problem(f"{path} line {row.line}", f"{row.file}: {error}"))
     return labels
 
 
 def _label(cells: Mapping[str, str]) -> Companions:
-    subject = _value(cells.get("subject", ""), Subject)
+    subject = value_of(cells, "subject", Subject)
     return Companions(
-        subject="" if subject == Subject.UNLABELLED else subject,
-        transparency=_value(cells.get("transparency", ""), Transparency),
+        subject="" if subject is Subject.UNLABELLED else str(subject or ""),
+        transparency=str(value_of(cells, "transparency", Transparency) or ""),
         licence=cells.get("licence", ""),
     )
-
-
-def _value(cell: str, values: type[Value]) -> str:
-    """The cell as one of the values, in any case and with any of ' -_' inside; "" if empty."""
-    found = [str(value) for value in values if _bare(value) == _bare(cell)]
-    if cell and not found:
-        allowed = ", ".join(map(str, values))
-        raise ValueError(f"{cell!r} is none of {allowed}")
-    return found[0] if cell else ""
-
-
-def _bare(text: str) -> str:
-    return "".join(letter for letter in text.casefold() if letter not in " -_")
 
 
 def read_alpha(path: Path, height: int, width: int) -> Pixels:

@@ -14,17 +14,11 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from datagen.sources.alphas import match_alphas
-from datagen.sources.labels import (
-    BACKGROUND_LABELS,
-    FOREGROUND_LABELS,
-    Label,
-    LabelFileError,
-    find_labels,
-    read_labels,
-)
+from datagen.sources.labels import Label, find_labels, read_labels
 from datagen.sources.listing import Listing, Problem, list_folder, shown
 from datagen.sources.record import Job, scan_background, scan_foreground
 from datagen.sources.survey import survey
+from manifests.labels import BACKGROUND_LABELS, FOREGROUND_LABELS, LabelFileError
 from manifests.pictures import PictureError, read_file
 from manifests.sources import Background, Foreground
 

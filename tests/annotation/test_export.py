@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from annotation.export import COLUMNS, LABELS, Exported, cutout, export_folder
+from annotation.export import COLUMNS, Exported, cutout, export_folder
 from manifests.annotations import Kind, State
+from manifests.labels import FOREGROUND_LABELS
 from manifests.pixels import Pixels
 from manifests.sources import Subject
 from tests.annotation.pulled import add, layers, photo_of, soft_alpha, trimap, write
@@ -19,7 +20,7 @@ from tests.conftest import datagen, photo
 
 
 def labels(out: Path) -> list[dict[str, str]]:
-    with (out / LABELS).open(newline="", encoding="utf-8") as file:
+    with (out / FOREGROUND_LABELS).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -67,7 +68,7 @@ def test_datagen_takes_what_is_exported(tmp_path: Path) -> None:
     assert export_folder(pulled, out) == Exported(2, 0, 0, ())
     assert {path.name for path in out.iterdir()} == {
         *(f"{row.photo_id}.png" for row in rows[:2]),
-        LABELS,
+        FOREGROUND_LABELS,
     }
     first = next(row for row in labels(out) if row["photo"] == "a b/Jürgen 1.jpg")
     assert list(first) == list(COLUMNS)
@@ -128,9 +129,9 @@ def test_other_projects_and_other_columns_stay(tmp_path: Path) -> None:
         pulled = tmp_path / name
         write(pulled, add(pulled, f"{name}.jpg", soft_alpha(), project=name, project_id=number))
         assert export_folder(pulled, out) == Exported(1, 0, 0, ())
-    text = (out / LABELS).read_text().splitlines()
+    text = (out / FOREGROUND_LABELS).read_text().splitlines()
     mine = [text[0] + ",split", *(line + ",val" for line in text[1:]), "own.png" + "," * 17]
-    (out / LABELS).write_text("\n".join(mine) + "\n")
+    (out / FOREGROUND_LABELS).write_text("\n".join(mine) + "\n")
     assert export_folder(tmp_path / "one", out) == Exported(0, 1, 0, ())
     rows = labels(out)
     assert [row["split"] for row in rows] == ["val", "", "val"]
@@ -184,10 +185,10 @@ def test_a_label_file_of_another_form_is_not_overwritten(tmp_path: Path, text: s
     pulled, out = tmp_path / "pulled", tmp_path / "fgs"
     write(pulled, add(pulled, "x.jpg", soft_alpha()))
     out.mkdir()
-    (out / LABELS).write_bytes(text.encode("latin-1"))
+    (out / FOREGROUND_LABELS).write_bytes(text.encode("latin-1"))
     with pytest.raises(ValueError, match=r"foregrounds\.csv: .*another folder"):
         export_folder(pulled, out)
-    assert (out / LABELS).read_bytes() == text.encode("latin-1")
+    assert (out / FOREGROUND_LABELS).read_bytes() == text.encode("latin-1")
 
 
 def test_an_interrupted_export_goes_on(tmp_path: Path) -> None:

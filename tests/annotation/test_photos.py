@@ -333,9 +333,10 @@ def test_wrong_labels_are_named(tmp_path: Path, photos: list[Photo]) -> None:
     found, problems = pair(photos, labels=labels)
     assert [problem.file for problem in problems] == [f"{labels} line {n}" for n in (2, 4, 5)]
     assert [problem.reason.partition(": ")[2] for problem in problems] == [
-        "'Glass' is none of Highly, Strongly, Medium, Little",
-        "the photo is named before; leave one line",
-        "there is no such photo",
+        "has 'Glass' in column 'transparency', expected one of "
+        "'Highly', 'Strongly', 'Medium', 'Little'",
+        "names a file of line 3 again; leave one of them",
+        "names a photo that does not exist",
     ]
     assert found[by_file(photos)["y.png"].id].transparency == "Little"
 
@@ -343,9 +344,9 @@ def test_wrong_labels_are_named(tmp_path: Path, photos: list[Photo]) -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"name\nx\n", "no column 'file'; its columns are name"),
-        (b"", "columns are none"),
-        (b"file\n\xff\n", "utf-8"),
+        (b"name\nx\n", "no column file; its columns are name"),
+        (b"", "is empty; expected the columns file"),
+        (b"file\n\xff\n", "not UTF-8"),
         (b'file,subject\n"y.jpg,human\n', "unexpected end of data"),
     ],
 )

@@ -35,6 +35,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from classical.methods import Method, solve
 from manifests.pixels import UNKNOWN
 from manifests.sources import Split, Transparency
 from tests.bench.masks import BAND, LEAST, SURE
@@ -42,7 +43,6 @@ from tests.bench.real_masks import HELD_OUT, write_case
 from training.checkpoint import checkpoints, load_model
 from training.loading.batches import validation_samples
 from training.log import METRICS
-from training.matte.classical import Method, solve
 from training.matte.predict import alpha_of, matte, predict
 from training.matte.predict import trimap_of as estimated_trimap_of
 

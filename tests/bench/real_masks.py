@@ -14,6 +14,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from classical.methods import Method, solve
 from console.messages import show, show_table
 from manifests.pictures import (
     read_alpha,
@@ -32,7 +33,6 @@ from manifests.pixels import (
 )
 from manifests.storage import write_bytes
 from tests.bench.masks import BAND, LEAST, SURE, trimap_of_mask
-from training.matte.classical import Method, solve
 from training.matte.evaluate import (
     COLUMNS,
     Evaluation,

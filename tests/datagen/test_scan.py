@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 from datagen.sources.alphas import match_alphas
-from datagen.sources.labels import Label, LabelFileError, read_labels
+from datagen.sources.labels import Label, read_labels
 from datagen.sources.scan import Problem, Scan, list_images, scan
+from manifests.labels import LabelFileError
 from manifests.sources import Box, Split, Subject, Transparency
 from tests.picture_files import animation, bomb, colours, cutout, exif, save
 
@@ -411,7 +412,7 @@ def test_a_wrong_row_is_named(fgs: Path, bgs: Path, row: str, part: str) -> None
         (b"name,subject\na.png,human\n", "has no column file, transparency"),
         (b"file,subject,transparency,File\n", "'file' more than once"),
         (b"file,subject,transparency\ncaf\xe9.png,human,Little\n", "not UTF-8 (byte 29 is 0xe9)"),
-        (b'file,subject,transparency\n"a.png,human,Little\n', "no CSV table"),
+        (b'file,subject,transparency\n"a.png,human,Little\n', "not a CSV table"),
     ],
 )
 def test_a_label_file_that_is_no_table(fgs: Path, bgs: Path, data: bytes, part: str) -> None:

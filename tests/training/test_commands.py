@@ -13,6 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
+from classical.colours import cutout_of
+from classical.methods import Method, solve
 from console.commands import DONE, FAILED, INTERRUPTED, WRONG_USAGE
 from manifests.pictures import write_alpha
 from manifests.pixels import ImageCodec, Pixels, encode_colour
@@ -24,7 +26,6 @@ from tests.training.shard_sets import break_sample, pixels_of, write_set
 from training.checkpoint import save
 from training.cli import train_main
 from training.loading.batches import validation_samples
-from training.matte.classical import Method, foreground_of, solve
 from training.matte.cli import matte_main
 from training.matte.metrics import mean_of, measure
 from training.matte.predict import matte, predict, trimap_of
@@ -146,7 +147,7 @@ def test_cutouts_have_estimated_colours(folders: Path, checkpoint: Path, capsys:
         cutout, alpha = (read(folders / "out" / f"{x}{name}.png") for x in ("cutouts/", ""))
         assert cutout.shape == (*size, 4)
         assert (cutout[..., 3] == alpha).all()
-        assert (cutout == foreground_of(read(photo), alpha)).all()
+        assert (cutout == cutout_of(read(photo), alpha)).all()
 
 
 def test_one_bad_file_does_not_stop_the_others(

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from classical.methods import Method, solve
 from manifests.pictures import PictureError, write_alpha, write_trimap
 from manifests.pixels import UNKNOWN, ImageCodec, Pixels, encode_colour, trimap_of
 from manifests.sources import Subject, Transparency
 from manifests.storage import write_bytes
 from tests.picture_files import png
-from training.matte.classical import Method, solve
 from training.matte.evaluate import (
     COLUMNS,
     Case,

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from classical.methods import Method
 from console.commands import DONE, FAILED, new_app, run
 from console.messages import fail, say, show_json, show_pairs, show_table
 from console.progress import progress
@@ -18,7 +19,6 @@ from console.texts import size_text
 from manifests.sources import Split
 from manifests.storage import write_bytes
 from training.loading.order import TrimapChoice
-from training.matte.classical import Method
 from training.options import CacheOption, DeviceOption
 
 matte_app = new_app("Mattes of pictures, how good they are, and the model for other programs.")
@@ -46,9 +46,9 @@ def predict(
     device: DeviceOption = None,
 ) -> None:
     """Alphas of photos with trimaps."""
+    from classical.colours import cutout_of
     from manifests.pictures import read_photo, read_trimap, write_alpha, write_cutout
     from training.checkpoint import load_model
-    from training.matte.classical import foreground_of
     from training.matte.folders import by_stem, check_sizes, listed, match_folders
     from training.matte.predict import matte
     from training.processes import pick_device
@@ -71,7 +71,7 @@ def predict(
                 alpha = matte(model, image, trimap)
                 write_alpha(out / f"{pair.name}.png", alpha)
                 if foregrounds:
-                    write_cutout(out / "cutouts" / f"{pair.name}.png", foreground_of(image, alpha))
+                    write_cutout(out / "cutouts" / f"{pair.name}.png", cutout_of(image, alpha))
             except ValueError as error:
                 failed += 1
                 fail(str(error))
@@ -161,7 +161,7 @@ def evaluate(
                 truth = _needed("alphas", alphas), _needed("trimaps", trimaps)
                 cases = folder_cases(_needed("images", images), *truth, given_trimaps)
             if method is not None:
-                from training.matte.classical import solve
+                from classical.methods import solve
 
                 solver = functools.partial(solve, method)
                 found = evaluate_method(solver, cases, tell, workers or 1)

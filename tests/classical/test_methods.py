@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from classical.colours import cutout_of
+from classical.methods import Method, solve
 from manifests.pictures import read_alpha, read_photo, read_trimap
 from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN, Pixels
-from training.matte.classical import Method, foreground_of, solve
 from training.matte.metrics import measure
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -73,12 +74,12 @@ def test_other_arrays_are_refused() -> None:
     with pytest.raises(ValueError, match=r"codes \[0, 128, 255\]"):
         solve(Method.KNN, image, (trimap * 127.5 + 0.5).astype(np.uint8))
     with pytest.raises(ValueError, match="24 x 40 float32: expected"):
-        foreground_of(image, alpha.astype(np.float32))
+        cutout_of(image, alpha.astype(np.float32))
 
 
 def test_the_old_background_is_taken_out_of_the_colours() -> None:
     image, alpha, _ = problem()
-    cutout = foreground_of(image, alpha)
+    cutout = cutout_of(image, alpha)
     assert cutout.shape == (24, 40, 4)
     np.testing.assert_array_equal(cutout[..., 3], alpha)
     np.testing.assert_array_equal(cutout[alpha == 255, :3], image[alpha == 255])
@@ -91,7 +92,7 @@ def test_the_old_background_is_taken_out_of_the_colours() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (6, 5)])
 def test_colours_of_small_and_plain_pictures(level: int, shape: tuple[int, int]) -> None:
     image = np.full((*shape, 3), 77, np.uint8)
-    cutout = foreground_of(image, np.full(shape, level, np.uint8))
+    cutout = cutout_of(image, np.full(shape, level, np.uint8))
     assert cutout.shape == (*shape, 4)
     assert level == 0 or (cutout[..., :3] == 77).all()
 

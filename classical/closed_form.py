@@ -1,28 +1,28 @@
 """Closed-form matting (Levin, Lischinski and Weiss 2008) of any size in bounded memory.
 
-pymatting's matrices take 1.2 GB a megapixel, and its solver more than linear time. Where the
-unknown pixels fit into 1024 x 1024, the equations are solved as they are. A larger picture is
-solved at half its size first, then tile by tile, where that solution, or the tile before, is what
-lies beyond a tile's border.
+pymatting's matrices take 1.2 GB per megapixel, and its solver needs more than linear time. Where
+the unknown pixels fit into 1024 x 1024, the equations are solved as a whole, and the alpha is that
+of pymatting's own `estimate_alpha_cf`. A larger picture is solved at half its size first, then
+tile by tile: at the border of a tile the alpha is that of the half size, or of the tile before.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Iterator
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from classical import library
 from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN, Pixels
 
 Floats = NDArray[np.float64]
 Box = tuple[slice, slice]
 
-WHOLE, TILE = 1024, 512  # pixels a side: solved at once; of a tile of what is larger
-_OVERLAP = 96  # pixels of a tile's side that the next one solves again
+WHOLE = 1024  # pixels per side that are solved at once
+TILE = 512  # pixels per side of the tiles of a larger picture
+_OVERLAP = 96  # pixels by which neighbouring tiles overlap
 _REACH = 2  # pixels around the unknown ones that the equations' 3 x 3 windows touch
 
 
@@ -49,15 +49,15 @@ def closed_form(image: Pixels, trimap: Pixels, whole: int = WHOLE, tile: int = T
 
 
 def impose(alpha: Pixels, trimap: Pixels) -> Pixels:
-    """The alpha where the trimap is unknown; 0 and 255 where it knows better."""
+    """The alpha where the trimap is unknown; 0 and 255 where it is known."""
     table = np.array([0, 0, 255], np.uint8)
     return np.where(trimap == UNKNOWN, alpha, table[trimap])
 
 
 def _solve(image: Pixels, trimap: Pixels, whole: int, tile: int) -> Floats:
     """H x W in [0, 1]."""
-    alpha = trimap / float(FOREGROUND)
-    # What lies further from the unknown pixels is in none of their equations.
+    alpha: Floats = (trimap == FOREGROUND).astype(np.float64)
+    # The equations of the unknown pixels contain nothing that lies outside this box.
     box = _around(trimap == UNKNOWN, (slice(0, trimap.shape[0]), slice(0, trimap.shape[1])))
     if box is None:
         return alpha
@@ -71,7 +71,7 @@ def _solve(image: Pixels, trimap: Pixels, whole: int, tile: int) -> Floats:
     for part in _tiles(inner.shape, tile):
         used = _around(is_unknown[part], part)
         if used is not None:
-            # On its border a tile keeps the alpha that is there: windows reach one pixel further.
+            # Near the border of a tile alpha stays: the windows there reach beyond the tile.
             inside = is_unknown[used].copy()
             for axis, side in enumerate(used):
                 edge = np.arange(side.start, side.stop)
@@ -84,7 +84,8 @@ def _solve(image: Pixels, trimap: Pixels, whole: int, tile: int) -> Floats:
 
 
 def _around(is_unknown: NDArray[np.bool_], within: Box) -> Box | None:
-    """The smallest box of `within`, of which `is_unknown` is the part, with all that counts."""
+    """The smallest box that holds all pixels in the equations of the unknown ones; None if no pixel
+    is unknown. `is_unknown` covers the box `within`, beyond which the result does not go."""
     rows, columns = np.flatnonzero(is_unknown.any(1)), np.flatnonzero(is_unknown.any(0))
     if not len(rows):
         return None
@@ -100,7 +101,8 @@ def _widened(first: int, last: int, within: slice) -> slice:
 
 
 def _halved(image: Pixels, trimap: Pixels, whole: int, tile: int) -> Floats:
-    """The solution at half the size, enlarged. A pixel is known if all four of its parts are."""
+    """The solution at half the size, enlarged again. A pixel of half the size is known if the four
+    that it stands for are known and agree."""
     height, width = trimap.shape
     size = ((width + 1) // 2, (height + 1) // 2)
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -124,15 +126,15 @@ def _tiles(shape: tuple[int, ...], tile: int) -> Iterator[Box]:
 
 def _solve_box(image: Pixels, alpha: Floats, is_unknown: NDArray[np.bool_]) -> Floats:
     """The alpha with its unknown pixels solved from the others, whatever their values are."""
-    from pymatting import cf_laplacian, cg, ichol
-
+    pymatting = library.load()
     unknown = is_unknown.reshape(-1)
-    laplacian = cf_laplacian(image / 255.0, is_known=~is_unknown)[unknown]
+    laplacian = pymatting.cf_laplacian(image / 255.0, is_known=~is_unknown)[unknown]
     matrix, known = laplacian[:, unknown], ~unknown
     found = alpha.reshape(-1).copy()
     right = -laplacian[:, known].dot(found[known])
-    # ichol prints on standard output that it tries again, which is none of the caller's output.
-    with contextlib.redirect_stdout(io.StringIO()):
-        preconditioner = ichol(matrix)
-    found[unknown] = cg(matrix, right, x0=found[unknown], M=preconditioner)
+    with library.quiet():
+        preconditioner = pymatting.ichol(matrix)
+    found[unknown] = pymatting.cg(matrix, right, x0=found[unknown], M=preconditioner)
+    if not np.isfinite(found).all():
+        raise ValueError("closed-form: the solver found no finite solution")
     return found.clip(0, 1).reshape(alpha.shape)

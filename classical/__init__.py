@@ -1,0 +1,1 @@
+"""Matting without a network, by pymatting: alpha from a trimap, and colours under an alpha."""
