@@ -63,7 +63,7 @@ clean:  ## remove the environments, the demo and all caches
 # The lean core: what a machine that composites needs.
 .venv/core: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed; name it: make PYTHON=python3.12 ...")'
-	@echo "Installing the core packages into .venv (about a minute) ..."
+	@echo "Installing the core packages into .venv (about two minutes) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python $(PIP) -c constraints.txt -e .
 	@touch $@
