@@ -8,21 +8,20 @@ the photo, so that a foreground, its photo and its alpha can be laid over each o
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
-from annotation.files.companions import read_alpha
-from annotation.files.photos import is_photo_id, read_image
+from annotation.files.companions import read_fitting
+from annotation.files.photos import is_photo_id
 from classical.colours import cutout_of
 from manifests.annotations import Annotation, Kind, State, annotations_path, read_annotations
 from manifests.labels import FOREGROUND_LABELS, LabelFileError, read_table, write_table
-from manifests.pixels import Pixels
+from manifests.pictures import read_alpha, read_photo
+from manifests.pixels import Pixels, encode_cutout
 from manifests.sources import Subject
 from manifests.storage import write_bytes
 
@@ -146,17 +145,16 @@ def _export(pulled: Path, path: Path, row: Annotation) -> str:
     """Writes one cut-out; returns the sha256 of its bytes."""
     if _sha256(pulled / row.path) != row.sha256:
         raise ValueError(f"{pulled / row.path} is missing or not what was pulled; pull again")
-    alpha = read_alpha(pulled / row.path, row.height, row.width)
+    alpha = read_fitting(read_alpha, pulled / row.path, row.height, row.width)
     if not alpha.any() or alpha.min() == 255:
         raise ValueError(f"its alpha is {alpha.flat[0]} everywhere, so nothing is cut out")
-    image = read_image(pulled / row.photo_path)
+    image = read_photo(pulled / row.photo_path)
     if image.shape[:2] != alpha.shape:
         size = f"{image.shape[0]} x {image.shape[1]}"
         raise ValueError(f"{pulled / row.photo_path} is {size}, its alpha {alpha.shape}")
-    buffer = io.BytesIO()
-    Image.fromarray(cutout(image, alpha)).save(buffer, "PNG")
-    write_bytes(path, buffer.getvalue())
-    return hashlib.sha256(buffer.getvalue()).hexdigest()
+    data = encode_cutout(cutout(image, alpha))
+    write_bytes(path, data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def _labels_of(row: Annotation, sha256: str) -> dict[str, str]:

@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from annotation.files.companions import Companions, pair, read_alpha, read_trimap
+from annotation.files.companions import Companions, pair, read_fitting
 from annotation.files.photos import Photo, Problem, image_bytes, scan_photos
 from annotation.form.regions import labels_xml
 from annotation.form.tasks import prediction_of, task_of
 from annotation.server.client import Client, RefusedError, ServerError, UnsureError
 from annotation.server.project import TRIES, Project, Row, existing_project, make_project
 from manifests.annotations import Annotation, read_annotations, solved_path
+from manifests.pictures import read_alpha, read_trimap
 from manifests.pixels import decode_alpha
 from manifests.sources import Subject
 
@@ -166,8 +167,8 @@ def _task(
         photo,
         url,
         shown,
-        alpha=read_alpha(given.alpha, *size) if given.alpha else None,
-        trimap=read_trimap(given.trimap, *size) if given.trimap else None,
+        alpha=read_fitting(read_alpha, given.alpha, *size) if given.alpha else None,
+        trimap=read_fitting(read_trimap, given.trimap, *size) if given.trimap else None,
         alpha_sha256=_sha256(given.alpha),
         trimap_sha256=_sha256(given.trimap),
         subject=given.subject,

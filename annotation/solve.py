@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from annotation.files.companions import read_alpha, read_trimap
-from annotation.files.photos import read_image
+from annotation.files.companions import read_fitting
 from classical.closed_form import check_solvable, closed_form, impose
 from manifests.annotations import (
     Annotation,
@@ -29,6 +28,7 @@ from manifests.annotations import (
     solved_path,
     write_annotations,
 )
+from manifests.pictures import read_alpha, read_photo, read_trimap
 from manifests.pixels import UNKNOWN, encode_alpha
 from manifests.storage import write_bytes
 
@@ -107,16 +107,17 @@ def _solve(
     out: Path, row: Annotation, method: str, alphas: Path | None, before: Annotation | None
 ) -> Annotation:
     """Writes the alpha of one trimap; its row, which is `before` if it has the same pixels."""
-    trimap = read_trimap(out / row.path, row.height, row.width)
+    trimap = read_fitting(read_trimap, out / row.path, row.height, row.width)
     if alphas is None:
-        image = read_image(out / row.photo_path)
+        image = read_photo(out / row.photo_path)
         if image.shape[:2] != trimap.shape:
             size = f"{image.shape[0]} x {image.shape[1]}"
             raise ValueError(f"{out / row.photo_path} is {size}, its trimap {trimap.shape}")
         alpha = closed_form(image, trimap)
     else:
         check_solvable(trimap)
-        alpha = impose(read_alpha(alphas / f"{row.photo_id}.png", row.height, row.width), trimap)
+        solved = alphas / f"{row.photo_id}.png"
+        alpha = impose(read_fitting(read_alpha, solved, row.height, row.width), trimap)
     if before is not None and before.pixels_sha256 == pixels_sha256(alpha):
         return before
     data = encode_alpha(alpha)

@@ -113,6 +113,13 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     raise _truncated(f"ends after {len(data)} bytes, within a PNG chunk or before IEND")
 
 
+def has_late_metadata(data: bytes) -> bool:
+    """Has a PNG EXIF data or texts after its pixels, where Pillow finds them only by decoding?"""
+    names = [name for name, _ in _png_chunks(data)]
+    late = names[names.index(b"IDAT") :] if b"IDAT" in names else []
+    return not {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}.isdisjoint(late)
+
+
 def _check_png(data: bytes) -> None:
     header: tuple[int, ...] | None = None
     inflated, pixels = 0, zlib.decompressobj()

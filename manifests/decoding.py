@@ -2,7 +2,7 @@
 
 Pillow decodes; of more than 8 bits a channel it keeps the high byte alone, so that OpenCV decodes
 those. Everything after the decoder is done in strips, which keeps the memory bounded: at most
-`BYTES_PER_PIXEL` per pixel and a constant of about 200 MB, beside the file itself.
+`BYTES_PER_PIXEL` (or `WIDE_BYTES_PER_PIXEL`) per pixel and 100 MB, beside the file itself.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from manifests.containers import PictureError, check_whole, sniff_format
+from manifests.containers import PictureError, check_whole, has_late_metadata, sniff_format
 from manifests.pixels import Pixels
 from manifests.profiles import Conversion, as_stored, srgb_conversion
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "AVIF", "BMP", "GIF", "PPM")
 # Just below 2 x 89,478,485, where Pillow itself refuses; 150 megapixels is the largest camera.
 MAX_PIXELS = 178_000_000
-# The decoders of these keep further copies of the whole picture.
-_MAX_PIXELS_OF = {"WEBP": 89_000_000, "AVIF": 89_000_000}
-BYTES_PER_PIXEL = {"WEBP": 24, "AVIF": 24}
-_BYTES_PER_PIXEL = 12
+# Bytes of memory per pixel, of the decoder and the arrays. More are taken by those that hold the
+# whole picture several times: the decoders of WebP and AVIF, and colours of 16 bits.
+BYTES_PER_PIXEL, WIDE_BYTES_PER_PIXEL = 12, 24
 
 _STRIP = 1 << 20  # pixels
 _ORIENTATION = 0x0112  # EXIF
@@ -70,7 +69,10 @@ class _Strip(NamedTuple):
 def header_of(data: bytes) -> Header:
     """The header alone. What Pillow raises on damaged EXIF data leaves this function as it is."""
     image = _open(data)
-    turned = image.getexif().get(_ORIENTATION, 1)
+    # A PNG's own getexif decodes the pixels first, for what may come after them
+    is_simple = image.format == "PNG" and not has_late_metadata(data)
+    exif = Image.Image.getexif(image) if is_simple else image.getexif()
+    turned = exif.get(_ORIENTATION, 1)
     height, width = image.height, image.width
     if turned in range(5, 9) and image.format != "TIFF":  # Pillow gives a TIFF's size upright
         height, width = width, height
@@ -145,13 +147,19 @@ def _open(data: bytes) -> Image.Image:
         raise PictureError(
             "not-an-image", f"is not a picture ({known}); convert it, or move it away"
         ) from error
-    limit = _MAX_PIXELS_OF.get(str(image.format), MAX_PIXELS)
+    limit = MAX_PIXELS * BYTES_PER_PIXEL // bytes_per_pixel(image, data)
     if image.width * image.height > limit:
         raise too_large(f"{image.height} x {image.width}", limit)
     tile = _tag(image, _TILE_WIDTH, (0,))[0] * _tag(image, _TILE_LENGTH, (0,))[0]
     if tile > limit:
         raise too_large(f"a tile of {tile}", limit)
     return image
+
+
+def bytes_per_pixel(image: Image.Image, data: bytes) -> int:
+    """What decoding takes at most, beside a constant."""
+    is_wide = image.format in ("WEBP", "AVIF") or (image.mode[0] != "I" and _is_deep(image, data))
+    return WIDE_BYTES_PER_PIXEL if is_wide else BYTES_PER_PIXEL
 
 
 def too_large(found: str, limit: int = MAX_PIXELS) -> PictureError:

@@ -4,10 +4,10 @@ Still pictures of the named formats come in upright, with 8 bits, and as sRGB if
 formats are known by their content, never by the name of the file. Whatever cannot be read is a
 PictureError; nothing else leaves these functions, and no warning.
 
-Sizes are checked in the header, before anything is decoded. Decoding takes at most 2.2 GB of
-memory (12 bytes per pixel of at most 178 megapixels, 24 of at most 89 for WebP and AVIF; for a
-cut-out 3 more, since both its files are held) and a constant of about 200 MB, beside the bytes of
-the file, of which there may be 1 GiB.
+Sizes are checked in the header, before anything is decoded. A reader then takes at most 2.3 GB of
+memory: 12 bytes per pixel of at most 178 megapixels, or 24 of at most 89 for WebP, AVIF and
+colours of 16 bits, and 100 MB, beside the bytes of the file, of which there may be 1 GiB. While
+`read_cutout` reads an alpha file, it also holds the colours of the first, 3 bytes per pixel.
 """
 
 from __future__ import annotations

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from PIL import Image
-
 from annotation.files.photos import Photo, Problem, list_files
 from manifests.labels import read_rows, value_of
-from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN, Pixels
+from manifests.pictures import PictureError, is_picture, read_header
+from manifests.pixels import Pixels
 from manifests.sources import Subject, Transparency
 
-_ENDINGS = {".png", ".tif", ".tiff", ".bmp"}  # lossless
-_FORMATS = ("PNG", "TIFF", "BMP")
-_LEVELS = {0: BACKGROUND, 128: UNKNOWN, 255: FOREGROUND}
 _COLUMNS = ("file", "subject", "transparency", "licence")  # in any case
+Reader = Callable[[Path], Pixels]
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ def _match(
             owners[name].append(photo)
     claims: dict[str, list[str]] = defaultdict(list)
     for file in list_files(folder):
-        if PurePosixPath(file).suffix.lower() not in _ENDINGS:
+        if not is_picture(folder / file):
             continue
         name = _composed(file)
         meant = owners.get(_stem(name), [])
@@ -136,60 +132,16 @@ def _label(cells: Mapping[str, str]) -> Companions:
     )
 
 
-def read_alpha(path: Path, height: int, width: int) -> Pixels:
-    """The alpha in a grey picture, or in the alpha channel of a cut-out: H x W, 0..255.
+def read_fitting(read: Reader, path: Path, height: int, width: int) -> Pixels:
+    """`read_alpha` or `read_trimap` of a file that belongs to a photo of this upright size.
 
-    Raises ValueError that names the file if it is not an 8-bit picture of this size.
+    Raises PictureError that names the file, also if its size is another; that is found before the
+    file is decoded.
     """
-    image = _read(path, height, width)
-    if image.has_transparency_data:
-        return np.array(image.convert("RGBA").getchannel("A"))
-    return _grey(path, image)
-
-
-def read_trimap(path: Path, height: int, width: int) -> Pixels:
-    """A trimap in levels 0, 128, 255 or codes 0, 1, 2 -> H x W of codes.
-
-    Raises ValueError that names the file if it is not an 8-bit picture of this size, or holds
-    other levels.
-    """
-    image = _read(path, height, width)
-    # A palette's indices are the codes; what it shows may be anything
-    indices = np.array(image) if image.mode == "P" else None
-    if indices is not None and indices.max() <= FOREGROUND:
-        return indices
-    levels = _grey(path, image)
-    found = set(np.unique(levels).tolist())
-    if found <= {BACKGROUND, UNKNOWN, FOREGROUND}:
-        return levels
-    if not found <= set(_LEVELS):
-        some = sorted(found)[:8]
-        raise ValueError(f"{path}: levels {some} in a trimap, expected 0, 128, 255 or 0, 1, 2")
-    table = np.zeros(256, np.uint8)
-    table[list(_LEVELS)] = list(_LEVELS.values())
-    return np.asarray(table[levels], np.uint8)
-
-
-def _read(path: Path, height: int, width: int) -> Image.Image:
-    try:
-        with Image.open(path, formats=_FORMATS) as image:
-            if image.size != (width, height):
-                found = f"{image.height} x {image.width}"
-                turned = image.size == (height, width) and height != width
-                hint = "turn it upright like the photo" if turned else "make them the same size"
-                raise ValueError(f"it is {found}, the upright photo {height} x {width}; {hint}")
-            # Of 16 bits Pillow would keep the high ones, without a word; the decoder's form tells.
-            if image.mode.startswith(("I", "F")) or ";16" in str(image.tile):
-                raise ValueError("it has more than 8 bits a channel, expected 8 bits")
-            image.load()
-            return image
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-def _grey(path: Path, image: Image.Image) -> Pixels:
-    """The levels of a picture without colours."""
-    rgb = np.array(image.convert("RGB"))
-    if (rgb != rgb[..., :1]).any():
-        raise ValueError(f"{path}: it is coloured; save it as grey")
-    return rgb[..., 0].copy()
+    header = read_header(path)
+    if (header.height, header.width) != (height, width):
+        is_turned = (header.height, header.width) == (width, height)
+        hint = "turn it upright like the photo" if is_turned else "make them the same size"
+        found = f"is {header.height} x {header.width}, the upright photo {height} x {width}"
+        raise PictureError("size-mismatch", f"{found}; {hint}", str(path))
+    return read(path)

@@ -7,24 +7,17 @@ Photos are shown upright. A file that a browser shows as it is, is uploaded as i
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
 import unicodedata
-import warnings
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from PIL import Image, ImageCms, ImageOps
-
-from manifests.pixels import ImageCodec, Pixels, encode_colour
+from manifests.pictures import PictureError, is_picture, read_file, read_header, read_photo
+from manifests.pixels import ImageCodec, encode_colour
 
 MAX_SIDE = 4096  # 4K. The alpha has to fit the photo, so that larger ones are not shrunk here
-_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
-_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 _SHOWN = {"JPEG": "jpg", "PNG": "png"}  # what every browser and every reader of a pull folder takes
-_ORIENTATION = 0x0112  # EXIF
 _ID = re.compile(r"[A-Za-z0-9_-]{1,60}-[0-9a-f]{10}")
 
 
@@ -86,18 +79,19 @@ def list_files(folder: Path) -> list[str]:
 def scan_photos(folder: Path) -> tuple[list[Photo], list[Problem]]:
     """Every photo below a folder, sorted by file; a Problem for each that cannot be annotated.
 
-    Files with another ending than a picture's are passed over. Raises ValueError if `folder` is
-    no folder.
+    Files that are not pictures by `is_picture` are passed over. Raises ValueError if `folder` is
+    not a folder.
     """
     photos: dict[str, Photo] = {}
     problems = []
     for file in list_files(folder):
-        if PurePosixPath(file).suffix.lower() not in _ENDINGS:
+        if not is_picture(folder / file):
             continue
         try:
             photo = _scan(folder / file, file)
-        except (OSError, ValueError) as error:
-            problems.append(Problem(_shown(file), str(error)))
+        except ValueError as error:
+            reason = error.reason if isinstance(error, PictureError) else str(error)
+            problems.append(Problem(_shown(file), reason))
             continue
         other = photos.setdefault(photo.id, photo)
         if other is not photo:
@@ -115,89 +109,24 @@ def _scan(path: Path, file: str) -> Photo:
         name = photo_id(file)
     except UnicodeEncodeError as error:
         raise ValueError("its name is not UTF-8; rename it") from error
-    if path.exists() and not path.is_file():
-        raise ValueError("it is a pipe, socket or device; move it away")  # reading would wait
-    data = path.read_bytes()
+    data = read_file(path)
+    header = read_header(data)
+    height, width = header.height, header.width
+    if max(height, width) > MAX_SIDE:
+        found = f"has {height} x {width} pixels, at most {MAX_SIDE} a side are annotated"
+        raise ValueError(f"{found}; make it smaller first")
+    read_photo(data)  # a damaged file is named now, not when it is pushed
     sha256 = hashlib.sha256(data).hexdigest()
-    image = _open(data)
-    try:
-        turned = image.getexif().get(_ORIENTATION, 1)
-    except Exception as error:  # Pillow's EXIF reader raises whatever damaged bytes lead it to
-        raise ValueError(f"its EXIF data is damaged ({error}); export it again") from error
-    height, width = _decode(image).shape[:2]
-    return Photo(name, file, path, sha256, height, width, turned not in range(2, 9))
-
-
-def _open(data: bytes) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large sizes and odd metadata: decided below
-            image = Image.open(io.BytesIO(data), formats=_FORMATS)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = "it is empty" if not data else f"no picture that can be read ({error})"
-        raise ValueError(f"{reason}; export it again as JPEG or PNG") from error
-    if max(image.size) > MAX_SIDE:
-        size = f"{image.height} x {image.width}"
-        raise ValueError(f"it has {size} pixels, at most {MAX_SIDE} a side; make it smaller first")
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        raise ValueError("it has several frames or pages; save the one that is meant by itself")
-    return image
-
-
-def _decode(image: Image.Image) -> Pixels:
-    """H x W x 3 uint8, RGB, sRGB, upright; of 16 bits a channel the high ones."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-    except Exception as error:  # codecs raise at least nine types on damaged data
-        raise ValueError(f"it is damaged ({error}); copy or export it again") from error
-    if upright.mode.startswith(("I", "F")):
-        raise ValueError(
-            f"its pixels are of the form {upright.mode}; save it with 8 bits a channel"
-        )
-    if upright.has_transparency_data:
-        alpha = np.asarray(upright.convert("RGBA").getchannel("A"))
-        if alpha.min() < 255:
-            raise ValueError("it is partly transparent: give the photo, and a cut-out as --alphas")
-    profile = image.info.get("icc_profile")
-    if profile and upright.mode in ("RGB", "RGBA", "CMYK", "L"):
-        upright = _to_srgb(upright.convert("RGB") if upright.mode == "RGBA" else upright, profile)
-    return np.array(upright.convert("RGB"))
-
-
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if source.profile.xcolor_space.strip() == "RGB" and image.mode == "L":
-            image = image.convert("RGB")  # grey stored under the profile of a colour picture
-        found = ImageCms.profileToProfile(
-            image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
-    except (ImageCms.PyCMSError, OSError, ValueError) as error:
-        raise ValueError(f"its colour profile is unusable ({error}); convert it to sRGB") from error
-    return image if found is None else found
-
-
-def read_image(path: Path) -> Pixels:
-    """The picture as people see it: H x W x 3 uint8, RGB, sRGB, upright.
-
-    Raises ValueError that names the file if it is none, OSError if it cannot be read.
-    """
-    try:
-        return _decode(_open(path.read_bytes()))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    return Photo(name, file, path, sha256, height, width, header.is_upright)
 
 
 def image_bytes(photo: Photo) -> tuple[bytes, str]:
-    """(the bytes to upload, "jpg" or "png"). Raises ValueError if the file changed since the scan,
-    OSError if it cannot be read."""
-    data = photo.path.read_bytes()
+    """(the bytes to upload, "jpg" or "png"). Raises ValueError if the file cannot be read or has
+    changed since the scan."""
+    data = read_file(photo.path)
     if hashlib.sha256(data).hexdigest() != photo.sha256:
         raise ValueError(f"{photo.path}: it was changed while it was pushed; push again")
-    image = _open(data)
-    if photo.is_upright and image.format in _SHOWN and image.mode in ("RGB", "L", "P"):
-        return data, _SHOWN[image.format]
-    return encode_colour(_decode(image), ImageCodec.PNG), "png"
+    header = read_header(data)
+    if photo.is_upright and header.format in _SHOWN and header.mode in ("RGB", "L", "P"):
+        return data, _SHOWN[header.format]
+    return encode_colour(read_photo(data), ImageCodec.PNG), "png"

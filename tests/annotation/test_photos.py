@@ -16,17 +16,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from annotation.files.companions import Companions, pair, read_alpha, read_trimap
+from annotation.files.companions import Companions, pair, read_fitting
 from annotation.files.photos import (
     Photo,
     image_bytes,
     is_photo_id,
     list_files,
     photo_id,
-    read_image,
     scan_photos,
 )
+from manifests.pictures import PictureError, read_alpha, read_photo, read_trimap
 from manifests.pixels import Pixels, encode_alpha, encode_trimap
+from tests.picture_files import png, png16
 from tests.strategies import many
 
 RESERVED = {
@@ -144,7 +145,7 @@ def test_every_orientation_is_shown_upright(tmp_path: Path, orientation: int, en
     save(tmp_path / f"x.{ending}", stored, exif=exif(orientation), **lossless)
     photo = only(tmp_path)
     assert (photo.height, photo.width, photo.is_upright) == (6, 9, orientation == 1)
-    shown = read_image(photo.path)
+    shown = read_photo(photo.path)
     data, extension = image_bytes(photo)
     assert extension == ("jpg" if ending == "jpg" and orientation == 1 else "png")
     with Image.open(io.BytesIO(data)) as image:
@@ -171,7 +172,7 @@ def test_other_colours_become_srgb(tmp_path: Path) -> None:
     save(tmp_path / "d.png", Image.fromarray(colours()[..., 0]))
     photos, problems = scan_photos(tmp_path)
     assert problems == []
-    a, b, c, d = (read_image(photo.path) for photo in photos)
+    a, b, c, d = (read_photo(photo.path) for photo in photos)
     assert np.abs(a.astype(int) - colours()).max() <= 1
     assert b.shape == (6, 9, 3)
     assert (c == colours()).all()
@@ -188,9 +189,9 @@ def wrong(folder: Path, name: str) -> str:
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
-        ("x.jpg", b"", "it is empty"),
-        ("x.jpg", b"no photo", "no picture that can be read"),
-        ("x.png", b"\x89PNG\r\n\x1a\n", "no picture that can be read"),
+        ("x.jpg", b"", "has 0 bytes"),
+        ("x.jpg", b"no photo", "is not a picture"),
+        ("x.png", b"\x89PNG\r\n\x1a\n", "it was cut short"),
     ],
 )
 def test_no_photo_is_named(tmp_path: Path, name: str, data: bytes, reason: str) -> None:
@@ -201,7 +202,7 @@ def test_no_photo_is_named(tmp_path: Path, name: str, data: bytes, reason: str) 
 def test_a_cut_photo_is_named(tmp_path: Path) -> None:
     path = save(tmp_path / "x.jpg", colours(60, 90))
     path.write_bytes(path.read_bytes()[:-300])
-    assert "damaged" in wrong(tmp_path, "x.jpg")
+    assert "it was cut short" in wrong(tmp_path, "x.jpg")
 
 
 def test_a_large_photo_is_named_with_its_size(tmp_path: Path) -> None:
@@ -213,16 +214,33 @@ def test_a_large_photo_is_named_with_its_size(tmp_path: Path) -> None:
 
 def test_a_cut_out_is_no_photo(tmp_path: Path) -> None:
     save(tmp_path / "x.png", Image.new("RGBA", (9, 6)))
-    assert "partly transparent" in wrong(tmp_path, "x.png")
+    assert "100.0% of it is transparent" in wrong(tmp_path, "x.png")
 
 
-def test_deep_and_animated_pictures_are_named(tmp_path: Path) -> None:
-    save(tmp_path / "x.png", Image.fromarray(np.full((6, 9), 999, np.uint16)))
-    assert "8 bits" in wrong(tmp_path, "x.png")
-    (tmp_path / "x.png").unlink()
+def test_a_deep_picture_is_shown_with_eight_bits(tmp_path: Path) -> None:
+    save(tmp_path / "x.png", Image.fromarray(np.full((6, 9), 257 * 7 + 100, np.uint16)))
+    data, ending = image_bytes(only(tmp_path))
+    assert ending == "png"
+    assert (read_photo(data) == 7).all()
+
+
+def test_animated_pictures_are_named(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (9, 6), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "x.webp", save_all=True, append_images=frames[1:])
-    assert "several frames" in wrong(tmp_path, "x.webp")
+    assert "has 2 frames" in wrong(tmp_path, "x.webp")
+
+
+def test_a_photo_is_known_by_its_ending_or_its_content(tmp_path: Path) -> None:
+    for name, form in (("a.jfif", "JPEG"), ("b", "PNG"), ("c.dat", "WEBP"), ("d.avif", "AVIF")):
+        save(tmp_path / name, colours(), format=form)
+    save(tmp_path / "raw.dng", colours(), format="TIFF")
+    (tmp_path / "note").write_text("BM, P6: a note")
+    os.mkfifo(tmp_path / "pipe")
+    photos, problems = scan_photos(tmp_path)
+    assert ([photo.file for photo in photos], problems) == (["a.jfif", "b", "c.dat", "d.avif"], [])
+    found, problems = pair(photos, alphas=tmp_path)
+    assert problems == []
+    assert [found[photo.id].alpha for photo in photos] == [photo.path for photo in photos]
 
 
 def test_names_that_are_no_text_or_differ_in_accents_alone(tmp_path: Path) -> None:
@@ -365,7 +383,7 @@ def test_alphas_in_every_form(tmp_path: Path) -> None:
     save(tmp_path / "c.png", np.dstack([colours(), alpha]))
     save(tmp_path / "d.tif", alpha)
     for name in ("a.png", "b.png", "c.png", "d.tif"):
-        assert (read_alpha(tmp_path / name, 6, 9) == alpha).all()
+        assert (read_fitting(read_alpha, tmp_path / name, 6, 9) == alpha).all()
 
 
 def test_trimaps_in_every_form(tmp_path: Path) -> None:
@@ -378,7 +396,7 @@ def test_trimaps_in_every_form(tmp_path: Path) -> None:
     many_coloured = Image.fromarray(shown).convert("P")
     save(tmp_path / "e.png", many_coloured)
     for name in "abcde":
-        assert (read_trimap(tmp_path / f"{name}.png", 6, 9) == trimap).all(), name
+        assert (read_fitting(read_trimap, tmp_path / f"{name}.png", 6, 9) == trimap).all(), name
 
 
 @pytest.mark.parametrize("read", [read_alpha, read_trimap])
@@ -387,33 +405,43 @@ def test_trimaps_in_every_form(tmp_path: Path) -> None:
     [
         (np.zeros((6, 8), np.uint8), "is 6 x 8, the upright photo 6 x 9; make"),
         (np.zeros((9, 6), np.uint8), "is 9 x 6, .* turn it upright"),
-        (np.zeros((6, 9), np.uint16), "expected 8 bits"),
+        (np.zeros((6, 9), np.float32), "pixels of the form F"),
         (colours(), "coloured"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, read: Any, pixels: Any, reason: str) -> None:
-    path = save(tmp_path / "x.png", pixels)
-    with pytest.raises(ValueError, match=rf"x\.png: .*{reason}"):
-        read(path, 6, 9)
+    path = save(tmp_path / "x.tif", pixels)
+    with pytest.raises(PictureError, match=rf"x\.tif: .*{reason}"):
+        read_fitting(read, path, 6, 9)
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(ValueError, match=r"x\.png: "):
-        read(path, 6, 9)
-    with pytest.raises(ValueError, match=r"y\.png: "):
-        read(tmp_path / "y.png", 6, 9)
+    with pytest.raises(PictureError, match=r"x\.tif: "):
+        read_fitting(read, path, 6, 9)
+    with pytest.raises(PictureError, match=r"y\.tif: "):
+        read_fitting(read, tmp_path / "y.tif", 6, 9)
+
+
+def test_a_size_is_refused_before_the_file_is_decoded(tmp_path: Path) -> None:
+    """The pixels of this PNG are missing, which its header does not show."""
+    (tmp_path / "x.png").write_bytes(png((9000, 9000), 8, 0, b""))
+    with pytest.raises(PictureError, match=r"x\.png: is 9000 x 9000, the upright photo 6 x 9"):
+        read_fitting(read_alpha, tmp_path / "x.png", 6, 9)
+
+
+def test_an_alpha_is_held_upright_against_the_photo(tmp_path: Path) -> None:
+    alpha = np.arange(54, dtype=np.uint8).reshape(9, 6)
+    save(tmp_path / "x.png", alpha, exif=exif(6))
+    assert (read_fitting(read_alpha, tmp_path / "x.png", 6, 9) == np.rot90(alpha, -1)).all()
 
 
 def test_a_trimap_with_127_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "x.png", np.array([[0, 127, 255]], np.uint8))
-    with pytest.raises(ValueError, match=r"levels \[0, 127, 255\]"):
-        read_trimap(path, 1, 3)
+    with pytest.raises(PictureError, match="has the trimap values 0, 127, 255"):
+        read_fitting(read_trimap, path, 1, 3)
 
 
-def test_sixteen_bits_with_alpha_are_refused(tmp_path: Path) -> None:
+def test_sixteen_bits_with_alpha_are_rounded(tmp_path: Path) -> None:
     """Pillow would give the high bytes alone."""
-    import cv2
-
-    deep = np.full((6, 9, 4), 300, np.uint16)
+    deep = np.full((6, 9, 4), 257 * 7 + 200, np.uint16)
     path = tmp_path / "x.png"
-    path.write_bytes(cv2.imencode(".png", deep)[1].tobytes())
-    with pytest.raises(ValueError, match=r"x\.png: .*8 bits"):
-        read_alpha(path, 6, 9)
+    path.write_bytes(png16(deep, 6))
+    assert (read_fitting(read_alpha, path, 6, 9) == 8).all()
