@@ -255,6 +255,7 @@ def test_strange_names(tmp_path: Path, two_workers: Cluster, capsys: Capture) ->
         assert here(capsys, "replay", key, *again).code == DONE
 
 
+@pytest.mark.slow
 def test_no_file_name_controls_the_terminal(own_sources: Sources, address: str) -> None:
     """`Ran` checks that nothing raw is printed; here, that the name can still be read."""
     bad = own_sources.foregrounds / "evil\x1b[2J\x9b31m\n[bold]:car:.png"

@@ -232,6 +232,7 @@ assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] 
 """
 
 
+@pytest.mark.slow
 def test_what_a_program_does_with_signals_and_output_is_left_alone(tmp_path: Path) -> None:
     """And an interrupt ends all tasks, although no command caught it."""
     command = [sys.executable, "-c", LIBRARY, str(tmp_path)]

@@ -455,6 +455,7 @@ def test_doubtful_sources(fgs: Path, bgs: Path) -> None:
     assert "equal share is 0.2" in balance.reason
 
 
+@pytest.mark.slow
 @needs_data
 def test_the_real_sources_are_clean() -> None:
     result = scan(DATA / "foregrounds", DATA / "backgrounds")

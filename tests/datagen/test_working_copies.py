@@ -59,6 +59,7 @@ def test_real_foregrounds_stay_as_sharp_as_by_one_resampling(name: str) -> None:
     assert is_sharp(found), found
 
 
+@pytest.mark.slow
 def test_synthetic_hair_stays_as_sharp_as_by_one_resampling() -> None:
     hair = make_foreground(0, Subject.HUMAN, Transparency.MEDIUM, 600, 0)
     found = measure("hair", hair, 300, 0.87, 8.0)

@@ -275,6 +275,7 @@ def golden_rows() -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text().splitlines()))
 
 
+@pytest.mark.slow
 @needs_data
 def test_the_official_results() -> None:
     """SAD, MSE, Grad and Conn of each of the 40 predictions, by the MATLAB code."""
