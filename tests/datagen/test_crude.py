@@ -90,6 +90,20 @@ def test_glass_is_seen_as_an_object() -> None:
     assert np.count_nonzero(crude_mask(alpha, faultless())) > 0.95 * np.count_nonzero(alpha)
 
 
+@pytest.mark.parametrize(("level", "is_seen"), [(85, False), (170, True)])
+def test_noise_does_not_decide_about_haze_of_a_third_or_two_thirds(
+    level: int, is_seen: bool
+) -> None:
+    """The worst offset and noise of the preset only decide about what is nearly half opaque."""
+    alpha = np.full((300, 300), level, np.uint8)
+    alpha[:80] = 255  # the densest part of the subject, to which the haze is compared
+    ranges = RANGES[Preset.SEGMENTATION]
+    offset = -ranges.level if is_seen else ranges.level
+    for seed in range(5):
+        loudest = replace(faultless(seed), level=offset, noise=ranges.noise[1], noise_seed=seed)
+        assert np.all(crude_mask(alpha, loudest)[140:] == is_seen)
+
+
 def test_nothing_is_seen_where_there_is_nothing() -> None:
     for seed in range(20):
         assert not crude_mask(SUBJECTS["nothing"], drawn(seed)).any()
@@ -234,6 +248,14 @@ def test_a_perfect_mask_has_no_errors() -> None:
     assert crude_errors(alpha, mask, np.ones_like(mask)).wrong_known_share == 0.0
 
 
+def test_foreground_is_what_is_more_than_half_opaque() -> None:
+    alpha = np.repeat(np.array([[127, 128]], np.uint8), 9, axis=0)
+    mask = np.repeat(np.array([[0, 1]], np.uint8), 9, axis=0)
+    errors = crude_errors(alpha, mask, np.ones_like(mask))
+    assert (errors.iou, errors.false_share, errors.edge_p95) == (1.0, 0.0, 0.0)
+    assert crude_errors(alpha, 1 - mask, np.ones_like(mask)).false_share == 1.0
+
+
 def test_errors_where_a_mask_is_empty() -> None:
     alpha, glass = SUBJECTS["disc"], SUBJECTS["glass"]
     empty, unknown = np.zeros_like(alpha), np.ones_like(alpha)
@@ -262,6 +284,19 @@ def test_recipes_stay_in_their_ranges(preset: Preset) -> None:
             assert 0.0 <= piece[0] <= most
             assert 0.0 <= piece[1] <= 1.0
         assert 0 <= recipe.noise_seed < 2**32
+
+
+@pytest.mark.parametrize("preset", Preset)
+def test_pieces_are_lost_and_swallowed_as_often_as_the_preset_says(preset: Preset) -> None:
+    rng, count, ranges = np.random.default_rng(1), 4000, RANGES[preset]
+    recipes = [draw_crude(rng, preset) for _ in range(count)]
+    for pieces, probability in (
+        ([recipe.lost for recipe in recipes], ranges.lost_probability),
+        ([recipe.swallowed for recipe in recipes], ranges.swallowed_probability),
+    ):
+        share = np.mean([piece[0] > 0 for piece in pieces])
+        deviation = math.sqrt(probability * (1 - probability) / count)
+        assert abs(share - probability) < 4 * deviation
 
 
 def test_a_recipe_survives_json_and_has_one_shape() -> None:

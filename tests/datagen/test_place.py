@@ -173,6 +173,33 @@ def test_no_transparency_is_invented(shape: str, size: int) -> None:
     assert solid > 100 or shape in {"line", "comb", "ring"}
 
 
+@pytest.mark.parametrize(("pitch", "side"), [(10, 1), (11, 2)])
+@pytest.mark.parametrize("inside", [0, 255])
+def test_a_pixel_between_specks_stays_as_clear_or_solid_as_the_source(
+    pitch: int, side: int, inside: int
+) -> None:
+    """A grid of specks (or pinholes) a little more than two pixels of the canvas apart.
+
+    The distance to the nearest one is greatest half way between two, where interpolated distances
+    are too short.
+    """
+    length, size, far_ones = 300, 60, 0
+    y, x = np.mgrid[:length, :length]
+    is_speck = (y % pitch < side) & (x % pitch < side)
+    alpha = np.where(is_speck, 255 - inside, inside).astype(np.uint8)
+    alpha[0, 0] = alpha[-1, -1] = 255  # the box is the whole source
+    for scale, rotation, flip in CASES:
+        subject, points = placed_with_points(alpha, size, scale, rotation, flip)
+        pixel = float(np.hypot(*(points[0, 1] - points[0, 0])))  # of the canvas, in the source
+        from_centre = np.abs((points - side / 2 + pitch / 2) % pitch - pitch / 2)
+        away = np.linalg.norm(np.maximum(from_centre - side / 2, 0), axis=-1)
+        within = ((points > 3 * pixel) & (points < length - 3 * pixel)).all(axis=-1)
+        is_far = within & (away >= pixel)
+        assert (whole(subject, size)[is_far] == inside / 255 * OPAQUE).all()
+        far_ones += int(is_far.sum())
+    assert far_ones > 100
+
+
 def flat(colour: Plane, alpha: Plane) -> Subject:
     """A subject on the whole canvas from straight colours 0..255 and alpha 0..1."""
     stacked = np.dstack([colour / 255 * alpha[..., None], alpha]) * OPAQUE

@@ -140,6 +140,19 @@ def test_cells_are_held_out_evenly_and_labelled_sources_first(
     assert max(numbers) - min(numbers) <= 1
 
 
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=8), st.data(), seeds)
+def test_the_last_of_a_cell_is_held_out_only_if_there_is_no_other(
+    sizes: list[int], data: st.DataObject, seed: int
+) -> None:
+    members = [cell for cell, size in zip(cells, sizes, strict=False) for _ in range(size)]
+    sources = [cutout(n, cell, Split.TRAIN) for n, cell in enumerate(members)]
+    spare = len(sources) - len(sizes)  # so many can go before a cell is emptied
+    count = data.draw(st.integers(0, len(sources) - 1))
+    found = hold_out(sources, count, seed)
+    left = {(s.subject, s.transparency) for s in found if s.split is Split.TRAIN}
+    assert len(sizes) - len(left) == max(0, count - spare)
+
+
 @given(st.integers(1, 8), seeds)
 def test_the_same_pixels_go_together(count: int, seed: int) -> None:
     sources = [photo(number, pixels=f"p{number // 2}") for number in range(20)]

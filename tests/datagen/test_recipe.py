@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -11,10 +12,15 @@ from hypothesis import strategies as st
 
 from datagen.sample.place import apply, place, source_to_canvas
 from datagen.sample.recipe import NO_FOREGROUND, draw_recipe, draw_second, generator, visible_share
-from datagen.sample.working_copies import Cutout, background_shape, prepare_cutout
+from datagen.sample.working_copies import (
+    Cutout,
+    background_shape,
+    fit_factor,
+    prepare_cutout,
+)
 from datagen.settings import Settings
 from manifests.pixels import Pixels
-from manifests.samples import Recipe
+from manifests.samples import Placement, Recipe
 from manifests.sources import Background, Box, Foreground, Split, Subject, Transparency
 
 SIZE = 48
@@ -136,6 +142,29 @@ def test_the_visible_share_counts_opacity() -> None:
     assert shares[0] == 1
     assert shares[1] == pytest.approx(0.45, abs=0.05)
     assert shares[2:] == [0, 0]
+
+
+@pytest.mark.parametrize("shape", ["pixel", "small", "L"])
+def test_what_counts_as_visible_is_seen_on_the_canvas(shape: str) -> None:
+    """A speck whose box is just inside the frame is not: resampling spreads it over the edge."""
+    record, cutout = source(shape, Settings(size=SIZE))
+    fit = fit_factor(record.box, SIZE)
+    for out_of_frame in np.linspace(-2, 2, 17):
+        near_y, near_x = fit * record.box.height / 2, fit * record.box.width / 2
+        for down, right in (
+            (near_y - out_of_frame, SIZE / 2),
+            (SIZE - near_y + out_of_frame, SIZE / 2),
+            (SIZE / 2, near_x - out_of_frame),
+            (SIZE / 2, SIZE - near_x + out_of_frame),
+        ):
+            placement = Placement(shape, False, fit, 1.0, 0.0, down, right)
+            on_a_wide_canvas = replace(placement, centre_y=SIZE + down, centre_x=SIZE + right)
+            seen, everything = (
+                float(place(cutout, where, record.box, size).alpha.sum())
+                for where, size in ((placement, SIZE), (on_a_wide_canvas, 3 * SIZE))
+            )
+            counted = visible_share(placement, record.box, cutout, SIZE)
+            assert counted <= seen / everything + 0.01
 
 
 @settings(max_examples=200)

@@ -132,6 +132,23 @@ def test_only_sides_at_which_much_is_opaque_are_cut() -> None:
     assert made.cut.tolist() == [False, True, False, False]
 
 
+@pytest.mark.parametrize(("turns", "side"), list(enumerate(["top", "left", "bottom", "right"])))
+def test_a_fifth_of_a_side_at_the_frame_is_cut_and_a_twentieth_is_not(
+    turns: int, side: str
+) -> None:
+    """A body of 100 pixels that reaches the frame only with a stem of 20 pixels, or of 5."""
+    for stem, is_cut in ((20, True), (5, False)):
+        alpha = np.zeros((140, 140), np.uint8)
+        alpha[20:120, 20:120] = 255
+        alpha[:20, 60 : 60 + stem] = 255
+        turned = np.rot90(alpha, turns)
+        rows, columns = (np.flatnonzero(turned.any(axis=axis)) for axis in (1, 0))
+        box = Box(int(rows[0]), int(columns[0]), len(rows), len(columns))
+        cut = prepare_cutout(np.dstack([turned] * 4), box, Settings(size=32)).cut
+        names = np.array(["top", "bottom", "left", "right"])
+        assert names[cut].tolist() == ([side] if is_cut else [])
+
+
 def test_mass_says_where_the_opacity_lies() -> None:
     cutout = np.zeros((64, 64, 4), np.uint8)
     cutout[:16, :, 3] = 255
