@@ -13,6 +13,7 @@ import typer
 from console.commands import DONE, FAILED, WRONG_USAGE, new_app, run
 from console.interrupts import interrupt_first, silent_stdout
 from console.messages import fail, say, show, show_json, warn
+from console.options import with_options
 from console.progress import progress
 from datagen.printing import (
     print_estimate,
@@ -21,10 +22,7 @@ from datagen.printing import (
     print_result,
     print_stats,
 )
-from datagen.sample.crude_recipe import Preset
-from datagen.settings import LOWEST_JPEG_QUALITY, Settings
-from manifests.pixels import ImageCodec
-from manifests.shards import ShardFormat
+from datagen.settings import Settings
 
 app = new_app("Foregrounds x backgrounds -> shards for training a matting model.")
 
@@ -41,15 +39,17 @@ AlphaOption = Annotated[
 ShardsOption = Annotated[Path, typer.Option(help="The shard set.", metavar="DIR")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 WorkersOption = Annotated[
-    int | None, typer.Option(help="Processes at a time.", min=1, show_default="one a core")
+    int | None,
+    typer.Option(
+        help="How many processes work at a time.",
+        min=1,
+        metavar="N",
+        show_default="one per core",
+    ),
 ]
 AddressOption = Annotated[
     str | None, typer.Option(help="Join this Ray cluster instead of starting one.", metavar="A")
 ]
-
-_DEFAULT = Settings()
-
-_RANGES = "Ranges of the recipe"
 
 
 @app.command()
@@ -104,34 +104,15 @@ def lint(
 
 
 @app.command()
+@with_options(Settings)
 def compose(
     fg: FgOption,
     bg: BgOption,
+    settings: Settings,
     alpha: AlphaOption = None,
     out: Annotated[Path, typer.Option(help="Where the shard set goes.", metavar="DIR")] = Path(
         "shards"
     ),
-    samples: Annotated[
-        int | None, typer.Option(help="How many for training.", min=1, show_default="every pair")
-    ] = None,
-    size: Annotated[int, typer.Option(help="Side of the canvas, pixels.")] = _DEFAULT.size,
-    seed: Annotated[int, typer.Option(help="Decides every random choice.")] = _DEFAULT.seed,
-    format_: Annotated[ShardFormat, typer.Option("--format")] = _DEFAULT.format,
-    image_codec: Annotated[ImageCodec, typer.Option()] = _DEFAULT.image_codec,
-    jpeg_quality: Annotated[
-        int, typer.Option(help=f"{LOWEST_JPEG_QUALITY} to 100; always 4:4:4.")
-    ] = _DEFAULT.jpeg_quality,
-    shard_size: Annotated[int, typer.Option(help="Samples a shard.")] = _DEFAULT.shard_size,
-    layers: Annotated[
-        bool, typer.Option(help="Keep F and B where alpha is soft.")
-    ] = _DEFAULT.layers,
-    holdout_fg: Annotated[
-        int, typer.Option(help="Foregrounds for val, none of them in train.")
-    ] = _DEFAULT.holdout_fg,
-    holdout_bg: Annotated[int, typer.Option(help="Backgrounds for val.")] = _DEFAULT.holdout_bg,
-    crude: Annotated[
-        Preset, typer.Option(help="How wrong the crude trimaps are.")
-    ] = _DEFAULT.crude,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave bad sources out, and list them.")
     ] = False,
@@ -141,70 +122,11 @@ def compose(
     workers: WorkersOption = None,
     ray_address: AddressOption = None,
     json_: JsonOption = False,
-    flip_probability: Annotated[
-        float, typer.Option(rich_help_panel=_RANGES)
-    ] = _DEFAULT.flip_probability,
-    scale_min: Annotated[
-        float, typer.Option(help="Smallest down-scale.", rich_help_panel=_RANGES)
-    ] = _DEFAULT.scale_min,
-    rotation: Annotated[
-        float, typer.Option(help="Degrees either way.", rich_help_panel=_RANGES)
-    ] = _DEFAULT.rotation,
-    translation: Annotated[
-        float,
-        typer.Option(
-            help="Share of the subject's box that may leave the frame.", rich_help_panel=_RANGES
-        ),
-    ] = _DEFAULT.translation,
-    brightness: Annotated[
-        float, typer.Option(help="x: factors in 1 ± x.", rich_help_panel=_RANGES)
-    ] = _DEFAULT.brightness,
-    contrast: Annotated[
-        float, typer.Option(help="x: factors in 1 ± x.", rich_help_panel=_RANGES)
-    ] = _DEFAULT.contrast,
-    saturation: Annotated[
-        float, typer.Option(help="x: factors in 1 ± x.", rich_help_panel=_RANGES)
-    ] = _DEFAULT.saturation,
-    hue: Annotated[
-        float, typer.Option(help="Degrees either way.", rich_help_panel=_RANGES)
-    ] = _DEFAULT.hue,
-    background_cover: Annotated[
-        float,
-        typer.Option(
-            help="Canvases along the short side of a large photo.", rich_help_panel=_RANGES
-        ),
-    ] = _DEFAULT.background_cover,
-    merge_probability: Annotated[
-        float, typer.Option(help="Of a second foreground behind.", rich_help_panel=_RANGES)
-    ] = _DEFAULT.merge_probability,
 ) -> None:
     """Composite every foreground over every background: the main job."""
     from datagen.job import Sources, compose_dataset
     from datagen.resume import refuse_other_settings
 
-    settings = _settings(
-        samples=samples or 0,
-        size=size,
-        seed=seed,
-        format=format_,
-        image_codec=image_codec,
-        jpeg_quality=jpeg_quality,
-        shard_size=shard_size,
-        layers=layers,
-        holdout_fg=holdout_fg,
-        holdout_bg=holdout_bg,
-        crude=crude,
-        flip_probability=flip_probability,
-        scale_min=scale_min,
-        rotation=rotation,
-        translation=translation,
-        brightness=brightness,
-        contrast=contrast,
-        saturation=saturation,
-        hue=hue,
-        background_cover=background_cover,
-        merge_probability=merge_probability,
-    )
     fg, bg, out = (_for_workers(path, ray_address) for path in (fg, bg, out))
     sources = Sources(fg, bg, alpha and _for_workers(alpha, ray_address))
     refuse_other_settings(out, settings)  # before seconds are spent on starting workers
@@ -231,13 +153,6 @@ def _cluster(workers: int | None, address: str | None = None) -> Iterator[Any]:
 def _for_workers(path: Path, ray_address: str | None) -> Path:
     """The path as workers can use it: those of a cluster run in folders of their own."""
     return path if ray_address is None else path.absolute()
-
-
-def _settings(**values: Any) -> Settings:
-    try:
-        return Settings(**values)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
 
 
 def _plan(

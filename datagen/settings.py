@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from console.settings import check_ranges, setting
 from datagen.sample.crude_recipe import Preset
 from manifests.pixels import ImageCodec
 from manifests.shards import ShardFormat
@@ -14,73 +15,107 @@ from manifests.tables import from_dict, to_dict
 # Below it, JPEG alone takes an image so far from the blend of its layers (at 50, real pictures by
 # up to 12 levels on average, noise by 28) that `datagen verify` could hardly tell a wrong layer.
 LOWEST_JPEG_QUALITY = 70
-_JPEG_QUALITIES = f"{LOWEST_JPEG_QUALITY} to 100"
+
+
+_RECIPE = "Ranges of the recipe"  # a part of the help page
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The defaults here are the defaults. Two runs with equal settings and sources are equal."""
+    """The defaults here are the defaults. Two runs with equal settings and sources are equal.
 
-    samples: int = 0  # 0: every pair once; 440 foregrounds over 2,000 backgrounds make 880,000
-    size: int = 800  # height and width of the canvas, pixels
-    seed: int = 0
-    format: ShardFormat = ShardFormat.WEBDATASET
-    image_codec: ImageCodec = ImageCodec.JPEG
-    jpeg_quality: int = 95  # always 4:4:4
-    shard_size: int = 1000
-    layers: bool = True
+    Each setting with a help text is an option of `datagen compose`. Ranges are checked here.
+    """
+
+    # 440 foregrounds over 2,000 backgrounds make 880,000 pairs.
+    samples: int = setting(
+        0, "Number of samples for training.", low=1, default="every pair of sources once"
+    )
+    size: int = setting(800, "Height and width of a sample, in pixels.", low=16, high=4096)
+    seed: int = setting(0, "Number on which every random choice depends.", low=0)
+    format: ShardFormat = setting(
+        ShardFormat.WEBDATASET, "File format of the shards: tar files or tables."
+    )
+    image_codec: ImageCodec = setting(
+        ImageCodec.JPEG, "File format of the colour images; alphas and trimaps are always PNG."
+    )
+    jpeg_quality: int = setting(
+        95, "Quality of JPEG images (always 4:4:4).", low=LOWEST_JPEG_QUALITY, high=100
+    )
+    shard_size: int = setting(1000, "Number of samples in each shard.", low=1, high=100_000)
+    layers: bool = setting(
+        True, "Also keep foreground and background of each sample, where its alpha is soft."
+    )
 
     # Sources set apart: val is the held-out foregrounds over the held-out backgrounds, train the
     # rest over the rest.
-    holdout_fg: int = 0
-    holdout_bg: int = 0
+    holdout_fg: int = setting(
+        0, "Number of foregrounds for validation alone; needs --holdout-bg, too.", low=0
+    )
+    holdout_bg: int = setting(
+        0, "Number of backgrounds for validation alone; needs --holdout-fg, too.", low=0
+    )
 
     # Where the subject comes to lie: mirrored or not, reduced by a factor drawn between scale_min
     # and scale_max, turned, moved.
-    flip_probability: float = 0.5
-    scale_min: float = 0.8
-    scale_max: float = 1.0
-    rotation: float = 10.0  # at most this many degrees either way
-    translation: float = 0.25  # at most this share of the subject's box leaves the frame, per axis
+    flip_probability: float = setting(
+        0.5, "Probability that a foreground is mirrored.", low=0, high=1, panel=_RECIPE
+    )
+    scale_min: float = setting(
+        0.8, "Smallest factor by which a foreground is scaled.", low=0.5, high=1, panel=_RECIPE
+    )
+    scale_max: float = setting(1.0, low=0.5, high=1)
+    rotation: float = setting(
+        10.0, "Largest rotation in degrees, either way.", low=0, high=180, panel=_RECIPE
+    )
+    translation: float = setting(
+        0.25,
+        "Largest share of the subject's width or height that is moved out of the image.",
+        low=0,
+        high=0.5,
+        panel=_RECIPE,
+    )
     visible_share: float = 0.4  # at least this share of the subject's opacity stays inside
+    # Of foreground and background, each drawn for itself.
+    brightness: float = setting(
+        0.15, "Brightness is changed by factors in 1 ± X.", low=0, high=0.9, panel=_RECIPE
+    )
+    contrast: float = setting(
+        0.15, "Contrast is changed by factors in 1 ± X.", low=0, high=0.9, panel=_RECIPE
+    )
+    saturation: float = setting(
+        0.2, "Saturation is changed by factors in 1 ± X.", low=0, high=1, panel=_RECIPE
+    )
+    hue: float = setting(
+        6.0, "Largest rotation of the hue in degrees, either way.", low=0, high=180, panel=_RECIPE
+    )
 
-    # Colours of foreground and background, each drawn for itself: factors between 1 - x and 1 + x.
-    brightness: float = 0.15
-    contrast: float = 0.15
-    saturation: float = 0.2
-    hue: float = 6.0  # degrees either way
+    # A canvas is cut from the background at random; a large photo is reduced before.
+    background_cover: float = setting(
+        1.25,
+        "Short side of a reduced background over the size of a sample, which is cut from it.",
+        low=1,
+        high=4,
+        panel=_RECIPE,
+    )
 
-    # A canvas is cut from the background at random; a large photo is reduced before, until its
-    # short side is this many canvases long.
-    background_cover: float = 1.25
-
-    merge_probability: float = 0.0  # of a second foreground behind the first
-    crude: Preset = Preset.SEGMENTATION
+    merge_probability: float = setting(
+        0.0,
+        "Probability that a second foreground is put behind the first.",
+        low=0,
+        high=1,
+        panel=_RECIPE,
+    )
+    crude: Preset = setting(
+        Preset.SEGMENTATION, "How wrong the crude trimaps are; segmentation is like a network's."
+    )
 
     def __post_init__(self) -> None:
-        check = [
-            (self.samples >= 0, "samples", "0 (every pair) or more"),
-            (16 <= self.size <= 4096, "size", "16 to 4096 pixels"),
-            (self.seed >= 0, "seed", "0 or more"),
-            (LOWEST_JPEG_QUALITY <= self.jpeg_quality <= 100, "jpeg_quality", _JPEG_QUALITIES),
-            (1 <= self.shard_size <= 100_000, "shard_size", "1 to 100,000"),
-            (self.holdout_fg >= 0, "holdout_fg", "0 or more"),
-            (self.holdout_bg >= 0, "holdout_bg", "0 or more"),
-            (0 <= self.flip_probability <= 1, "flip_probability", "0 to 1"),
-            (0.5 <= self.scale_min <= self.scale_max <= 1, "scale_min", "0.5 to scale_max, <= 1"),
-            (0 <= self.rotation <= 180, "rotation", "0 to 180 degrees"),
-            (0 <= self.translation <= 0.5, "translation", "0 to 0.5"),
-            (0 < self.visible_share <= 0.9, "visible_share", "above 0, to 0.9"),
-            (0 <= self.brightness <= 0.9, "brightness", "0 to 0.9"),
-            (0 <= self.contrast <= 0.9, "contrast", "0 to 0.9"),
-            (0 <= self.saturation <= 1, "saturation", "0 to 1"),
-            (0 <= self.hue <= 180, "hue", "0 to 180 degrees"),
-            (1 <= self.background_cover <= 4, "background_cover", "1 to 4"),
-            (0 <= self.merge_probability <= 1, "merge_probability", "0 to 1"),
-        ]
-        for holds, name, expected in check:
-            if not holds:
-                raise ValueError(f"{name} = {getattr(self, name)}, expected {expected}")
+        check_ranges(self)
+        if not self.scale_min <= self.scale_max:
+            raise ValueError(f"scale_min = {self.scale_min}, expected 0.5 to {self.scale_max}")
+        if not 0 < self.visible_share <= 0.9:
+            raise ValueError(f"visible_share = {self.visible_share}, expected above 0, to 0.9")
         if (self.holdout_fg > 0) != (self.holdout_bg > 0):
             raise ValueError(
                 f"holdout_fg = {self.holdout_fg}, holdout_bg = {self.holdout_bg}: val is made of "

@@ -15,7 +15,7 @@ GROUND_FLOOR = {"manifests", "numpy", "pyarrow", "PIL", "cv2"}
 CLASSICAL = {"classical", "manifests", "numpy", "pymatting", "cv2"}
 
 CLI = {*(f"{product}/cli.py" for product in PRODUCTS), "training/matte/cli.py"}
-OPTIONS = {"console/commands.py", "training/options.py"}
+OPTIONS = {"console/commands.py", "console/options.py", "training/options.py"}
 
 # library -> the only files of a product that may import it
 HOMES = {

@@ -68,7 +68,7 @@ def test_wrong_option(command: str, capsys: Capture) -> None:
         ("--size 3", ["size", "3", "16 to 4096"]),
         ("--size large", ["--size", "integer"]),
         ("--workers 0", ["--workers", "1"]),
-        ("--samples 0", ["--samples", "1"]),
+        ("--samples 0", ["samples", "1 or more"]),
         ("--seed -1", ["seed", "-1"]),
         ("--shard-size 0", ["shard_size", "0"]),
         ("--jpeg-quality 101", ["jpeg_quality", "101", "70 to 100"]),
