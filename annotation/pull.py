@@ -27,17 +27,18 @@ from PIL import Image
 from annotation.files.folder import Folder, is_file
 from annotation.form.choose import NOTHING_TO_APPROVE, approvals, choose
 from annotation.form.regions import BadAnnotationError
-from annotation.form.taskdata import TaskData, read_data
 from annotation.form.tasks import (
-    Annotated,
     Chosen,
+    Painted,
     SkippedError,
+    Task,
     read_chosen,
     read_result,
+    read_task,
     record_of,
 )
 from annotation.server.client import Client, RefusedError
-from annotation.server.project import Project, Row, existing_project
+from annotation.server.project import Project, TaskSummary, existing_project
 from manifests.annotations import Annotation, Kind, State
 from manifests.pixels import encode_alpha, encode_trimap
 from manifests.storage import write_bytes
@@ -57,7 +58,7 @@ class Wanted(StrEnum):
 
 
 @dataclass(frozen=True)
-class Bad:
+class BadAnnotation:
     """An annotation (or, with annotation 0, a whole task) that was not believed."""
 
     project: str
@@ -75,7 +76,7 @@ class Pulled:
     unchanged: int
     rows: int
     approved: int
-    bad: tuple[Bad, ...]
+    bad: tuple[BadAnnotation, ...]
 
 
 def pull(client: Client, title: str, root: Path, wanted: Wanted, begin: Progress) -> Pulled:
@@ -88,9 +89,9 @@ def pull(client: Client, title: str, root: Path, wanted: Wanted, begin: Progress
     project = existing_project(client, title)
     folder = Folder(root, project, wanted)
     folder.load()
-    listed = list(project.rows())
+    listed = list(project.summaries())
     advance = begin(len(listed))
-    bad: list[Bad] = []
+    bad: list[BadAnnotation] = []
     fetched = 0
     try:
         folder.forget({row.id for row in listed})
@@ -117,56 +118,56 @@ def pull(client: Client, title: str, root: Path, wanted: Wanted, begin: Progress
 
 
 def _pull_task(
-    project: Project, folder: Folder, row: Row, task: Mapping[str, Any]
-) -> tuple[list[Annotation] | None, list[Bad]]:
+    project: Project, folder: Folder, listed: TaskSummary, json: Mapping[str, Any]
+) -> tuple[list[Annotation] | None, list[BadAnnotation]]:
     """(the rows of one task, None if it failed as a whole; its faults); its files are written."""
     faults: list[tuple[int, str]] = []
     try:
-        data = read_data(task)
-        owner = folder.owner(data.photo)
-        if owner not in (None, row.id):
+        task = read_task(json)
+        owner = folder.owner(task.data.photo)
+        if owner not in (None, listed.id):
             raise BadAnnotationError(f"task {owner} is for the same photo; delete one of them")
-        believed, reviews, faults = _read(task)
-        photo_path = _photo(project, folder.root, task, data) if believed else ""
+        painted, reviews, faults = _read(task)
+        photo_path = _photo(project, folder.root, task) if painted else ""
     except (BadAnnotationError, RefusedError) as error:
-        return None, [Bad(project.title, row.id, *one) for one in [(0, str(error)), *faults]]
-    result, others = choose(believed, reviews)
+        reasons = [(0, str(error)), *faults]
+        return None, [BadAnnotation(project.title, listed.id, *one) for one in reasons]
+    result, others = choose(painted, reviews)
     rows = []
     for one in [*([result] if result else []), *others]:
         if folder.wanted == Wanted.ALL or one.state is State.APPROVED:
             rows.append(_write(project, folder.root, one, photo_path, accepted=one is result))
-    return rows, [Bad(project.title, row.id, *one) for one in faults]
+    return rows, [BadAnnotation(project.title, listed.id, *one) for one in faults]
 
 
-def _read(
-    task: Mapping[str, Any],
-) -> tuple[list[Annotated], list[Chosen], list[tuple[int, str]]]:
-    """(what was painted in a task, what was said of it, (annotation, why it is not believed))."""
-    believed, reviews = list[Annotated](), list[Chosen]()
+def _read(task: Task) -> tuple[list[Painted], list[Chosen], list[tuple[int, str]]]:
+    """(what was painted in a task, what reviews say of it, (annotation, why it is refused))."""
+    painted, reviews = list[Painted](), list[Chosen]()
     faults: list[tuple[int, str]] = []
-    for annotation in task.get("annotations") or ():
+    for annotation in task.annotations:
         try:
             chosen = read_chosen(task, annotation)
             if chosen.kind is None:
                 reviews.append(chosen)
             else:
-                believed.append(read_result(task, annotation))
+                painted.append(read_result(task, annotation))
         except SkippedError:
             continue
         except BadAnnotationError as error:
-            faults.append((_id_of(annotation), str(error)))
-    if not believed:
+            faults.append((id_of(annotation), str(error)))
+    if not painted:
         faults += [(number, NOTHING_TO_APPROVE) for number in approvals(reviews)]
-    return believed, reviews, faults
+    return painted, reviews, faults
 
 
-def _id_of(annotation: Any) -> int:
+def id_of(annotation: object) -> int:
+    """The number of an annotation as the server sends it; 0 if it has none."""
     found = annotation.get("id") if isinstance(annotation, Mapping) else 0
     return found if isinstance(found, int) else 0
 
 
 def _write(
-    project: Project, root: Path, one: Annotated, photo_path: str, accepted: bool
+    project: Project, root: Path, one: Painted, photo_path: str, accepted: bool
 ) -> Annotation:
     is_alpha = one.kind is Kind.ALPHA
     data = encode_alpha(one.pixels) if is_alpha else encode_trimap(one.pixels)
@@ -186,16 +187,16 @@ def _write(
     )
 
 
-def _photo(project: Project, root: Path, task: Mapping[str, Any], data: TaskData) -> str:
+def _photo(project: Project, root: Path, task: Task) -> str:
     """The picture as annotators saw it, fetched once; its path below the folder.
 
     Raises BadAnnotationError if the server shows another one than push sent.
     """
+    data, url = task.data, task.image
     for extension in _PHOTO_KINDS.values():
         path = root / "photos" / f"{data.photo}.{extension}"
         if is_file(path, data.image_sha256):
             return f"photos/{path.name}"
-    url = task["data"].get("image")
     if not isinstance(url, str) or not _is_ours(url):
         raise BadAnnotationError(f"its picture is at {url!r}, not where push puts pictures")
     try:

@@ -19,7 +19,7 @@ from annotation.files.photos import Photo, Problem, image_bytes, scan_photos
 from annotation.form.regions import labels_xml
 from annotation.form.tasks import prediction_of, task_of
 from annotation.server.client import Client, RefusedError, ServerError, UnsureError
-from annotation.server.project import TRIES, Project, Row, existing_project, make_project
+from annotation.server.project import TRIES, Project, TaskSummary, existing_project, make_project
 from manifests.annotations import Annotation, read_annotations, solved_path
 from manifests.pictures import read_alpha, read_trimap
 from manifests.pixels import decode_alpha
@@ -81,7 +81,7 @@ def push(client: Client, title: str, sources: Sources, begin: Progress) -> Pushe
     if root is not None:
         project.serve_folder(sources.photos.resolve())
     problems = [*problems, *more]
-    known = list(project.rows())
+    known = list(project.summaries())
     uploads = project.uploads()
     advance = begin(len(photos))
     batch, created, kept = _Batch(), 0, 0
@@ -120,12 +120,14 @@ def _shown_root(sources: Sources) -> Path | None:
     return root
 
 
-def identity(row: Row) -> tuple[str, str]:
+def identity(row: TaskSummary) -> tuple[str, str]:
     """What a task is known by: its photo's id and sha256."""
     return str(row.data.get("photo")), str(row.data.get("photo_sha256"))
 
 
-def _known(photo: Photo, given: Companions, rows: Sequence[Row]) -> Row | Problem | None:
+def _known(
+    photo: Photo, given: Companions, rows: Sequence[TaskSummary]
+) -> TaskSummary | Problem | None:
     """The photo's task, None if there is none, or what stands against making one."""
     for row in rows:
         name, sha256 = identity(row)
@@ -206,7 +208,7 @@ def _import(project: Project, batch: _Batch) -> None:
 
 
 def _missing(project: Project, batch: _Batch) -> dict[tuple[str, str], bytes]:
-    there = {identity(row) for row in project.rows()}
+    there = {identity(row) for row in project.summaries()}
     return {name: task for name, task in batch.tasks.items() if name not in there}
 
 
@@ -216,8 +218,8 @@ def _settle_duplicates(project: Project, newest: int) -> Iterator[Problem]:
     Of tasks for the same photo the oldest stays. A later one is deleted if this push made it and
     nobody has touched it; else it is named.
     """
-    first: dict[tuple[str, str], Row] = {}
-    for row in sorted(project.rows(), key=lambda row: row.id):
+    first: dict[tuple[str, str], TaskSummary] = {}
+    for row in sorted(project.summaries(), key=lambda row: row.id):
         kept = first.setdefault(identity(row), row)
         if kept is row or "photo" not in row.data:
             continue
@@ -235,7 +237,7 @@ def push_solved(client: Client, title: str, pulled: Path, begin: Progress) -> Pu
     """
     rows = read_annotations(solved_path(pulled))
     project = existing_project(client, title)
-    known = {row.id: row for row in project.rows()}
+    known = {row.id: row for row in project.summaries()}
     advance = begin(len(rows))
     created, problems = 0, []
     for number, row in enumerate(rows, 1):
@@ -248,7 +250,9 @@ def push_solved(client: Client, title: str, pulled: Path, begin: Progress) -> Pu
     return Pushed(project.url, created, kept, tuple(problems))
 
 
-def _push_alpha(project: Project, solved: Annotation, path: Path, known: Mapping[int, Row]) -> bool:
+def _push_alpha(
+    project: Project, solved: Annotation, path: Path, known: Mapping[int, TaskSummary]
+) -> bool:
     task = known.get(solved.task_id)
     if task is None or identity(task) != (solved.photo_id, solved.photo_sha256):
         raise ValueError(f"task {solved.task_id} of {project.title!r} is not for this photo")

@@ -21,7 +21,6 @@ from annotation.server.client import is_up
 from manifests.storage import write_bytes
 
 HOST = "127.0.0.1"
-DEFAULT_VENV = Path(".venv-server")
 REQUIREMENTS = Path(__file__).with_name("server-requirements.txt")
 LOG = "server.log"
 _USER = "user.txt"  # written once the user was made

@@ -6,21 +6,26 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from annotation.form.choose import NOTHING_TO_APPROVE, approvals, choose
-from annotation.form.regions import BadAnnotationError
-from annotation.form.taskdata import read_data
-from annotation.form.tasks import Annotated, Chosen, SkippedError, read_chosen, read_result
-from annotation.pull import Bad
+from annotation.form.regions import BadAnnotationError, Json
+from annotation.form.tasks import (
+    Chosen,
+    Painted,
+    SkippedError,
+    Task,
+    read_chosen,
+    read_result,
+    read_task,
+)
+from annotation.pull import BadAnnotation, id_of
 from annotation.server.client import Client
-from annotation.server.project import Project, Row, existing_project
+from annotation.server.project import Project, TaskSummary, existing_project
 from manifests.annotations import Kind, State
 from manifests.sources import Subject, Transparency
 
-TARGET = 440  # foregrounds in all, in equal shares of the cells
 SUBJECTS = (Subject.HUMAN, Subject.NON_HUMAN)
 STATES = ("new", "skipped", *map(str, State), "bad")
 
@@ -59,7 +64,7 @@ class Status:
     states: Mapping[str, int]
     cells: tuple[Cell, ...]
     agreement: tuple[Agreement, ...]
-    bad: tuple[Bad, ...]
+    bad: tuple[BadAnnotation, ...]
 
     @property
     def mean_difference(self) -> float | None:
@@ -72,13 +77,13 @@ class Status:
 def measure(client: Client, title: str, target: int, begin: Progress) -> Status:
     """Count a project. Raises ServerError if there is none, or the server does not answer."""
     project = existing_project(client, title)
-    rows = list(project.rows())
+    rows = list(project.summaries())
     advance = begin(len(rows))
     states: Counter[str] = Counter(dict.fromkeys(STATES, 0))
     labelled: Counter[tuple[str, str]] = Counter()
     approved: Counter[tuple[str, str]] = Counter()
     pairs: list[Agreement] = []
-    bad: list[Bad] = []
+    bad: list[BadAnnotation] = []
     for number, row in enumerate(rows, 1):
         task = _count(project, row, pairs, bad)
         states[task.state] += 1
@@ -110,40 +115,41 @@ class _Counted:
     kind: Kind | None = None
 
 
-def _count(project: Project, row: Row, pairs: list[Agreement], bad: list[Bad]) -> _Counted:
+def _count(
+    project: Project, row: TaskSummary, pairs: list[Agreement], bad: list[BadAnnotation]
+) -> _Counted:
     """A task's state; what is wrong with it, or was annotated by several people, is noted."""
     cell = (str(row.data.get("subject", "")), str(row.data.get("transparency", "")))
     if row.annotations == 0:
         return _Counted("skipped" if row.skipped else "new", cell)
-    task = project.task(row.id)
     try:
-        read_data(task)
+        task = read_task(project.task(row.id))
     except BadAnnotationError as error:
-        bad.append(Bad(project.title, row.id, 0, str(error)))
+        bad.append(BadAnnotation(project.title, row.id, 0, str(error)))
         return _Counted("bad", cell)
-    found: list[tuple[Chosen, Mapping[str, Any]]] = []
-    for annotation in task.get("annotations") or ():
+    found: list[tuple[Chosen, Json]] = []
+    for annotation in task.annotations:
         try:
             found.append((read_chosen(task, annotation), annotation))
         except SkippedError:
             continue
         except BadAnnotationError as error:
-            bad.append(Bad(project.title, row.id, int(annotation.get("id") or 0), str(error)))
+            bad.append(BadAnnotation(project.title, row.id, id_of(annotation), str(error)))
     painted = [(chosen, annotation) for chosen, annotation in found if chosen.kind]
     reviews = [chosen for chosen, _ in found if not chosen.kind]
     result, _ = choose([chosen for chosen, _ in painted], reviews)
     if result is None:
         approved = approvals(reviews)
-        bad += [Bad(project.title, row.id, one, NOTHING_TO_APPROVE) for one in approved]
+        bad += [BadAnnotation(project.title, row.id, one, NOTHING_TO_APPROVE) for one in approved]
         return _Counted("bad" if approved or not reviews else str(State.REJECTED), cell)
     if len({chosen.author for chosen, _ in painted}) > 1:
         pairs += _pairs(task, [annotation for _, annotation in painted])
     return _Counted(str(result.state), (str(result.subject), result.transparency), result.kind)
 
 
-def _pairs(task: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]]) -> list[Agreement]:
+def _pairs(task: Task, annotations: Sequence[Json]) -> list[Agreement]:
     """Every two people's annotations of one kind: a trimap and the alpha solved from it agree."""
-    read: list[Annotated] = []
+    read: list[Painted] = []
     for annotation in annotations:
         try:
             read.append(read_result(task, annotation))
@@ -161,6 +167,6 @@ def _pairs(task: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]]) ->
     ]
 
 
-def _difference(first: Annotated, second: Annotated) -> float:
+def _difference(first: Painted, second: Painted) -> float:
     levels = 1.0 if first.kind is Kind.ALPHA else 127.5
     return levels * float(np.mean(np.abs(first.pixels.astype(np.int16) - second.pixels)))

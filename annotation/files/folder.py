@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from annotation.server.project import Project, Row
+from annotation.server.project import Project, TaskSummary
 from manifests.annotations import (
     Annotation,
     annotations_path,
@@ -64,7 +64,7 @@ class Folder:
         memory = {"project": origin, "state": self.wanted, "seen": self.seen}
         write_bytes(self.memory, json.dumps(memory, indent=1).encode())
 
-    def is_unchanged(self, row: Row) -> bool:
+    def is_unchanged(self, row: TaskSummary) -> bool:
         """Is a task as it was seen, and are its files as they were written?"""
         if self.seen.get(str(row.id)) != _state(row):
             return False
@@ -88,7 +88,7 @@ class Folder:
             for name in {one.path for one in old} - used:
                 (self.root / name).unlink(missing_ok=True)
 
-    def see(self, row: Row, is_whole: bool) -> None:
+    def see(self, row: TaskSummary, is_whole: bool) -> None:
         """A task that is not whole is fetched, and its faults are named, again next time."""
         self.seen.pop(str(row.id), None)
         if is_whole:
@@ -111,5 +111,5 @@ def is_file(path: Path, sha256: str) -> bool:
     return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
 
 
-def _state(row: Row) -> str:
+def _state(row: TaskSummary) -> str:
     return f"{row.updated} {row.annotations} {row.skipped}"

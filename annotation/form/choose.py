@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from annotation.form.tasks import Annotated, Chosen
+from annotation.form.tasks import Chosen, Painted
 from manifests.annotations import State
 from manifests.sources import Subject
 
 NOTHING_TO_APPROVE = "it approves, but in this task nothing was painted that can be believed"
 
-Painted = TypeVar("Painted", Annotated, Chosen)
+Judged = TypeVar("Judged", Painted, Chosen)
 
 
 def choose(
-    painted: Sequence[Painted], reviews: Sequence[Chosen] = ()
-) -> tuple[Painted | None, list[Painted]]:
+    painted: Sequence[Judged], reviews: Sequence[Chosen] = ()
+) -> tuple[Judged | None, list[Judged]]:
     """(the result of a task, its other annotations in the order of time).
 
     The latest that was approved counts, unless it was rejected later; else the latest. A review
@@ -36,18 +36,18 @@ def approvals(reviews: Sequence[Chosen]) -> list[int]:
     return [review.annotation_id for review in reviews if review.state is State.APPROVED]
 
 
-def _moment(one: Annotated | Chosen) -> tuple[str, int]:
+def _moment(one: Painted | Chosen) -> tuple[str, int]:
     return one.time, one.annotation_id
 
 
-def _result(ordered: Sequence[Painted]) -> Painted | None:
+def _result(ordered: Sequence[Judged]) -> Judged | None:
     if not ordered:
         return None
     judged = [one for one in ordered if one.state is not State.SUBMITTED]
     return judged[-1] if judged and judged[-1].state is State.APPROVED else ordered[-1]
 
 
-def _reviewed(one: Painted, review: Chosen) -> Painted:
+def _reviewed(one: Judged, review: Chosen) -> Judged:
     is_labelled = review.subject is not Subject.UNLABELLED
     return replace(
         one,

@@ -31,7 +31,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class Label(StrEnum):
+class RegionLabel(StrEnum):
     """What a region is."""
 
     ALPHA = "Alpha"
@@ -53,7 +53,7 @@ class Content(NamedTuple):
     origins: frozenset[Origin]
 
 
-def stroke(label: Label, alpha: Pixels) -> dict[str, Any]:
+def stroke(label: RegionLabel, alpha: Pixels) -> dict[str, Any]:
     """A brush region, H x W, 0..255."""
     height, width = alpha.shape
     return {
@@ -89,7 +89,7 @@ def read_content(result: object, height: int, width: int) -> Content:
     Foreground is partial (a brush has soft rims), the trimap is unknown. Raises
     BadAnnotationError.
     """
-    layers: dict[Label, Pixels] = {}
+    layers: dict[RegionLabel, Pixels] = {}
     origins = set()
     for region in _regions(result):
         if region.get("type") == "choices":
@@ -100,12 +100,12 @@ def read_content(result: object, height: int, width: int) -> Content:
     choices = read_choices(result)
     if not layers:
         raise BadAnnotationError("it has no region: nothing was painted")
-    if Label.ALPHA not in layers:
+    if RegionLabel.ALPHA not in layers:
         return Content(Kind.TRIMAP, _trimap(layers), choices, frozenset(origins))
     if len(layers) > 1:
         names = " and ".join(sorted(layers))
         raise BadAnnotationError(f"it has {names} regions: an alpha and a trimap; remove one kind")
-    return Content(Kind.ALPHA, layers[Label.ALPHA], choices, frozenset(origins))
+    return Content(Kind.ALPHA, layers[RegionLabel.ALPHA], choices, frozenset(origins))
 
 
 def read_choices(result: object) -> dict[str, str]:
@@ -124,7 +124,7 @@ def read_kind(result: object) -> Kind | None:
     labels = [region["value"].get(str(region.get("type"))) for region in regions]
     if not labels:
         return None
-    return Kind.ALPHA if [Label.ALPHA] in labels else Kind.TRIMAP
+    return Kind.ALPHA if [RegionLabel.ALPHA] in labels else Kind.TRIMAP
 
 
 def _regions(result: object) -> list[Json]:
@@ -138,10 +138,10 @@ def _regions(result: object) -> list[Json]:
     return result
 
 
-def _trimap(layers: Mapping[Label, Pixels]) -> Pixels:
+def _trimap(layers: Mapping[RegionLabel, Pixels]) -> Pixels:
     nothing = np.zeros_like(next(iter(layers.values())))
-    foreground = layers.get(Label.FOREGROUND, nothing)
-    unknown = layers.get(Label.UNKNOWN, nothing)
+    foreground = layers.get(RegionLabel.FOREGROUND, nothing)
+    unknown = layers.get(RegionLabel.UNKNOWN, nothing)
     trimap = np.full(nothing.shape, BACKGROUND, np.uint8)
     trimap[foreground == 255] = FOREGROUND
     trimap[(unknown > 0) | ((foreground > 0) & (foreground < 255))] = UNKNOWN
@@ -159,7 +159,7 @@ def _take_choice(region: Json, choices: dict[str, str]) -> None:
         raise BadAnnotationError(f"{control} is both {choices[control]} and {chosen[0]}")
 
 
-def _read_region(region: Json, height: int, width: int) -> tuple[Label, Pixels]:
+def _read_region(region: Json, height: int, width: int) -> tuple[RegionLabel, Pixels]:
     kind, value = region.get("type"), region["value"]
     if not isinstance(kind, str) or kind not in STROKES:
         raise BadAnnotationError(f"a region of type {kind!r}, expected {', '.join(STROKES)}")
@@ -167,8 +167,8 @@ def _read_region(region: Json, height: int, width: int) -> tuple[Label, Pixels]:
         found = region.get("from_name")
         raise BadAnnotationError(f"a region comes from {found!r}, not from {STROKES[kind]!r}")
     labels = value.get(kind)
-    if not isinstance(labels, list) or len(labels) != 1 or labels[0] not in tuple(Label):
-        expected = ", ".join(Label)
+    if not isinstance(labels, list) or len(labels) != 1 or labels[0] not in tuple(RegionLabel):
+        expected = ", ".join(RegionLabel)
         raise BadAnnotationError(f"a region is labelled {labels!r}, expected one of {expected}")
     size = (region.get("original_height"), region.get("original_width"))
     if size != (height, width):
@@ -181,10 +181,10 @@ def _read_region(region: Json, height: int, width: int) -> tuple[Label, Pixels]:
     try:
         if kind == "bitmasklabels":
             url = value.get("imageDataURL")
-            return Label(labels[0]), decode_bitmask(url, height, width)
+            return RegionLabel(labels[0]), decode_bitmask(url, height, width)
         if value.get("format") != "rle":
             raise ValueError(f"format {value.get('format')!r}, expected 'rle'")
-        return Label(labels[0]), decode_brush(value.get("rle"), height, width)
+        return RegionLabel(labels[0]), decode_brush(value.get("rle"), height, width)
     except ValueError as error:
         raise BadAnnotationError(f"its {labels[0]} region cannot be decoded: {error}") from error
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from annotation.form.regions import (
     BadAnnotationError,
     Content,
     Json,
-    Label,
+    RegionLabel,
     choice,
     read_choices,
     read_content,
@@ -32,15 +33,16 @@ from manifests.pixels import FOREGROUND, UNKNOWN, Pixels
 from manifests.sources import Subject
 
 __all__ = [
-    "Annotated",
     "BadAnnotationError",
     "Chosen",
+    "Painted",
     "SkippedError",
+    "Task",
     "TaskData",
     "prediction_of",
     "read_chosen",
-    "read_data",
     "read_result",
+    "read_task",
     "record_of",
     "task_of",
 ]
@@ -50,9 +52,39 @@ class SkippedError(BadAnnotationError):
     """The annotator skipped the task: nothing is wrong, but there is no result."""
 
 
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What an annotator was shown to begin with. `json` is the server's, unchecked."""
+
+    json: Json
+    height: int
+    width: int
+
+    @cached_property
+    def content(self) -> Content | None:
+        """Decoded once, however many annotations grew from it; None if it cannot be read: others
+        may have put it there, and the annotation itself is checked."""
+        try:
+            return read_content(self.json.get("result"), self.height, self.width)
+        except BadAnnotationError:
+            return None
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A task whose data has been checked. `image` is where the server shows the photo; it, the
+    annotations and the predictions are the server's, unchecked."""
+
+    id: int
+    data: TaskData
+    image: object
+    annotations: Sequence[Json]
+    predictions: Sequence[Prediction]
+
+
 @dataclass(frozen=True)
 class Chosen:
-    """What an annotation says in words. With `kind` None nothing was painted: it only judges what
+    """The choices of an annotation. With `kind` None nothing was painted: it only judges what
     others painted before, and what it does not choose stays as it is."""
 
     annotation_id: int
@@ -65,7 +97,7 @@ class Chosen:
 
 
 @dataclass(frozen=True, eq=False)
-class Annotated:
+class Painted:
     """An annotation that has been checked. `pixels` is an alpha or a trimap, see `kind`; the other
     fields mean what they mean in `manifests.annotations.Annotation`."""
 
@@ -133,9 +165,9 @@ def prediction_of(
         raise ValueError("a prediction is an alpha or a trimap, not both")
     result = []
     if alpha is not None:
-        result.append(stroke(Label.ALPHA, alpha))
+        result.append(stroke(RegionLabel.ALPHA, alpha))
     if trimap is not None:
-        for label, code in ((Label.FOREGROUND, FOREGROUND), (Label.UNKNOWN, UNKNOWN)):
+        for label, code in ((RegionLabel.FOREGROUND, FOREGROUND), (RegionLabel.UNKNOWN, UNKNOWN)):
             is_code = trimap == code
             if is_code.any():
                 result.append(stroke(label, np.where(is_code, 255, 0).astype(np.uint8)))
@@ -145,20 +177,43 @@ def prediction_of(
     return {"model_version": model_version, "result": result}
 
 
-def read_result(task: Json, annotation: Json, users: Mapping[int, str] | None = None) -> Annotated:
-    """An annotation of a task, checked.
+def read_task(task: Json) -> Task:
+    """A task as the server sends it: its data checked, its annotations and predictions not yet.
 
-    task: the JSON of the task, with its `predictions` in full; users: e-mail addresses by id,
-    for servers that give the id alone. Raises SkippedError if the task was skipped, else
-    BadAnnotationError with the reason if the annotation cannot be believed.
+    task: its JSON, with its `predictions` in full. Raises BadAnnotationError if push did not make
+    it, or if it was spoiled since.
     """
     data = read_data(task)
+    annotations = task.get("annotations") or []
+    if not isinstance(annotations, list):
+        raise BadAnnotationError(f"its annotations are {type(annotations).__name__}, not a list")
+    listed = task.get("predictions")
+    return Task(
+        id=_number(task, "id"),
+        data=data,
+        image=task["data"].get(IMAGE),
+        annotations=annotations,
+        predictions=[
+            Prediction(one, data.height, data.width)
+            for one in (listed if isinstance(listed, list) else [])
+            if isinstance(one, Mapping)
+        ],
+    )
+
+
+def read_result(task: Task, annotation: Json) -> Painted:
+    """An annotation of a task, checked, with its pixels.
+
+    Raises SkippedError if the task was skipped, else BadAnnotationError with the reason if the
+    annotation is malformed.
+    """
     _check_finished(annotation)
+    data = task.data
     content = read_content(annotation.get("result"), data.height, data.width)
-    pushed, model = _pushed(task, annotation, content.origins)
-    before = _content_or_none(pushed, data)
+    pushed = _pushed(task, annotation, content.origins)
+    before = pushed.content if pushed else None
     origin = _origin(content.origins)
-    share, sha256 = 1.0 if origin is Origin.MANUAL or pushed is None else -1.0, ""
+    share, sha256 = 1.0 if origin is Origin.MANUAL else -1.0, ""
     if before is not None:
         sha256 = pixels_sha256(before.pixels)
         same_kind = before.kind is content.kind
@@ -166,9 +221,9 @@ def read_result(task: Json, annotation: Json, users: Mapping[int, str] | None = 
         # A region that was removed leaves no trace in the origins of the others.
         if origin is Origin.PREDICTION and share > 0:
             origin = Origin.PREDICTION_CHANGED
-    chosen = _chosen(annotation, content.kind, content.choices, data, users or {})
-    return Annotated(
-        task_id=_number(task, "id"),
+    chosen = _chosen(annotation, content.kind, content.choices, data)
+    return Painted(
+        task_id=task.id,
         annotation_id=chosen.annotation_id,
         data=data,
         kind=content.kind,
@@ -177,7 +232,7 @@ def read_result(task: Json, annotation: Json, users: Mapping[int, str] | None = 
         author=chosen.author,
         time=chosen.time,
         origin=origin,
-        model=model,
+        model=_text(pushed.json.get("model_version")) if pushed else "",
         pushed_sha256=sha256,
         changed_share=share,
         subject=chosen.subject,
@@ -185,38 +240,35 @@ def read_result(task: Json, annotation: Json, users: Mapping[int, str] | None = 
     )
 
 
-def read_chosen(task: Json, annotation: Json, users: Mapping[int, str] | None = None) -> Chosen:
-    """What an annotation says in words; no pixel is decoded. Raises as `read_result` does, but not
-    if a judgement is all that there is."""
-    data = read_data(task)
+def read_chosen(task: Task, annotation: Json) -> Chosen:
+    """What was chosen in an annotation; no pixel is decoded. Raises as `read_result` does, but
+    accepts an annotation that only judges."""
     _check_finished(annotation)
     result = annotation.get("result")
     kind, choices = read_kind(result), read_choices(result)
     if kind is None and REVIEW not in choices:
         raise BadAnnotationError("it has no region: nothing was painted")
-    return _chosen(annotation, kind, choices, data, users or {})
+    return _chosen(annotation, kind, choices, task.data)
 
 
-def _check_finished(annotation: Json) -> None:
+def _check_finished(annotation: object) -> None:
+    if not isinstance(annotation, Mapping):
+        raise BadAnnotationError(f"it is {type(annotation).__name__}, expected a JSON object")
     if annotation.get("was_cancelled"):
         raise SkippedError("the annotator skipped the task")
 
 
 def _chosen(
-    annotation: Json,
-    kind: Kind | None,
-    choices: Mapping[str, str],
-    data: TaskData,
-    users: Mapping[int, str],
+    annotation: Json, kind: Kind | None, choices: Mapping[str, str], data: TaskData
 ) -> Chosen:
-    """What nobody chose who painted is as it was pushed."""
+    """What a person who painted did not choose stays as it was pushed."""
     pushed = {SUBJECT: data.subject, TRANSPARENCY: data.transparency} if kind else {}
     said = {**pushed, **choices}
     return Chosen(
         annotation_id=_number(annotation, "id"),
         kind=kind,
         state=State(said.get(REVIEW, State.SUBMITTED)),
-        author=_author(annotation.get("completed_by"), users),
+        author=_author(annotation.get("completed_by")),
         time=_time(annotation.get("updated_at") or annotation.get("created_at")),
         subject=Subject(said.get(SUBJECT) or Subject.UNLABELLED),
         transparency=said.get(TRANSPARENCY, ""),
@@ -227,49 +279,36 @@ def _origin(origins: frozenset[Origin]) -> Origin:
     return next(iter(origins)) if len(origins) == 1 else Origin.PREDICTION_CHANGED
 
 
-def _pushed(task: Json, annotation: Json, origins: frozenset[Origin]) -> tuple[Json | None, str]:
-    """(the prediction that an annotation grew from, its version); None if it grew from none.
+def _pushed(task: Task, annotation: Json, origins: frozenset[Origin]) -> Prediction | None:
+    """The prediction that an annotation grew from; None if there was none, or it was removed.
 
-    An annotation that was copied, or whose prediction was removed, names no prediction; its
-    regions still say that there was one, and it is the latest that can have been it.
+    An annotation that was copied, or whose prediction was removed, names no prediction. Its
+    regions still show that there was one, and it is the latest that can have been it.
     """
     parent = annotation.get("parent_prediction")
     if parent is None and origins == {Origin.MANUAL}:
-        return None, ""
-    listed = task.get("predictions")
-    known = [p for p in listed if isinstance(p, Mapping)] if isinstance(listed, list) else []
-    time = str(annotation.get("created_at") or "")
-    earlier = [p for p in known if str(p.get("created_at") or "") <= time]
-    named = [p for p in known if parent is not None and p.get("id") == parent]
-    # The server lists them in no order that it promises.
-    found = max(named or (earlier if parent is None else []) or [{}], key=_age)
-    return found, _text(found.get("model_version"))
-
-
-def _age(prediction: Json) -> tuple[str, int]:
-    """What sorts the predictions of a task from the oldest to the latest."""
-    number = prediction.get("id")
-    return str(prediction.get("created_at") or ""), number if isinstance(number, int) else 0
-
-
-def _content_or_none(prediction: Json | None, data: TaskData) -> Content | None:
-    if not prediction:
         return None
-    try:
-        return read_content(prediction.get("result"), data.height, data.width)
-    except BadAnnotationError:
-        return None  # others may have put it there; the annotation itself is checked
+    time = str(annotation.get("created_at") or "")
+    earlier = [one for one in task.predictions if str(one.json.get("created_at") or "") <= time]
+    named = [one for one in task.predictions if one.json.get("id") == parent]
+    # The server promises no order of the predictions.
+    return max(earlier if parent is None else named, key=_age, default=None)
 
 
-def _author(completed_by: object, users: Mapping[int, str]) -> str:
+def _age(prediction: Prediction) -> tuple[str, int]:
+    """What sorts the predictions of a task from the oldest to the latest."""
+    number = prediction.json.get("id")
+    time = str(prediction.json.get("created_at") or "")
+    return time, number if isinstance(number, int) else 0
+
+
+def _author(completed_by: object) -> str:
     """An e-mail address where there is one, else "user 7"; "" if the account was removed."""
     if isinstance(completed_by, Mapping):
         email, completed_by = completed_by.get("email"), completed_by.get("id")
         if isinstance(email, str) and email:
             return _text(email)
-    if type(completed_by) is not int:
-        return ""
-    return users.get(completed_by, f"user {completed_by}")
+    return f"user {completed_by}" if type(completed_by) is int else ""
 
 
 def _text(value: object) -> str:
@@ -295,7 +334,7 @@ def _number(values: Json, name: str) -> int:
 
 
 def record_of(
-    annotated: Annotated,
+    painted: Painted,
     *,
     project: str,
     project_id: int,
@@ -306,7 +345,7 @@ def record_of(
 ) -> Annotation:
     """The row of an annotation whose pixels lie in a file: `path` below the table's folder, with
     '/' between the parts, and the sha256 of its bytes; `photo_path` likewise the photo's."""
-    data = annotated.data
+    data = painted.data
     return Annotation(
         photo_id=data.photo,
         photo_file=data.file,
@@ -314,24 +353,24 @@ def record_of(
         photo_path=photo_path,
         height=data.height,
         width=data.width,
-        kind=annotated.kind,
+        kind=painted.kind,
         path=path,
         sha256=sha256,
-        pixels_sha256=pixels_sha256(annotated.pixels),
-        state=annotated.state,
+        pixels_sha256=pixels_sha256(painted.pixels),
+        state=painted.state,
         accepted=accepted,
         author_kind=Author.PERSON,
-        author=annotated.author,
-        time=annotated.time,
-        origin=annotated.origin,
-        model=annotated.model,
-        pushed_sha256=annotated.pushed_sha256,
-        changed_share=annotated.changed_share,
-        subject=annotated.subject,
-        transparency=annotated.transparency,
+        author=painted.author,
+        time=painted.time,
+        origin=painted.origin,
+        model=painted.model,
+        pushed_sha256=painted.pushed_sha256,
+        changed_share=painted.changed_share,
+        subject=painted.subject,
+        transparency=painted.transparency,
         licence=data.licence,
         project=project,
         project_id=project_id,
-        task_id=annotated.task_id,
-        annotation_id=annotated.annotation_id,
+        task_id=painted.task_id,
+        annotation_id=painted.annotation_id,
     )

@@ -24,7 +24,7 @@ TRIES = 5  # at making one thing, each after a look that did not find it
 
 
 @dataclass(frozen=True)
-class Row:
+class TaskSummary:
     """A task without its results. `data` is what push wrote, or anything, as anybody may import."""
 
     id: int
@@ -44,7 +44,7 @@ class Project:
     def url(self) -> str:
         return f"{self.client.url}/projects/{self.id}/data"
 
-    def rows(self) -> Iterator[Row]:
+    def summaries(self) -> Iterator[TaskSummary]:
         """Every task, page by page, oldest first."""
         number, seen, total = 0, 0, 1
         while seen < total:
@@ -63,10 +63,10 @@ class Project:
             if not rows:
                 return
 
-    def _row(self, task: Mapping[str, Any]) -> Row:
+    def _row(self, task: Mapping[str, Any]) -> TaskSummary:
         try:
             data = task.get("data")
-            return Row(
+            return TaskSummary(
                 id=int(task["id"]),
                 data=data if isinstance(data, dict) else {},
                 updated=str(task.get("updated_at", "")),

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from annotation.export import export_folder
-from annotation.form.regions import Label, choice, labels_xml, stroke
+from annotation.form.regions import RegionLabel, choice, labels_xml, stroke
 from annotation.pull import Pulled, Wanted, pull
 from annotation.server.client import Client, OutageError, Patience
 from annotation.server.project import existing_project, make_project
@@ -214,7 +214,7 @@ def test_approved_trimaps_are_no_foregrounds(toy: Toy, client: Client) -> None:
     for number in (5, 6):
         toy.add(number, f"{number}.png")
     toy.annotate(5, soft_alpha(), *cell)
-    toy.submit(6, [stroke(Label.UNKNOWN, soft_alpha()), *cell])
+    toy.submit(6, [stroke(RegionLabel.UNKNOWN, soft_alpha()), *cell])
     status = measure(client, TITLE, 16, quiet)
     assert status.states["approved"] == 2
     (found,) = [one for one in status.cells if one.tasks]

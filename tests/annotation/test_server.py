@@ -324,7 +324,7 @@ def test_bad_annotations_are_named_and_the_rest_is_pulled(
     ids = {file: submit(pushed, tasks[file], [bad]) for file, (bad, _) in faults.items()}
     submit(pushed, tasks["ünï-日本.png"], good)
     pushed.client.post(f"/api/projects/{pushed.id}/import", [evil_task("../../evil")])
-    submit(pushed, max(row.id for row in pushed.rows()), good)
+    submit(pushed, max(row.id for row in pushed.summaries()), good)
     out = tmp_path / "out"
     command = ("pull", "--project", pushed.title, "--out", str(out))
     for _ in range(2):  # what is wrong is named each time
@@ -357,7 +357,7 @@ def test_token_goes_to_no_other_server(pushed: Project, tmp_path: Path) -> None:
     """A picture's address may be anything that somebody imported."""
     task = evil_task("photo-0123456789")
     pushed.client.post(f"/api/projects/{pushed.id}/import", [task])
-    number = max(row.id for row in pushed.rows())
+    number = max(row.id for row in pushed.summaries())
     submit(pushed, number, prediction_of("", alpha=soft_alpha(1, 60, 80))["result"])
     _, (fault,) = pulled(pushed, tmp_path / "out")
     assert f"task {number}: 0: its picture is at 'http://127.0.0.1:9/" in fault
@@ -411,7 +411,7 @@ def test_personal_access_token(server: Running, pushed: Project) -> None:
     assert token.count(".") == 2
     with Client(server.url, token, HASTY) as client:
         assert existing_project(client, pushed.title).id == pushed.id
-        assert len(list(existing_project(client, pushed.title).rows())) == 5
+        assert len(list(existing_project(client, pushed.title).summaries())) == 5
 
 
 @pytest.mark.parametrize("token", ["0123456789abcdef" * 2, "aaaa.bbbb.cccc"])

@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from annotation.files.photos import Photo, photo_id
 from annotation.form.brush import encode_brush
 from annotation.form.choose import choose
-from annotation.form.regions import CHOICES, STROKES, Label, labels_xml, read_content
+from annotation.form.regions import CHOICES, STROKES, RegionLabel, labels_xml, read_content
 from annotation.form.tasks import (
-    Annotated,
     BadAnnotationError,
+    Painted,
     SkippedError,
     prediction_of,
     read_chosen,
-    read_data,
     read_result,
+    read_task,
     record_of,
     task_of,
 )
@@ -108,7 +108,7 @@ def picture(level: int = 255) -> Pixels:
 @many
 def test_an_untouched_alpha_comes_back(alpha: Pixels, subject: str, transparency: str) -> None:
     pushed = task(alpha, subject=subject, transparency=transparency, licence="CC0")
-    found = read_result(pushed, untouched(pushed))
+    found = read_result(read_task(pushed), untouched(pushed))
     assert (found.pixels == alpha).all()
     assert found.kind is Kind.ALPHA
     assert (found.origin, found.changed_share) == (Origin.PREDICTION, 0.0)
@@ -116,7 +116,7 @@ def test_an_untouched_alpha_comes_back(alpha: Pixels, subject: str, transparency
     assert (found.subject, found.transparency, found.model) == (subject, transparency, "pushed")
     assert (found.task_id, found.annotation_id, found.state) == (7, 21, State.SUBMITTED)
     assert (found.author, found.time) == ("user 4", "2026-11-22T11:30:00.123456Z")
-    assert found.data == read_data(pushed)
+    assert found.data == read_task(pushed).data
     assert found.data.file == "people/Anna B.jpg"
     assert found.data.licence == "CC0"
 
@@ -128,7 +128,7 @@ def test_an_untouched_trimap_comes_back(trimap: Pixels) -> None:
     if not trimap.any():
         assert "predictions" not in pushed, "there is nothing to paint"
         return
-    found = read_result(pushed, untouched(pushed))
+    found = read_result(read_task(pushed), untouched(pushed))
     assert (found.pixels == trimap).all()
     assert (found.kind, found.changed_share) == (Kind.TRIMAP, 0.0)
     assert found.pushed_sha256 == pixels_sha256(trimap)
@@ -163,7 +163,7 @@ def test_a_stroke_counts_as_changed_pixels() -> None:
     after = picture(100)
     after[2, 3:6] = 255
     result = [painted("Alpha", after, origin="prediction-changed")]
-    found = read_result(pushed, annotation(result, None, parent_prediction=40))
+    found = read_result(read_task(pushed), annotation(result, None, parent_prediction=40))
     assert found.origin is Origin.PREDICTION_CHANGED
     assert found.changed_share == 3 / 54
     assert found.pushed_sha256 == pixels_sha256(picture(100))
@@ -172,7 +172,7 @@ def test_a_stroke_counts_as_changed_pixels() -> None:
 def test_changed_pixels_are_believed_more_than_the_origin() -> None:
     pushed = task(picture(100))
     result = [painted("Alpha", picture(101), origin="prediction")]
-    found = read_result(pushed, annotation(result, None, parent_prediction=40))
+    found = read_result(read_task(pushed), annotation(result, None, parent_prediction=40))
     assert (found.origin, found.changed_share) == (Origin.PREDICTION_CHANGED, 6 / 54)
 
 
@@ -180,12 +180,12 @@ def test_a_removed_region_is_a_change() -> None:
     trimap = np.repeat(np.array([0, 1, 2], np.uint8), 18).reshape(6, 9)
     pushed = task(trimap=trimap)
     result = [r for r in untouched(pushed)["result"] if r["id"] == "foreground"]
-    found = read_result(pushed, annotation(result, "prediction", parent_prediction=40))
+    found = read_result(read_task(pushed), annotation(result, "prediction", parent_prediction=40))
     assert (found.origin, found.changed_share) == (Origin.PREDICTION_CHANGED, 1 / 3)
 
 
 def test_painted_from_nothing() -> None:
-    found = read_result(task(), annotation([painted("Alpha", picture())]))
+    found = read_result(read_task(task()), annotation([painted("Alpha", picture())]))
     assert (found.origin, found.changed_share, found.pushed_sha256) == (Origin.MANUAL, 1.0, "")
     assert (found.subject, found.transparency, found.model) == (Subject.UNLABELLED, "", "")
 
@@ -193,7 +193,7 @@ def test_painted_from_nothing() -> None:
 def test_an_alpha_instead_of_the_pushed_trimap() -> None:
     pushed = task(trimap=picture() // 255 * 2)
     result = annotation([painted("Alpha", picture())], parent_prediction=40)
-    found = read_result(pushed, result)
+    found = read_result(read_task(pushed), result)
     assert (found.kind, found.changed_share) == (Kind.ALPHA, 1.0)
 
 
@@ -204,16 +204,16 @@ def test_the_prediction_meant_is_the_parent_or_else_the_latest_before() -> None:
         later |= {"id": number, "created_at": f"2026-11-22T{hour}:00:00Z"}
         pushed["predictions"].append(later)
     result = [painted("Alpha", picture(60), origin="prediction")]
-    named = read_result(pushed, annotation(result, None, parent_prediction=42))
+    named = read_result(read_task(pushed), annotation(result, None, parent_prediction=42))
     assert (named.model, named.changed_share) == ("closed-form", 0.0)
     result = [painted("Alpha", picture(50), origin="prediction")]
     fields = {"created_at": "2026-11-22T13:00:00Z"}
-    copied = read_result(pushed, annotation(result, None, **fields))
+    copied = read_result(read_task(pushed), annotation(result, None, **fields))
     assert (copied.model, copied.changed_share) == ("closed-form", 0.0)
     pushed["predictions"].reverse()  # the server promises no order
-    copied = read_result(pushed, annotation(result, None, **fields))
+    copied = read_result(read_task(pushed), annotation(result, None, **fields))
     assert (copied.model, copied.changed_share) == ("closed-form", 0.0)
-    lost = read_result(pushed, annotation(result, None, parent_prediction=99, **fields))
+    lost = read_result(read_task(pushed), annotation(result, None, parent_prediction=99, **fields))
     assert (lost.origin, lost.changed_share, lost.pushed_sha256) == (Origin.PREDICTION, -1.0, "")
 
 
@@ -223,15 +223,13 @@ def test_choices_and_people() -> None:
     given = ("non-human", "Medium")
     pushed = task(subject="non-human", transparency="Medium")
     for author, name in (
-        (4, "anna@example.org"),
+        (4, "user 4"),
         ({"id": 4, "email": "a@b.c"}, "a@b.c"),
         ({"id": 5, "email": ""}, "user 5"),
         ({"id": 5, "email": "\ud800"}, "?"),
         (None, ""),
     ):
-        found = read_result(
-            pushed, annotation(result, completed_by=author), {4: "anna@example.org"}
-        )
+        found = read_result(read_task(pushed), annotation(result, completed_by=author))
         assert found.author == name
         assert (found.state, found.subject, found.transparency) == ("approved", "human", "Little")
     for regions, words in (
@@ -240,7 +238,7 @@ def test_choices_and_people() -> None:
         (result[3:], (21, None, "approved", "user 4", "unlabelled", "")),
         ([painted("Unknown", picture())], (21, "trimap", "submitted", "user 4", *given)),
     ):
-        chosen_ = read_chosen(pushed, annotation(regions))
+        chosen_ = read_chosen(read_task(pushed), annotation(regions))
         assert (chosen_.annotation_id, chosen_.kind, chosen_.state, chosen_.author) == words[:4]
         assert (chosen_.subject, chosen_.transparency) == words[4:]
         assert chosen_.time == "2026-11-22T11:30:00.123456Z"
@@ -250,7 +248,9 @@ def test_choices_and_people() -> None:
     "time", ["2026-11-22T12:30:00.5+01:00", "2026-11-22T11:30:00.500000", "2026-11-22T11:30:00.5Z"]
 )
 def test_times_are_utc(time: str) -> None:
-    found = read_result(task(), annotation([painted("Alpha", picture())], updated_at=time))
+    found = read_result(
+        read_task(task()), annotation([painted("Alpha", picture())], updated_at=time)
+    )
     assert found.time == "2026-11-22T11:30:00.500000Z"
 
 
@@ -261,10 +261,10 @@ def test_bitmasks_are_read_too() -> None:
     image = Image.fromarray(np.dstack([alpha, alpha, alpha, alpha]))
     value = {"imageDataURL": data_url(image), "bitmasklabels": ["Alpha"]}
     region = painted("Alpha", alpha, type="bitmasklabels", from_name="bitmask", value=value)
-    assert (read_result(task(), annotation([region])).pixels == alpha).all()
+    assert (read_result(read_task(task()), annotation([region])).pixels == alpha).all()
     region["value"]["imageDataURL"] = data_url(image)[:-40]
     with pytest.raises(BadAnnotationError, match="Alpha region cannot be decoded: the bitmask"):
-        read_result(task(), annotation([region]))
+        read_result(read_task(task()), annotation([region]))
 
 
 def value_with(**fields: Any) -> Task:
@@ -300,9 +300,10 @@ WRONG_REGIONS: list[tuple[dict[str, Any], str]] = [
 def test_a_wrong_region_is_named(fields: dict[str, Any], reason: str) -> None:
     region = painted("Alpha", picture()) | fields
     with pytest.raises(BadAnnotationError, match=reason):
-        read_result(task(), annotation([region], None))
+        read_result(read_task(task()), annotation([region], None))
 
 
+ANNA = {"id": 4, "email": "anna@example.org"}
 ALPHA = painted("Alpha", picture())
 WRONG_RESULTS: list[tuple[Any, str]] = [
     (None, "NoneType, expected a list"),
@@ -321,7 +322,7 @@ WRONG_RESULTS: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(("result", "reason"), WRONG_RESULTS)
 def test_a_wrong_result_is_named(result: Any, reason: str) -> None:
     with pytest.raises(BadAnnotationError, match=reason):
-        read_result(task(), annotation([]) | {"result": result})
+        read_result(read_task(task()), annotation([]) | {"result": result})
 
 
 @pytest.mark.parametrize(
@@ -336,13 +337,32 @@ def test_a_wrong_result_is_named(result: Any, reason: str) -> None:
 )
 def test_a_wrong_annotation_is_named(fields: dict[str, Any], reason: str) -> None:
     with pytest.raises(BadAnnotationError, match=reason):
-        read_result(task(), annotation([ALPHA], **fields))
+        read_result(read_task(task()), annotation([ALPHA], **fields))
+
+
+def test_a_pushed_prediction_is_decoded_once() -> None:
+    """However many annotations grew from it."""
+    found = read_task(task(picture(100)))
+    (prediction,) = found.predictions
+    grown = annotation([painted("Alpha", picture(101))], "prediction", parent_prediction=40)
+    assert read_result(found, grown).changed_share == 6 / 54
+    assert prediction.content is prediction.content
+    prediction.json["result"].clear()  # type: ignore[attr-defined]
+    assert read_result(found, grown).changed_share == 6 / 54
+
+
+def test_an_annotation_or_a_list_of_them_of_another_form_is_named() -> None:
+    for read in (read_result, read_chosen):
+        with pytest.raises(BadAnnotationError, match="it is list, expected a JSON object"):
+            read(read_task(task()), [])  # type: ignore[arg-type]
+    with pytest.raises(BadAnnotationError, match="annotations are int, not a list"):
+        read_task(task() | {"annotations": 7})
 
 
 def test_a_skipped_task_is_no_fault() -> None:
     for read in (read_result, read_chosen):
         with pytest.raises(SkippedError):
-            read(task(), annotation([], was_cancelled=True))
+            read(read_task(task()), annotation([], was_cancelled=True))
 
 
 @pytest.mark.parametrize(
@@ -370,15 +390,15 @@ def test_wrong_data_is_named(field: str, value: object) -> None:
     pushed = task()
     pushed["data"][field] = value
     with pytest.raises(BadAnnotationError, match=field):
-        read_data(pushed)
+        read_task(pushed)
     del pushed["data"][field]
     with pytest.raises(BadAnnotationError, match=field):
-        read_result(pushed, annotation([ALPHA]))
+        read_result(read_task(pushed), annotation([ALPHA]))
 
 
 def test_a_task_without_data_is_named() -> None:
     with pytest.raises(BadAnnotationError, match="no data"):
-        read_data({"id": 3})
+        read_task({"id": 3})
 
 
 anything = st.recursive(
@@ -408,15 +428,15 @@ def test_nothing_but_a_named_fault_comes_of_nonsense(data: st.DataObject, value:
         return
     holder[key] = value
     try:
-        result = read_result(pushed, found)
+        result = read_result(read_task(pushed), found)
     except BadAnnotationError as error:
         assert str(error)
         return
     assert result.pixels.shape == (6, 9)
 
 
-def annotated(number: int, time: str, state: str) -> Annotated:
-    found = read_result(task(), annotation([ALPHA], id=number))
+def annotated(number: int, time: str, state: str) -> Painted:
+    found = read_result(read_task(task()), annotation([ALPHA], id=number))
     return dataclasses.replace(found, time=time, state=State(state))
 
 
@@ -462,7 +482,7 @@ def test_a_review_is_about_what_was_there(said: list[str], result: int, state: s
             judgement = "rejected" if word == "rejects" else "approved"
             choices = [chosen("review", judgement), chosen("transparency", "Highly")]
             review = annotation(choices, id=number, updated_at=time)
-            reviews.append(read_chosen(task(), review))
+            reviews.append(read_chosen(read_task(task()), review))
         else:
             found.append(annotated(number, time, word))
     best, others = choose(found, reviews)
@@ -478,7 +498,7 @@ def test_none_of_none() -> None:
 
 def test_the_row_tells_all() -> None:
     pushed = task(picture(9), subject="human", transparency="Medium", licence="CC BY 4.0")
-    found = read_result(pushed, untouched(pushed), {4: "anna@example.org"})
+    found = read_result(read_task(pushed), untouched(pushed) | {"completed_by": ANNA})
     row = record_of(
         found,
         project="Hair",
@@ -526,7 +546,7 @@ def test_the_interface_has_the_names_that_are_read() -> None:
     assert [image.get("name") for image in root.iter("Image")] == ["image"]
     assert [image.get("value") for image in root.iter("Image")] == ["$image"]
     assert [brush.get("name") for brush in root.iter("BrushLabels")] == [STROKES["brushlabels"]]
-    assert [label.get("value") for label in root.iter("Label")] == list(Label)
+    assert [label.get("value") for label in root.iter("Label")] == list(RegionLabel)
     choices = {
         control.get("name"): tuple(str(choice.get("value")) for choice in control.iter("Choice"))
         for control in root.iter("Choices")
