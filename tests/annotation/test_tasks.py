@@ -347,7 +347,7 @@ def test_a_pushed_prediction_is_decoded_once() -> None:
     grown = annotation([painted("Alpha", picture(101))], "prediction", parent_prediction=40)
     assert read_result(found, grown).changed_share == 6 / 54
     assert prediction.content is prediction.content
-    prediction.json["result"].clear()  # type: ignore[attr-defined]
+    prediction.json["result"].clear()
     assert read_result(found, grown).changed_share == 6 / 54
 
 
