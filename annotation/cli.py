@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,44 +21,53 @@ from annotation.printing import (
     print_solved,
     print_status,
 )
-from annotation.pull import Wanted
-from annotation.server.client import Client, OutageError, Patience
+from annotation.settings import Patience, Wanted
 from console.commands import DONE, FAILED, new_app, run
 from console.interrupts import interrupt_of_every_kind
 from console.messages import fail, plain, say, show, show_json
+from console.options import switch
 from console.progress import progress
+
+if TYPE_CHECKING:
+    from annotation.server.client import Client
 
 Begin = Callable[[int], Callable[[int], None]]  # how many there are -> gets how many are done
 
-app = new_app("Photos <-> Label Studio: alphas that keep every grey level.")
+app = new_app("Send photos to Label Studio, and fetch the alphas that people make of them.")
 
 
 def _folder(name: str, help_: str) -> Any:
     return typer.Option(name, help=help_, metavar="DIR", exists=True, file_okay=False)
 
 
-ProjectOption = Annotated[str, typer.Option(help="The project's title.", metavar="NAME")]
+ProjectOption = Annotated[
+    str, typer.Option(help="Title of the project on the server.", metavar="NAME")
+]
 UrlOption = Annotated[
     str,
     typer.Option(
-        help="The server's address.", envvar="LABEL_STUDIO_URL", metavar="URL", show_envvar=True
+        help="Address of the Label Studio server.",
+        envvar="LABEL_STUDIO_URL",
+        metavar="URL",
+        show_envvar=True,
     ),
 ]
 TokenOption = Annotated[
     str | None,
     typer.Option(
-        help="A personal access token or a legacy one. Other users of the machine may see the "
-        "command line: the variable is better.",
+        help="A personal access token or a legacy one. Other users of this machine can see a "
+        "command line, so the variable is safer.",
         envvar="LABEL_STUDIO_API_KEY",
         metavar="TOKEN",
         show_default=False,
     ),
 ]
 TimeoutOption = Annotated[
-    float, typer.Option(help="Seconds to wait for an answer.", min=1, metavar="S")
+    float,
+    typer.Option(help="How many seconds to wait for an answer of the server.", min=1, metavar="X"),
 ]
-PulledOption = Annotated[Path, _folder("--pulled", "The folder that `pull` wrote.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+PulledOption = Annotated[Path, _folder("--pulled", "Folder that `annotate pull` wrote.")]
+JsonOption = Annotated[bool, switch("--json", "Print JSON on standard output.")]
 
 _URL = "http://127.0.0.1:8080"
 _TIMEOUT = Patience().answer
@@ -68,18 +77,27 @@ _TIMEOUT = Patience().answer
 def push(
     project: ProjectOption,
     photos: Annotated[
-        Path | None, _folder("--photos", "Photos, also in folders below, at most 4096 a side.")
+        Path | None,
+        _folder(
+            "--photos", "Folder of photos, also searched below; no side may exceed 4096 pixels."
+        ),
     ] = None,
     alphas: Annotated[
-        Path | None, _folder("--alphas", "Soft alphas to begin with, named like the photos.")
+        Path | None,
+        _folder(
+            "--alphas", "Folder of alphas for annotators to start from, named like the photos."
+        ),
     ] = None,
     trimaps: Annotated[
-        Path | None, _folder("--trimaps", "Trimaps to begin with, named like the photos.")
+        Path | None,
+        _folder(
+            "--trimaps", "Folder of trimaps for annotators to start from, named like the photos."
+        ),
     ] = None,
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="Columns file, subject, transparency, licence.",
+            help="Table of what is known of the photos: file, subject, transparency, licence.",
             metavar="CSV",
             exists=True,
             dir_okay=False,
@@ -89,20 +107,24 @@ def push(
         Path | None,
         _folder(
             "--local-files",
-            "Do not upload: the server shows files below this folder (its "
-            "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT), and the photos lie in a folder of it.",
+            "Upload nothing: the server reads the photos itself, from below this folder "
+            "(its LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT).",
         ),
     ] = None,
     solved: Annotated[
         Path | None,
-        _folder("--solved", "Instead: the solved alphas of this pull folder, for approval."),
+        _folder(
+            "--solved",
+            "Push solved alphas for approval, instead of photos: the folder that `annotate "
+            "pull` and `annotate solve` wrote.",
+        ),
     ] = None,
     url: UrlOption = _URL,
     token: TokenOption = None,
     timeout: TimeoutOption = _TIMEOUT,
     json_: JsonOption = False,
 ) -> None:
-    """Photos to a project, with what is known of them. Again: nothing twice."""
+    """Send photos to a project; what is there already is not sent again."""
     from annotation.push import Sources, push_solved
     from annotation.push import push as run_push
 
@@ -123,16 +145,19 @@ def push(
 @app.command()
 def pull(
     project: ProjectOption,
-    out: Annotated[Path, typer.Option(help="Folder to pull to.", metavar="DIR", file_okay=False)],
+    out: Annotated[Path, typer.Option(help="Folder to write to.", metavar="DIR", file_okay=False)],
     state: Annotated[
-        Wanted, typer.Option(help="Which annotations: all that were submitted, or approved ones.")
+        Wanted,
+        typer.Option(
+            help="Which annotations to pull: all that were submitted, or only approved ones."
+        ),
     ] = Wanted.ALL,
     url: UrlOption = _URL,
     token: TokenOption = None,
     timeout: TimeoutOption = _TIMEOUT,
     json_: JsonOption = False,
 ) -> None:
-    """Alphas, trimaps and annotations.parquet to a folder. Again: only what changed."""
+    """Fetch alphas and trimaps into a folder; again, only those that changed."""
     from annotation.pull import pull as run_pull
 
     with _client(url, token, timeout) as client, _progress("pull", "tasks") as begin:
@@ -143,17 +168,20 @@ def pull(
 
 @app.command()
 def solve(
-    out: Annotated[Path, _folder("--out", "The folder of `pull`; alphas go to its solved/.")],
+    out: Annotated[
+        Path,
+        _folder("--out", "Folder that `annotate pull` wrote; the alphas go to its folder solved."),
+    ],
     method: Annotated[
-        str, typer.Option(help="closed-form, or with --alphas the name of a model.")
+        str, typer.Option(help="closed-form, or the name of the model whose alphas --alphas holds.")
     ] = "closed-form",
     alphas: Annotated[
         Path | None,
-        _folder("--alphas", "A model's alphas of the pulled photos, named like them."),
+        _folder("--alphas", "Folder of a model's alphas of the pulled photos, named like them."),
     ] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Painted trimaps to alphas; known pixels stay as they were painted."""
+    """Turn painted trimaps into alphas; known pixels stay as they were painted."""
     from annotation.solve import CLOSED_FORM, solve_folder
 
     if (alphas is None) != (method == CLOSED_FORM):
@@ -167,12 +195,13 @@ def solve(
 @app.command()
 def export(
     out: Annotated[
-        Path, typer.Option(help="Folder of foregrounds to write.", metavar="FGS", file_okay=False)
+        Path,
+        typer.Option(help="Folder to write the foregrounds to.", metavar="FGS", file_okay=False),
     ],
     pulled: PulledOption = Path("annotations"),
     json_: JsonOption = False,
 ) -> None:
-    """Approved alphas to RGBA foregrounds and foregrounds.csv, for `datagen compose --fg`."""
+    """Turn approved alphas into RGBA foregrounds, for `datagen compose --fg`."""
     from annotation.export import export_folder
 
     with progress("export", None, "alphas") as advance:
@@ -184,13 +213,15 @@ def export(
 @app.command()
 def status(
     project: ProjectOption,
-    target: Annotated[int, typer.Option(help="Foregrounds in all.", min=1)] = 440,
+    target: Annotated[
+        int, typer.Option(help="How many foregrounds are wanted in all.", min=1, metavar="N")
+    ] = 440,
     url: UrlOption = _URL,
     token: TokenOption = None,
     timeout: TimeoutOption = _TIMEOUT,
     json_: JsonOption = False,
 ) -> None:
-    """Tasks by state, cells that are still missing, agreement of annotators."""
+    """Show how far a project is: tasks by state, what is missing, how far annotators agree."""
     from annotation.status import measure
 
     with _client(url, token, timeout) as client, _progress("status", "tasks") as begin:
@@ -203,24 +234,34 @@ def status(
 def serve(
     data: Annotated[
         Path,
-        typer.Option(help="Where the server keeps all it has.", metavar="DIR", file_okay=False),
+        typer.Option(
+            help="Folder in which the server keeps everything.", metavar="DIR", file_okay=False
+        ),
     ] = Path("label-studio"),
-    port: Annotated[int, typer.Option(help="On 127.0.0.1.", min=1, max=65535)] = 8080,
+    port: Annotated[
+        int,
+        typer.Option(
+            help="Port of 127.0.0.1 on which the server listens.", min=1, max=65535, metavar="N"
+        ),
+    ] = 8080,
     user: Annotated[
-        str, typer.Option(help="E-mail address of the first user, who is an administrator.")
+        str, typer.Option(help="E-mail address of the first user, an administrator.")
     ] = "annotate@localhost.local",
     local_files: Annotated[
         Path | None,
-        _folder("--local-files", "Files below this folder may be shown (push --local-files)."),
+        _folder(
+            "--local-files",
+            "Folder whose files the server may show (for `annotate push --local-files`).",
+        ),
     ] = None,
     server_venv: Annotated[
         Path,
         typer.Option(
-            help="The server's virtual environment.", envvar="LABEL_STUDIO_VENV", metavar="DIR"
+            help="Virtual environment of the server.", envvar="LABEL_STUDIO_VENV", metavar="DIR"
         ),
     ] = Path(".venv-server"),
     install: Annotated[
-        bool, typer.Option("--install", help="Make that environment first (1 GB).")
+        bool, switch("--install", "First make the virtual environment of the server (1 GB).")
     ] = False,
 ) -> None:
     """Run a Label Studio server for a team without one, on this machine alone, until Ctrl-C.
@@ -246,11 +287,11 @@ def serve(
     )
     with interrupt_of_every_kind(), server.serving(service) as process:
         show(f"{service.url}  user {service.user}")
-        say("Ctrl-C ends it")
+        say("Press Ctrl-C to end the server.")
         try:
             process.wait()
         except KeyboardInterrupt:
-            say("ending")
+            say("The server is ending.")
             raise typer.Exit(DONE) from None
     raise server.ServeError(f"the server ended by itself; see {data / server.LOG}")
 
@@ -273,6 +314,8 @@ def _legacy_token() -> str:
 
 
 def _client(url: str, token: str | None, timeout: float) -> Client:
+    from annotation.server.client import Client
+
     try:
         return Client(url, token or "", Patience(answer=timeout, work=5 * timeout), say)
     except ValueError as error:
@@ -299,6 +342,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     hint = f"; what is done is kept, go on with: {_again(given)}"
 
     def explain(error: Exception) -> int | None:
+        from annotation.server.client import OutageError
+
         if not isinstance(error, OutageError):
             return None
         fail(f"{error}{hint}")

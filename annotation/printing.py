@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from annotation.export import Exported
-from annotation.pull import Pulled
-from annotation.push import Pushed
-from annotation.solve import Solved
-from annotation.status import Status
+from typing import TYPE_CHECKING
+
 from console.messages import fail, show, show_table
+
+if TYPE_CHECKING:  # what leads to results takes long to import, and a help page needs none
+    from annotation.export import Exported
+    from annotation.pull import Pulled
+    from annotation.push import Pushed
+    from annotation.solve import Solved
+    from annotation.status import Status
 
 
 def print_pushed(found: Pushed) -> None:
     """`annotate push`: what is wrong by name, then what there is."""
     for problem in found.problems:
         fail(f"{problem.file}: {problem.reason}")
-    show(f"{found.url}: {found.created:,} made, {found.kept:,} were there")
+    show(f"{found.url}: {found.created:,} created, {found.kept:,} already there")
 
 
 def print_pulled(found: Pulled) -> None:
-    """`annotate pull`: what is not believed by name, then what there is."""
+    """`annotate pull`: what cannot be used by name, then what there is."""
     for one in found.bad:
-        where = f"annotation {one.annotation}" if one.annotation else "all of it"
+        where = f"annotation {one.annotation}" if one.annotation else "the whole task"
         fail(f"{one.project}: task {one.task}: {where}: {one.reason}")
     show(
         f"{found.tasks:,} tasks, {found.fetched:,} of them new or changed: {found.rows:,} results, "
-        f"{found.approved:,} approved; {len(found.bad):,} annotations were not believed"
+        f"{found.approved:,} approved; {len(found.bad):,} annotations cannot be used"
     )
 
 
@@ -32,7 +36,7 @@ def print_solved(found: Solved) -> None:
     """`annotate solve`."""
     for photo, reason in found.failed:
         fail(f"{photo}: {reason}")
-    show(f"{found.written:,} solved, {found.kept:,} were")
+    show(f"{found.written:,} solved, {found.kept:,} already up to date")
 
 
 def print_exported(found: Exported) -> None:
@@ -40,8 +44,8 @@ def print_exported(found: Exported) -> None:
     for photo, reason in found.failed:
         fail(f"{photo}: {reason}")
     show(
-        f"{found.written:,} foregrounds written, {found.kept:,} were there, {found.removed:,} are "
-        "no longer approved and were removed"
+        f"{found.written:,} foregrounds written, {found.kept:,} already up to date, "
+        f"{found.removed:,} removed because they are no longer approved"
     )
 
 

@@ -17,7 +17,6 @@ import io
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -39,6 +38,7 @@ from annotation.form.tasks import (
 )
 from annotation.server.client import Client, RefusedError
 from annotation.server.project import Project, TaskSummary, existing_project
+from annotation.settings import Wanted
 from manifests.annotations import Annotation, Kind, State
 from manifests.pixels import encode_alpha, encode_trimap
 from manifests.storage import write_bytes
@@ -48,13 +48,6 @@ _SAVE_EVERY = 25  # tasks: what an interruption may cost
 
 Advance = Callable[[int], None]
 Progress = Callable[[int], Advance]
-
-
-class Wanted(StrEnum):
-    """Which annotations to pull."""
-
-    APPROVED = "approved"
-    ALL = "all"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import typer
 from console.commands import DONE, FAILED, WRONG_USAGE, new_app, run
 from console.interrupts import interrupt_first, silent_stdout
 from console.messages import fail, say, show, show_json, warn
-from console.options import with_options
+from console.options import switch, with_options
 from console.progress import progress
 from datagen.printing import (
     print_estimate,
@@ -24,20 +24,23 @@ from datagen.printing import (
 )
 from datagen.settings import Settings
 
-app = new_app("Foregrounds x backgrounds -> shards for training a matting model.")
+app = new_app("Compose foregrounds over backgrounds, into shards for training a matting model.")
 
 
 def _folder(name: str, help_: str) -> Any:
     return typer.Option(name, help=help_, metavar="DIR", exists=True, file_okay=False)
 
 
-FgOption = Annotated[Path, _folder("--fg", "Folder of foregrounds: RGBA cut-outs.")]
+FgOption = Annotated[
+    Path, _folder("--fg", "Folder of foregrounds: RGBA cut-outs, or RGB images with --alpha.")
+]
 BgOption = Annotated[Path, _folder("--bg", "Folder of backgrounds: photos.")]
 AlphaOption = Annotated[
-    Path | None, _folder("--alpha", "Folder of alphas, where --fg holds RGB images.")
+    Path | None,
+    _folder("--alpha", "Folder of the alphas of the foregrounds, if those are RGB images."),
 ]
-ShardsOption = Annotated[Path, typer.Option(help="The shard set.", metavar="DIR")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+ShardsOption = Annotated[Path, typer.Option(help="Folder of the shard set.", metavar="DIR")]
+JsonOption = Annotated[bool, switch("--json", "Print JSON on standard output.")]
 WorkersOption = Annotated[
     int | None,
     typer.Option(
@@ -48,20 +51,24 @@ WorkersOption = Annotated[
     ),
 ]
 AddressOption = Annotated[
-    str | None, typer.Option(help="Join this Ray cluster instead of starting one.", metavar="A")
+    str | None, typer.Option(help="Address of a running Ray cluster to use.", metavar="HOST:PORT")
 ]
 
 
 @app.command()
 def synth(
-    out: Annotated[Path, typer.Option(help="Folder to make fgs/ and bgs/ in.", metavar="DIR")],
-    fg: Annotated[int, typer.Option(help="How many foregrounds.", min=1)],
-    bg: Annotated[int, typer.Option(help="How many backgrounds.", min=1)],
-    size: Annotated[int, typer.Option(help="Long side, pixels.", min=64, max=4096)] = 800,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    out: Annotated[Path, typer.Option(help="Folder in which fgs and bgs are made.", metavar="DIR")],
+    fg: Annotated[int, typer.Option(help="How many foregrounds to make.", min=1, metavar="N")],
+    bg: Annotated[int, typer.Option(help="How many backgrounds to make.", min=1, metavar="N")],
+    size: Annotated[
+        int, typer.Option(help="Long side of each image, in pixels.", min=64, max=4096, metavar="N")
+    ] = 800,
+    seed: Annotated[
+        int, typer.Option(help="Number on which every random choice depends.", min=0, metavar="N")
+    ] = 0,
     workers: WorkersOption = None,
 ) -> None:
-    """Make procedural sources with exact alpha, equal numbers in every cell."""
+    """Make procedural sources with exact alphas, as many of each kind."""
     from datagen.synth import write_sources
 
     with progress("synth", fg + bg, "images") as advance:
@@ -84,7 +91,7 @@ def lint(
     workers: WorkersOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Name every problem in the sources, before an hour is spent."""
+    """Find every problem in the sources, before hours are spent on composing them."""
     from datagen.job import Sources, scan_sources
 
     with _cluster(workers) as ray:
@@ -110,20 +117,20 @@ def compose(
     bg: BgOption,
     settings: Settings,
     alpha: AlphaOption = None,
-    out: Annotated[Path, typer.Option(help="Where the shard set goes.", metavar="DIR")] = Path(
-        "shards"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Folder of the shard set to make.", metavar="DIR")
+    ] = Path("shards"),
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave bad sources out, and list them.")
+        bool, switch("--skip-bad", "Leave out sources that cannot be used, and list them.")
     ] = False,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Say what it would cost; write nothing.")
+        bool, switch("--plan", "Only estimate the time and space that it would take.")
     ] = False,
     workers: WorkersOption = None,
     ray_address: AddressOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Composite every foreground over every background: the main job."""
+    """Compose every foreground over every background into a shard set."""
     from datagen.job import Sources, compose_dataset
     from datagen.resume import refuse_other_settings
 
@@ -175,14 +182,14 @@ def _plan(
 def stats(
     shards: ShardsOption = Path("shards"),
     by_transparency: Annotated[
-        bool, typer.Option("--by-transparency", help="A row for each cell.")
+        bool, switch("--by-transparency", "Also show a row for each subject and transparency.")
     ] = False,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw the statistics.", metavar="FILE.png")
+        Path | None, typer.Option(help="Picture of the statistics to draw.", metavar="FILE.png")
     ] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Count a shard set by subject and transparency, from its index alone."""
+    """Show statistics of a shard set, read from its index alone."""
     from datagen.inspect.stats import measure
 
     found = measure(shards)
@@ -202,10 +209,12 @@ def stats(
 @app.command()
 def preview(
     shards: ShardsOption = Path("shards"),
-    out: Annotated[Path, typer.Option(help="The picture to draw.", metavar="FILE.png")] = Path(
+    out: Annotated[Path, typer.Option(help="Picture to draw.", metavar="FILE.png")] = Path(
         "preview.png"
     ),
-    rows: Annotated[int, typer.Option(help="How many samples.", min=1, max=64)] = 8,
+    rows: Annotated[
+        int, typer.Option(help="How many samples to draw.", min=1, max=64, metavar="N")
+    ] = 8,
 ) -> None:
     """Draw a few samples side by side: image, alpha, trimap, crude trimap."""
     from datagen.inspect.preview import preview as run_preview
@@ -221,7 +230,7 @@ def verify(
     ray_address: AddressOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Check every checksum, count and contract; name the shard and sample that fail."""
+    """Check a shard set completely, and name what is wrong by shard and sample."""
     from datagen.inspect.verify import verify as run_verify
     from manifests.dataset import read_dataset
 
@@ -244,14 +253,14 @@ def verify(
 
 @app.command()
 def replay(
-    key: Annotated[str, typer.Argument(help="A sample, such as train-00000042.")],
+    key: Annotated[str, typer.Argument(help="Key of a sample, such as train-00000042.")],
     fg: FgOption,
     bg: BgOption,
-    out: Annotated[Path, typer.Option(help="Where its streams go.", metavar="DIR")],
+    out: Annotated[Path, typer.Option(help="Folder to write the sample to.", metavar="DIR")],
     shards: ShardsOption = Path("shards"),
     alpha: AlphaOption = None,
 ) -> None:
-    """Rebuild one sample from its row, byte for byte."""
+    """Compose one sample of a shard set again, and compare it byte for byte."""
     from datagen.inspect.replay import replay as run_replay
     from datagen.job import Sources
 
@@ -278,7 +287,9 @@ def _explain(error: Exception) -> int | None:
     if isinstance(error, BadSourcesError):
         for problem in error.problems:
             fail(f"{problem.file}: {problem.reason} [{problem.kind}]")
-        warn(f"{len(error.problems)} problems; mend them, or leave those sources out (--skip-bad)")
+        warn(
+            f"{len(error.problems)} problems; fix them, or leave these sources out with --skip-bad"
+        )
         return FAILED
     if isinstance(error, KeyError):
         fail(str(error.args[0]))

@@ -68,18 +68,18 @@ def print_result(result: Result, out: Path) -> None:
         f"{size_text(result.bytes)} ({time_text(result.seconds)}{speed})"
     )
     if result.failed:
-        show(f"{len(result.failed)} shards failed; the same command makes only these.")
+        show(f"{len(result.failed)} shards failed; the same command makes only these again.")
 
 
 def print_findings(findings: Sequence[Finding], samples: int, shards: int) -> None:
-    """`datagen verify`: each broken promise, or that there is none."""
+    """`datagen verify`: each fault, or that none was found."""
     for finding in findings:
         fail(": ".join(part for part in (finding.shard, finding.sample, finding.reason) if part))
     if findings:
         broken = len({finding.shard for finding in findings})
         show(f"{len(findings)} faults in {broken} of {shards} shards")
     else:
-        show(f"{samples:,} samples in {shards} shards keep every promise")
+        show(f"{samples:,} samples in {shards} shards: no fault found")
 
 
 def print_stats(found: Stats, by_transparency: bool) -> None:

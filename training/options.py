@@ -9,11 +9,16 @@ import typer
 CacheOption = Annotated[
     str,
     typer.Option(
-        help="Where shards that --shards names by URL stay, once fetched.",
+        help="Folder that keeps the shards fetched from a URL of --shards.",
         metavar="DIR",
-        show_default="fetched anew each time",
+        show_default="none, they are fetched again each time",
     ),
 ]
 DeviceOption = Annotated[
-    str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="the fastest")
+    str | None,
+    typer.Option(
+        help="Device to compute on, such as cpu, cuda or cuda:1.",
+        metavar="DEVICE",
+        show_default="the fastest",
+    ),
 ]

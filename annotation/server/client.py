@@ -12,7 +12,6 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -26,6 +25,7 @@ from annotation.server.access import (
     checked_url,
     is_loopback,
 )
+from annotation.settings import Patience
 
 Json = Any  # what the server sends; its readers check it
 _Read = Callable[[httpx.Response], Json]  # raises ValueError if the answer is no whole one
@@ -34,20 +34,6 @@ _BUSY = {408, 425, 429, 500, 502, 503, 504}
 _NOT_BEGUN = {425, 429}  # turned away at the door: nothing was done
 _BUSY_NOW = {429, 503}  # nobody but a server says this
 _EXCERPT = 300  # letters of a server's answer that are shown
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long a server is waited for, in seconds."""
-
-    connect: float = 10.0
-    answer: float = 60.0  # for the next part of an answer
-    work: float = 300.0  # for an answer to an import, which takes the server a while
-    first: float = 4.0  # until the first answer: a wrong URL should show soon
-    outage: float = 120.0  # for a server that has answered before; a restart takes up to 50
-    settle: float = 20.0  # until a request that broke off has surely been carried out, or not
-    pause: float = 0.5  # before the first repetition; doubles each time
-    longest_pause: float = 15.0
 
 
 class ServerError(RuntimeError):

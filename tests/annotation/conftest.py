@@ -24,8 +24,9 @@ from PIL import Image
 
 from annotation.form.tasks import prediction_of
 from annotation.serve import REQUIREMENTS, Service, free_port, serving
-from annotation.server.client import Client, Patience
+from annotation.server.client import Client
 from annotation.server.project import Project
+from annotation.settings import Patience
 from manifests.pixels import Pixels, encode_alpha
 from tests.conftest import QUIET, Ran, finish
 

@@ -12,10 +12,11 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, sync_playwright
 
 from annotation.form.regions import choice
-from annotation.pull import Wanted, pull
+from annotation.pull import pull
 from annotation.push import Sources, push, push_solved
 from annotation.server.client import Client
 from annotation.server.project import Project, existing_project
+from annotation.settings import Wanted
 from annotation.solve import solve_folder
 from manifests.annotations import (
     Annotation,

@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 
 from annotation.form.regions import choice
-from annotation.pull import Wanted, pull
+from annotation.pull import pull
 from annotation.push import Sources, push, push_solved
 from annotation.serve import ServeError, Service, free_port, serving
 from annotation.server.client import Client, RefusedError, ServerError, UnsureError
 from annotation.server.project import existing_project, find_project
+from annotation.settings import Wanted
 from annotation.solve import solve_folder
 from manifests.annotations import annotations_path, read_annotations
 from tests.annotation.conftest import (

@@ -14,9 +14,10 @@ from PIL import Image
 
 from annotation.export import export_folder
 from annotation.form.regions import RegionLabel, choice, labels_xml, stroke
-from annotation.pull import Pulled, Wanted, pull
-from annotation.server.client import Client, OutageError, Patience
+from annotation.pull import Pulled, pull
+from annotation.server.client import Client, OutageError
 from annotation.server.project import existing_project, make_project
+from annotation.settings import Patience, Wanted
 from annotation.status import measure
 from manifests.annotations import Annotation, State, annotations_path, read_annotations
 from manifests.pixels import decode_alpha

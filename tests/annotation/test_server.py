@@ -16,10 +16,11 @@ from PIL import Image
 
 from annotation.form.regions import choice, labels_xml
 from annotation.form.tasks import prediction_of
-from annotation.pull import Wanted, pull
+from annotation.pull import pull
 from annotation.push import Sources, push
 from annotation.server.client import Client, RefusedError, ServerError
 from annotation.server.project import Project, existing_project, make_project
+from annotation.settings import Wanted
 from annotation.status import measure
 from manifests.annotations import Kind, Origin, State, annotations_path, read_annotations
 from manifests.pixels import Pixels, decode_alpha, decode_trimap

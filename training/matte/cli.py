@@ -21,7 +21,7 @@ from manifests.storage import write_bytes
 from training.loading.order import TrimapChoice
 from training.options import CacheOption, DeviceOption
 
-matte_app = new_app("Mattes of pictures, how good they are, and the model for other programs.")
+matte_app = new_app("Use a trained model: predict alphas, measure them, export the model.")
 
 
 def _folder(help_: str) -> Any:
@@ -29,23 +29,34 @@ def _folder(help_: str) -> Any:
 
 
 CheckpointOption = Annotated[
-    Path, typer.Option(help="A run, one of its checkpoints, or a model.safetensors.", metavar="C")
+    Path,
+    typer.Option(
+        help="Trained model: the folder of a run, one of its checkpoints, or a model.safetensors.",
+        metavar="C",
+    ),
 ]
 
 
 @matte_app.command()
 def predict(
     checkpoint: CheckpointOption,
-    images: Annotated[Path, _folder("Photos; those without a trimap are left alone.")],
-    trimaps: Annotated[Path, _folder("Trimaps of the same names: 0/1/2 or 0/128/255.")],
-    out: Annotated[Path, typer.Option(help="Where the alphas go, as 8-bit PNG.", metavar="DIR")],
+    images: Annotated[Path, _folder("Folder of photos; those without a trimap are left out.")],
+    trimaps: Annotated[
+        Path, _folder("Folder of trimaps, named like the photos, of the values 0/1/2 or 0/128/255.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder to write the alphas to, as 8-bit PNG.", metavar="DIR")
+    ],
     foregrounds: Annotated[
         bool,
-        typer.Option("--foregrounds", help="Also cut-outs with estimated colours, in DIR/cutouts."),
+        typer.Option(
+            "--foregrounds",
+            help="Also write cut-outs with estimated colours, to the folder cutouts in --out.",
+        ),
     ] = False,
     device: DeviceOption = None,
 ) -> None:
-    """Alphas of photos with trimaps."""
+    """Predict the alphas of photos with trimaps."""
     from classical.colours import cutout_of
     from manifests.pictures import read_photo, read_trimap, write_alpha, write_cutout
     from training.checkpoint import load_model
@@ -82,41 +93,59 @@ def predict(
 
 @matte_app.command()
 def evaluate(
-    predictions: Annotated[Path | None, _folder("Alphas of any method.")] = None,
+    predictions: Annotated[Path | None, _folder("Measure these alphas: a folder.")] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Or those of a trained model.", metavar="C")
+        Path | None,
+        typer.Option(
+            help="Measure a trained model: a run, one of its checkpoints, or a model.safetensors.",
+            metavar="C",
+        ),
     ] = None,
-    method: Annotated[Method | None, typer.Option(help="Or of a classical method.")] = None,
-    alphas: Annotated[Path | None, _folder("The truth.")] = None,
+    method: Annotated[Method | None, typer.Option(help="Measure a classical method.")] = None,
+    alphas: Annotated[Path | None, _folder("Folder of the true alphas.")] = None,
     trimaps: Annotated[
-        Path | None, _folder("Trimaps whose unknown region is measured, and that methods see.")
+        Path | None, _folder("Folder of trimaps: errors are measured where they are unknown.")
     ] = None,
     given_trimaps: Annotated[
-        Path | None, _folder("Other trimaps for the method to see: crude ones.")
+        Path | None,
+        _folder("Folder of crude trimaps for the model or method to use instead of --trimaps."),
     ] = None,
-    images: Annotated[Path | None, _folder("Photos, for --checkpoint and --method.")] = None,
+    images: Annotated[
+        Path | None, _folder("Folder of photos for --checkpoint or --method.")
+    ] = None,
     shards: Annotated[
-        str | None, typer.Option(help="Or the samples of a shard set, with their crude trimaps.")
+        str | None,
+        typer.Option(
+            help="Measure on the samples of this shard set (a folder or a URL) instead of folders."
+        ),
     ] = None,
-    split: Annotated[Split | None, typer.Option(help="Of --shards.", show_default="val")] = None,
+    split: Annotated[
+        Split | None,
+        typer.Option(help="Which split of --shards to measure on.", show_default="val"),
+    ] = None,
     trimap: Annotated[
         TrimapChoice | None,
-        typer.Option(help="Of --shards: crude or exact.", show_default="crude"),
+        typer.Option(
+            help="Which trimaps of --shards to use: crude or exact.", show_default="crude"
+        ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(help="At most so many samples of --shards.", min=1)
+        int | None, typer.Option(help="Largest number of samples of --shards to measure on.", min=1)
     ] = None,
     cache: CacheOption = "",
     workers: Annotated[
         int | None,
-        typer.Option(help="Processes; not for --checkpoint.", min=1, show_default="1"),
+        typer.Option(
+            help="How many processes measure; not with --checkpoint.", min=1, show_default="1"
+        ),
     ] = None,
     device: DeviceOption = None,
     json_: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures here; - is standard output.")
+        Path | None,
+        typer.Option("--json", help="File to write the figures to as JSON; - is standard output."),
     ] = None,
 ) -> None:
-    """SAD, MSE, Grad and Conn on the unknown region, SAD and MSE on the whole image.
+    """Measure alphas: SAD, MSE, Grad and Conn where trimaps are unknown, SAD and MSE overall.
 
     Either --predictions with --alphas and --trimaps; or --checkpoint or --method with --shards, or
     with --images, --alphas and --trimaps.
@@ -193,10 +222,12 @@ def _show(found: Any, json_: Path | None) -> None:
 @matte_app.command()
 def export(
     checkpoint: CheckpointOption,
-    out: Annotated[Path, typer.Option(help="The .onnx file.", metavar="FILE")],
-    fp16: Annotated[bool, typer.Option("--fp16", help="16-bit weights and arithmetic.")] = False,
+    out: Annotated[Path, typer.Option(help="File to write, .onnx.", metavar="FILE")],
+    fp16: Annotated[
+        bool, typer.Option("--fp16", help="Use 16-bit weights and arithmetic.")
+    ] = False,
 ) -> None:
-    """The model without its trimap decoder as ONNX, checked against PyTorch."""
+    """Export the model without its trimap decoder to ONNX, and compare it with PyTorch."""
     from training.checkpoint import load_model
     from training.matte.export import export as export_model
 
@@ -210,11 +241,13 @@ def export(
 
 @matte_app.command()
 def bench(
-    size: Annotated[int, typer.Option(help="Side of the image, pixels.", min=32)] = 800,
+    size: Annotated[
+        int, typer.Option(help="Height and width of the image, in pixels.", min=32)
+    ] = 800,
     device: DeviceOption = None,
-    json_: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
-    """What the model costs: parameters, multiply-adds, time."""
+    """Measure what the model costs: parameters, multiply-adds, time."""
     from training.matte.bench import measure
     from training.processes import pick_device
 
