@@ -92,10 +92,11 @@ def lint(
     json_: JsonOption = False,
 ) -> None:
     """Find every problem in the sources, before hours are spent on composing them."""
-    from datagen.job import Sources, scan_sources
+    from datagen.prepare import scan_sources
+    from datagen.sources.folders import SourceFolders
 
     with _cluster(workers) as ray:
-        found = scan_sources(ray, Sources(fg, bg, alpha))
+        found = scan_sources(ray, SourceFolders(fg, bg, alpha))
     if json_:
         show_json(
             {
@@ -131,16 +132,17 @@ def compose(
     json_: JsonOption = False,
 ) -> None:
     """Compose every foreground over every background into a shard set."""
-    from datagen.job import Sources, compose_dataset
+    from datagen.job import make_shard_set
     from datagen.resume import refuse_other_settings
+    from datagen.sources.folders import SourceFolders
 
     fg, bg, out = (_for_workers(path, ray_address) for path in (fg, bg, out))
-    sources = Sources(fg, bg, alpha and _for_workers(alpha, ray_address))
+    sources = SourceFolders(fg, bg, alpha and _for_workers(alpha, ray_address))
     refuse_other_settings(out, settings)  # before seconds are spent on starting workers
     if plan:
         raise typer.Exit(_plan(sources, settings, out, skip_bad, workers, json_))
     with _cluster(workers, ray_address) as ray:
-        result = compose_dataset(ray, sources, settings, out, skip_bad)
+        result = make_shard_set(ray, sources, settings, out, skip_bad)
     if json_:
         show_json(asdict(result))
     else:
@@ -166,7 +168,7 @@ def _plan(
     sources: Any, settings: Settings, out: Path, skip_bad: bool, workers: int | None, json_: bool
 ) -> int:
     from datagen.estimate import estimate
-    from datagen.job import scan_and_split
+    from datagen.prepare import scan_and_split
 
     with _cluster(workers) as ray:
         found = scan_and_split(ray, sources, settings, skip_bad)
@@ -190,9 +192,9 @@ def stats(
     json_: JsonOption = False,
 ) -> None:
     """Show statistics of a shard set, read from its index alone."""
-    from datagen.inspect.stats import measure
+    from datagen.inspect.stats import read_stats
 
-    found = measure(shards)
+    found = read_stats(shards)
     if plot is not None:
         from datagen.inspect.plot import plot_stats
 
@@ -262,9 +264,9 @@ def replay(
 ) -> None:
     """Compose one sample of a shard set again, and compare it byte for byte."""
     from datagen.inspect.replay import replay as run_replay
-    from datagen.job import Sources
+    from datagen.sources.folders import SourceFolders
 
-    found = run_replay(key, shards, Sources(fg, bg, alpha), out)
+    found = run_replay(key, shards, SourceFolders(fg, bg, alpha), out)
     for path in found.files:
         say(str(path))
     if found.different:
@@ -280,8 +282,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _explain(error: Exception) -> int | None:
-    from datagen.job import BadSourcesError
     from datagen.plan import PlanError
+    from datagen.prepare import BadSourcesError
     from datagen.resume import RefusedError
 
     if isinstance(error, BadSourcesError):

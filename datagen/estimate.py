@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -11,10 +12,11 @@ from typing import TypeVar
 
 import cv2
 
-from datagen.job import Sources, free_bytes, prepare_source
-from datagen.plan import plan_splits
+from datagen.plan import of_split, plan_splits
+from datagen.prepare import prepare_source
 from datagen.settings import Settings
 from datagen.shard import make_sample, shard_task
+from datagen.sources.folders import SourceFolders
 from datagen.sources.scan import Scan
 from manifests.shards import ShardFormat
 from manifests.sources import Background, Foreground
@@ -42,7 +44,7 @@ class Estimate:
 
 
 def estimate(
-    sources: Sources, settings: Settings, found: Scan, out: Path, workers: int
+    folders: SourceFolders, settings: Settings, found: Scan, out: Path, workers: int
 ) -> Estimate:
     """Compose a few samples of a few sources in a temporary folder and scale up.
 
@@ -50,33 +52,33 @@ def estimate(
     """
     plans = plan_splits(settings, found.foregrounds, found.backgrounds)
     probe_settings = replace(settings, samples=_PROBE_SAMPLES, holdout_fg=0, holdout_bg=0)
-    foregrounds = _spread([s for s in found.foregrounds if s.split is plans[0].split])
-    backgrounds = _spread([s for s in found.backgrounds if s.split is plans[0].split])
+    foregrounds = _spread(of_split(found.foregrounds, plans[0].split))
+    backgrounds = _spread(of_split(found.backgrounds, plans[0].split))
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
         cache, begin = Path(folder), time.perf_counter()
         probed: list[Foreground | Background] = [*foregrounds, *backgrounds]
         for source in probed:
-            prepare_source(sources, settings, cache, source)
+            prepare_source(folders, settings, cache, source)
         prepared = time.perf_counter() - begin
         working = sum(p.stat().st_size for p in cache.rglob("*.raw"))
-        plan = plan_splits(probe_settings, foregrounds, backgrounds)[0].shard(0)
-        task = shard_task(cache, cache, probe_settings, plan, foregrounds, backgrounds)
-        make_sample(task, plan.pairs[0])  # the first one pays for what is loaded late
+        shard = plan_splits(probe_settings, foregrounds, backgrounds)[0].shard(0)
+        task = shard_task(cache, cache, probe_settings, shard, foregrounds, backgrounds)
+        make_sample(task, shard.pairs[0])  # the first one pays for what is loaded late
         begin, size = time.perf_counter(), 0
-        for pair in plan.pairs:
+        for pair in shard.pairs:
             streams = make_sample(task, pair)[0].streams
             size += sum(map(len, streams.values())) + _INDEX_BYTES
             if settings.format is ShardFormat.WEBDATASET:
                 size += (len(streams) + 1) * _TAR_MEMBER_BYTES
-        seconds = (time.perf_counter() - begin) / len(plan.pairs)
+        seconds = (time.perf_counter() - begin) / len(shard.pairs)
     share = (len(found.foregrounds) + len(found.backgrounds)) / len(probed)
     samples = sum(plan.samples for plan in plans)
     total = samples * seconds + share * prepared
     return Estimate(
         samples=samples,
         shards=sum(plan.shards for plan in plans),
-        bytes=samples * size // len(plan.pairs),
+        bytes=samples * size // len(shard.pairs),
         working_bytes=round(share * working),
         free_bytes=free_bytes(out),
         samples_per_second=round(workers / seconds, 1),
@@ -89,3 +91,11 @@ def _spread(sources: Sequence[Source]) -> list[Source]:
     """A few sources, from all over the list."""
     count = min(len(sources), _PROBE_SOURCES)
     return [sources[number * len(sources) // count] for number in range(count)]
+
+
+def free_bytes(path: Path) -> int:
+    """Free space of the disk that will hold `path`, which need not exist."""
+    while not path.exists():
+        path = path.parent
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize

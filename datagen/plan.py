@@ -43,7 +43,9 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class ShardPlan:
+class ShardPairs:
+    """What one shard holds, in order."""
+
     name: str
     split: Split
     pairs: tuple[Pair, ...]
@@ -68,7 +70,7 @@ class SplitPlan:
         """How many samples a shard has."""
         return min(self.shard_size, self.samples - number * self.shard_size)
 
-    def shard(self, number: int) -> ShardPlan:
+    def shard(self, number: int) -> ShardPairs:
         """The pairs of one shard, in order."""
         first = number * self.shard_size
         last = first + self.length(number)
@@ -86,7 +88,7 @@ class SplitPlan:
             step = (turn + int(starts[foreground])) % self.backgrounds
             key = f"{self.split}-{position:08d}"
             pairs.append(Pair(key, foreground, int(order[step]), turn // self.backgrounds))
-        return ShardPlan(shard_name(self.split, number), self.split, tuple(pairs))
+        return ShardPairs(shard_name(self.split, number), self.split, tuple(pairs))
 
     def _walks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The shuffled backgrounds, and where in them each foreground starts.
@@ -109,8 +111,7 @@ def plan_splits(
     """
     plans = []
     for split in Split:
-        fg = sum(source.split is split for source in foregrounds)
-        bg = sum(source.split is split for source in backgrounds)
+        fg, bg = len(of_split(foregrounds, split)), len(of_split(backgrounds, split))
         if not fg and not bg:
             continue
         if not fg or not bg:
@@ -128,6 +129,11 @@ def _one_kind_alone(split: Split, foregrounds: int, backgrounds: int) -> str:
         f"pair: label {missing}s {split}, too (column split of {missing}s.csv), or have them drawn "
         f"(--holdout-fg {foregrounds or 'N'} --holdout-bg {backgrounds or 'N'})"
     )
+
+
+def of_split(sources: Sequence[Source], split: Split) -> list[Source]:
+    """The sources of one split, in their order."""
+    return [source for source in sources if source.split is split]
 
 
 def hold_out(sources: Sequence[Source], count: int, seed: int) -> list[Source]:

@@ -61,7 +61,7 @@ def print_result(result: Result, out: Path) -> None:
     for source in result.skipped:
         warn(f"left out {source.file}: {source.reason} ({source.kind})")
     for failure in result.failed:
-        fail(f"{failure['shard']}: {failure['reason']}")
+        fail(f"{failure.shard}: {failure.reason}")
     speed = f", {result.samples_per_second:,} samples/s" if result.samples_per_second else ""
     show(
         f"{out}: {result.samples:,} samples in {result.shards:,} shards, "

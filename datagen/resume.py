@@ -1,16 +1,26 @@
-"""What a shard set was begun with: another run must go on with the same, or is refused."""
+"""What there is already of a shard set, and what it was begun with: a run goes on with the same
+settings, sources and libraries, or is refused."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from datagen.plan import SplitPlan
 from datagen.settings import Settings, difference
-from manifests.dataset import dataset_path, read_dataset
-from manifests.sources import Background, Foreground
+from manifests.dataset import (
+    dataset_path,
+    read_dataset,
+    read_sources,
+    sources_path,
+    write_sources,
+)
+from manifests.shards import Shard, data_path, read_shard_record, shard_name
+from manifests.sources import Background, Foreground, Split
 from manifests.storage import write_bytes
 
 WORK = ".work"  # inside the shard set while it is made: the settings, the lock, the working copies
@@ -19,20 +29,36 @@ _LIBRARIES = ("numpy", "pillow", "opencv-python-headless", "pyarrow")
 
 
 class RefusedError(Exception):
-    """The run was not started, for a reason that the user can mend."""
+    """The run was not started, for a reason that the user can change."""
 
 
-def write_begun(out: Path, settings: Settings) -> None:
-    """Keep what decides the bytes, beside the sources."""
-    begun = {"settings": settings.to_json(), "libraries": libraries()}
-    write_bytes(out / WORK / "settings.json", json.dumps(begun).encode())
+@dataclass(frozen=True)
+class Beginning:
+    """What decides the bytes of a shard set, beside its sources."""
+
+    settings: dict[str, Any]
+    libraries: dict[str, str]
+
+
+@dataclass(frozen=True)
+class RecordedSources:
+    """The sources that a shard set was begun with; empty if it was not begun."""
+
+    foregrounds: Sequence[Foreground] = ()
+    backgrounds: Sequence[Background] = ()
+
+
+def write_beginning(out: Path, settings: Settings) -> None:
+    """Keep what decides the bytes until dataset.json holds it."""
+    beginning = {"settings": settings.to_json(), "libraries": libraries()}
+    write_bytes(out / WORK / "settings.json", json.dumps(beginning).encode())
 
 
 def refuse_other_settings(out: Path, settings: Settings) -> None:
     """Raise RefusedError, with the difference, if `out` was begun with other settings, or is not
     finished and was begun with other libraries."""
-    begun = _begun(out)
-    changes = difference(begun[0], settings.to_json()) if begun is not None else []
+    begun = _beginning(out)
+    changes = [] if begun is None else difference(begun.settings, settings.to_json())
     if changes:
         raise RefusedError(
             f"{out}: was begun with other settings; name another --out, or remove it, or repeat "
@@ -43,10 +69,13 @@ def refuse_other_settings(out: Path, settings: Settings) -> None:
 
 
 def refuse_other_libraries(out: Path) -> None:
-    """Their versions decide bytes, too: a set that is half of one and half of another could not be
-    made again."""
-    begun = _begun(out)
-    changes = difference(begun[1], libraries()) if begun is not None else []
+    """Raise RefusedError, with the difference, if `out` was begun with other libraries.
+
+    Their versions decide bytes, too: a set that is half of one and half of another could not be
+    made again.
+    """
+    begun = _beginning(out)
+    changes = [] if begun is None else difference(begun.libraries, libraries())
     if changes:
         raise RefusedError(
             f"{out}: was begun with other versions of libraries; name another --out, or remove it, "
@@ -54,16 +83,16 @@ def refuse_other_libraries(out: Path) -> None:
         )
 
 
-def _begun(out: Path) -> tuple[dict[str, Any], dict[str, str]] | None:
-    """The settings and the libraries of the run that began `out`; None if none did."""
+def _beginning(out: Path) -> Beginning | None:
+    """What `out` was begun with; None if it was not begun."""
     if dataset_path(out).exists():
         dataset = read_dataset(out)
-        return dataset.settings, dataset.libraries
+        return Beginning(dataset.settings, dataset.libraries)
     if (out / WORK / "settings.json").exists():
         fields = json.loads((out / WORK / "settings.json").read_bytes())
         if fields.keys() != {"settings", "libraries"}:
             raise RefusedError(f"{out}: was begun by another version of datagen; remove it")
-        return fields["settings"], fields["libraries"]
+        return Beginning(fields["settings"], fields["libraries"])
     if out.exists() and (not out.is_dir() or any(p.name != WORK for p in out.iterdir())):
         raise RefusedError(f"{out}: holds something that is not a shard set; name another --out")
     return None
@@ -74,10 +103,31 @@ def libraries() -> dict[str, str]:
     return {name: version(name) for name in _LIBRARIES}
 
 
-def refuse_other_sources(
+def recorded_sources(out: Path) -> RecordedSources:
+    """The sources that `out` was begun with."""
+    if not all(sources_path(out, kind).exists() for kind in (Foreground, Background)):
+        return RecordedSources()
+    return RecordedSources(read_sources(out, Foreground), read_sources(out, Background))
+
+
+def record_sources(
+    out: Path,
+    recorded: RecordedSources,
+    foregrounds: Sequence[Foreground],
+    backgrounds: Sequence[Background],
+) -> None:
+    """Write what will be composited. Raises RefusedError if `out` was begun with other sources."""
+    if recorded.foregrounds:
+        _refuse_other_sources(out, recorded.foregrounds, foregrounds)
+        _refuse_other_sources(out, recorded.backgrounds, backgrounds)
+    else:
+        write_sources(out, Foreground, foregrounds)
+        write_sources(out, Background, backgrounds)
+
+
+def _refuse_other_sources(
     out: Path, old: Sequence[Foreground | Background], new: Sequence[Foreground | Background]
 ) -> None:
-    """Raise RefusedError, with the difference, if the sources are not those of the beginning."""
     before, now = {s.id: s for s in old}, {s.id: s for s in new}
     changes = [
         *(f"{name} is gone" for name in before if name not in now),
@@ -90,3 +140,26 @@ def refuse_other_sources(
             f"{out}: was begun with other sources ({'; '.join(changes[:5])}{more}); "
             "name another --out"
         )
+
+
+def missing_shards(
+    plans: Sequence[SplitPlan], settings: Settings, out: Path
+) -> list[tuple[SplitPlan, int]]:
+    """The shards that are still to be made, by their plan and number."""
+    return [
+        (plan, number)
+        for plan in plans
+        for number in range(plan.shards)
+        if finished_shard(out, shard_name(plan.split, number), plan.split, settings) is None
+    ]
+
+
+def finished_shard(out: Path, name: str, split: Split, settings: Settings) -> Shard | None:
+    """The record of a shard if it is whole, as far as its index and the size of its data tell."""
+    path = data_path(out, name, settings.format)
+    try:
+        record = read_shard_record(out, name, split)
+    except ValueError:  # a damaged index: its shard is made again
+        return None
+    is_whole = record is not None and path.is_file() and path.stat().st_size == record.bytes
+    return record if is_whole else None

@@ -50,7 +50,7 @@ class Crop:
 
 
 class Piece(NamedTuple):
-    """A piece of the picture that the network gets wrong as a whole.
+    """A piece of the picture that the network gets wrong as a whole; stored as a list of numbers.
 
     share: its area over the subject's; 0 for none.
     place: where on the subject's edge it grows from, 0..1 of the edge's cells in reading order.
@@ -68,9 +68,6 @@ class Piece(NamedTuple):
     ragged: float
 
 
-PieceNumbers = tuple[float, float, float, float, float, float]  # a Piece, as it is stored
-
-
 @dataclass(frozen=True)
 class CrudeRecipe:
     """Every random choice for one crude trimap, already drawn. Lengths over the subject's size.
@@ -84,8 +81,7 @@ class CrudeRecipe:
     noise: largest local change of the opinion, in the same levels.
     noise_seed: seed of the fields behind `warp`, `noise` and the outlines of the pieces.
     hole_share: holes up to this share of the subject's area are filled.
-    lost, swallowed: a piece of subject called background, and of background called foreground:
-        the numbers of a Piece.
+    lost, swallowed: a piece of subject called background, and of background called foreground.
     inner, outer: width of the unknown band inside and outside the mask's edge, over the square
         root of the mask's area.
     """
@@ -99,8 +95,8 @@ class CrudeRecipe:
     noise: float
     noise_seed: int
     hole_share: float
-    lost: PieceNumbers
-    swallowed: PieceNumbers
+    lost: Piece
+    swallowed: Piece
     inner: float
     outer: float
 

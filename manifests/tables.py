@@ -1,7 +1,8 @@
 """Records to Arrow and back: one frozen dataclass is one row, its fields are the columns.
 
 The schema follows from the annotations, so that a record and its table cannot drift apart. Nested
-dataclasses become structs, tuples become lists, string enums become strings. There are no nulls:
+dataclasses become structs, tuples (also named ones, of one type) become lists, string enums become
+strings. There are no nulls:
 a reader of five rows must be able to infer every type.
 """
 
@@ -72,11 +73,18 @@ def _arrow_type(kind: Any) -> pa.DataType:
         return _SCALARS[kind]
     if isinstance(kind, types.GenericAlias):
         return pa.list_(pa.field("item", _arrow_type(typing.get_args(kind)[0]), nullable=False))
+    if issubclass(kind, tuple):
+        return pa.list_(pa.field("item", _arrow_type(_named_items(kind)[0]), nullable=False))
     if dataclasses.is_dataclass(kind):
         return pa.struct(schema_of(typing.cast(type, kind)))
     if issubclass(kind, StrEnum):
         return pa.string()
     raise TypeError(f"no column type for {kind}")
+
+
+def _named_items(kind: type) -> list[Any]:
+    """The types of a named tuple's items."""
+    return list(typing.get_type_hints(kind).values())
 
 
 def _plain(value: Any) -> Any:
@@ -95,6 +103,9 @@ def _typed(kind: Any, value: Any) -> Any:
         return kind(value)
     if isinstance(kind, types.GenericAlias):
         return tuple(_typed(typing.get_args(kind)[0], item) for item in value)
+    if issubclass(kind, tuple):
+        items = zip(_named_items(kind), value, strict=True)
+        return kind(*(_typed(item_kind, item) for item_kind, item in items))
     if dataclasses.is_dataclass(kind):
         return from_dict(typing.cast(type, kind), value)
     return kind(value)

@@ -18,7 +18,7 @@ from PIL import Image
 from console.interrupts import silent_stdout
 from datagen.cli import main
 from datagen.cluster import Cluster, cluster
-from datagen.job import Sources
+from datagen.sources.folders import SourceFolders
 
 LABELS = """file,subject,transparency
 fur.png,non-human,Strongly
@@ -59,7 +59,7 @@ def photo(number: int) -> Image.Image:
     return Image.fromarray(np.clip(smooth + texture, 0, 255).astype(np.uint8))
 
 
-def make_sources(folder: Path, cutouts: Sequence[str] = CUTOUTS) -> Sources:
+def make_sources(folder: Path, cutouts: Sequence[str] = CUTOUTS) -> SourceFolders:
     """fgs/ with labels and bgs/ below the folder."""
     fgs, bgs = folder / "fgs", folder / "bgs"
     fgs.mkdir(parents=True)
@@ -70,10 +70,10 @@ def make_sources(folder: Path, cutouts: Sequence[str] = CUTOUTS) -> Sources:
         (fgs / "foregrounds.csv").write_text(LABELS)
     for number, name in enumerate(PHOTOS):
         photo(number).save(bgs / name)
-    return Sources(fgs, bgs)
+    return SourceFolders(fgs, bgs)
 
 
-def folders(sources: Sources) -> list[str]:
+def folders(sources: SourceFolders) -> list[str]:
     """--fg, --bg and their folders."""
     return ["--fg", str(sources.foregrounds), "--bg", str(sources.backgrounds)]
 
@@ -166,13 +166,13 @@ def descendants(process: int) -> set[int]:
 
 
 @pytest.fixture(scope="session")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
+def sources(tmp_path_factory: pytest.TempPathFactory) -> SourceFolders:
     """Six labelled cut-outs and five photos. Not to be changed: `own_sources` may be."""
     return make_sources(tmp_path_factory.mktemp("sources"))
 
 
 @pytest.fixture
-def own_sources(tmp_path: Path) -> Sources:
+def own_sources(tmp_path: Path) -> SourceFolders:
     """The same for one test alone."""
     return make_sources(tmp_path / "own")
 
@@ -194,7 +194,7 @@ def address(two_workers: Cluster) -> str:
 
 @pytest.fixture(scope="session")
 def composed(
-    sources: Sources, address: str, tmp_path_factory: pytest.TempPathFactory
+    sources: SourceFolders, address: str, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Ran]:
     """A shard set of all 30 pairs by the command itself, and what it printed. Not to be changed."""
     out = tmp_path_factory.mktemp("composed") / "shards"

@@ -54,6 +54,8 @@ def _values(kind: Any) -> SearchStrategy[Any]:
         return records(typing.cast(type, kind))
     if issubclass(kind, StrEnum):
         return st.sampled_from(list(kind))
+    if issubclass(kind, tuple):
+        return st.builds(kind, *map(_values, typing.get_type_hints(kind).values()))
     return _SCALARS[kind]
 
 

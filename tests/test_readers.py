@@ -17,11 +17,11 @@ from datagen.inspect.verify import verify_shard
 from datagen.plan import plan_splits
 from datagen.sample.working_copies import (
     background_path,
-    cutout_path,
-    prepare_background,
+    foreground_path,
     prepare_cutout,
+    prepare_photo,
     save_background,
-    save_cutout,
+    save_foreground,
 )
 from datagen.settings import Settings
 from datagen.shard import make_shard, shard_task
@@ -69,9 +69,10 @@ def make(folder: Path, settings: Settings) -> Made:
     assert found.problems == ()
     for fg in found.foregrounds:
         cutout = read_cutout((folder / "fgs" / fg.id).read_bytes(), None)
-        save_cutout(cutout_path(cache, fg, settings), prepare_cutout(cutout, fg.box, settings))
+        path = foreground_path(cache, fg, settings)
+        save_foreground(path, prepare_cutout(cutout, fg.box, settings))
     for bg in found.backgrounds:
-        photo = prepare_background(read_photo((folder / "bgs" / bg.id).read_bytes()), settings)
+        photo = prepare_photo(read_photo((folder / "bgs" / bg.id).read_bytes()), settings)
         save_background(background_path(cache, bg, settings), photo)
     write_sources(root, Foreground, found.foregrounds)
     write_sources(root, Background, found.backgrounds)

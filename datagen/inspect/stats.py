@@ -45,7 +45,7 @@ class Stats:
     histograms: dict[Cell, Histogram]  # 256 counts of alpha levels
 
 
-def measure(root: Path, on_shard: Callable[[int], None] | None = None) -> Stats:
+def read_stats(root: Path, on_shard: Callable[[int], None] | None = None) -> Stats:
     """The statistics of a finished shard set.
 
     Raises FileNotFoundError or ValueError, with the file's name, if it cannot be read.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.cluster import Cluster
-from datagen.sample.compose import blend
+from datagen.sample.composite import blend
 from manifests.dataset import Dataset, read_sources
 from manifests.pixels import (
     BACKGROUND,

@@ -109,8 +109,7 @@ def _opinion(cells: Pixels, recipe: CrudeRecipe, size: float) -> Pixels:
     area = cv2.countNonZero(subject)
     if area:
         belief[_holes(subject, recipe.hole_share * area)] = 255
-        for numbers, value in ((recipe.lost, 0), (recipe.swallowed, 255)):
-            piece = Piece(*numbers)
+        for piece, value in ((recipe.lost, 0), (recipe.swallowed, 255)):
             if piece.share > 0.0:
                 is_taken = subject.view(bool) if value == 0 else ~subject.view(bool)
                 belief[_grown(subject, is_taken, piece, outline, size)] = value

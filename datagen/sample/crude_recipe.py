@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from manifests.samples import CrudeRecipe, Piece, PieceNumbers
+from manifests.samples import CrudeRecipe, Piece
 
 SUBJECT_SIZE = 640.0  # sqrt of the area of the subject's box, in pixels, to which strides refer
 FARTHEST = 0.8  # how far beyond the subject's box the network can err, over the subject's size
@@ -130,7 +130,7 @@ def draw_crude(rng: np.random.Generator, preset: Preset) -> CrudeRecipe:
     )
 
 
-def _draw_lost(rng: np.random.Generator, bad: float, ranges: _Ranges) -> PieceNumbers:
+def _draw_lost(rng: np.random.Generator, bad: float, ranges: _Ranges) -> Piece:
     """Small pieces start near the edge; large ones may start anywhere."""
     happens = float(rng.random()) < 2.0 * bad * ranges.lost_probability
     share = _log_uniform(rng, ranges.lost_share)
@@ -138,14 +138,14 @@ def _draw_lost(rng: np.random.Generator, bad: float, ranges: _Ranges) -> PieceNu
     return _draw_shape(rng, share if happens else 0.0, away)
 
 
-def _draw_swallowed(rng: np.random.Generator, bad: float, ranges: _Ranges) -> PieceNumbers:
+def _draw_swallowed(rng: np.random.Generator, bad: float, ranges: _Ranges) -> Piece:
     happens = float(rng.random()) < 2.0 * bad * ranges.swallowed_probability
     is_far = float(rng.random()) < ranges.far_probability
     share, away = _log_uniform(rng, ranges.swallowed_share), _uniform(rng, (0.3, FARTHEST))
     return _draw_shape(rng, share if happens else 0.0, away if is_far else 0.0)
 
 
-def _draw_shape(rng: np.random.Generator, share: float, away: float) -> PieceNumbers:
+def _draw_shape(rng: np.random.Generator, share: float, away: float) -> Piece:
     return Piece(
         share=share,
         place=_uniform(rng, (0, 1)),

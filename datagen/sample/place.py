@@ -1,4 +1,4 @@
-"""Placing and colouring: the affine map of a placement, and the linear map of a colour jitter.
+"""Placing a foreground on the canvas: the affine map of a placement, and the resampling.
 
 Coordinates are (x, y) with the origin at the top left corner of an image and 0.5 at the centre of
 its first pixel. Coefficients are rounded, so that the last bit of a sine, which differs between
@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.sample.resize import OPAQUE, Premultiplied, distance_threshold
-from datagen.sample.working_copies import Cutout, Level
-from manifests.pixels import Pixels
-from manifests.samples import Colour, Placement
+from datagen.sample.working_copies import Grid, WorkingCopies
+from manifests.samples import Placement
 from manifests.sources import Box
 
 Matrix = NDArray[np.float64]
@@ -44,9 +43,9 @@ def source_to_canvas(placement: Placement, box: Box) -> Matrix:
     return np.column_stack([turn, shift])
 
 
-def copy_to_source(level: Level) -> Matrix:
+def copy_to_source(grid: Grid) -> Matrix:
     """2 x 3: from a working copy's coordinates to its source's."""
-    rows, columns = level.rows, level.columns
+    rows, columns = grid.rows, grid.columns
     return np.array([[columns.step, 0, columns.start], [0, rows.step, rows.start]])
 
 
@@ -63,7 +62,7 @@ def apply(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True)
-class Subject:
+class Placed:
     """A foreground as it lies on the canvas: the part h x w of it that the subject may touch."""
 
     colour: Premultiplied  # h x w x 4; its own alpha has the kernels' overshoots and ghosts
@@ -72,14 +71,14 @@ class Subject:
     columns: slice
 
 
-def place(cutout: Cutout, placement: Placement, box: Box, size: int) -> Subject:
+def place(copies: WorkingCopies, placement: Placement, box: Box, size: int) -> Placed:
     """Resample a foreground onto a canvas of size x size pixels.
 
     box: its subject's, in the source. Where the source is 0 (or 255) everywhere within one pixel
     of the canvas, alpha is exactly 0 (or OPAQUE): the kernels' lobes leave no ghosts.
     """
-    copy = cutout.copy_for(placement.scale)
-    to_canvas = chain(copy_to_source(copy.level), source_to_canvas(placement, box))
+    copy = copies.copy_for(placement.scale)
+    to_canvas = chain(copy_to_source(copy.grid), source_to_canvas(placement, box))
     rows, columns = _region(to_canvas, copy.known.shape, size)
     shape = (rows.stop - rows.start, columns.stop - columns.start)
     inverse = _invert(to_canvas)
@@ -104,7 +103,7 @@ def place(cutout: Cutout, placement: Placement, box: Box, size: int) -> Subject:
     alpha = clip_levels(cv2.extractChannel(colour, 3))
     alpha[is_clear] = 0
     alpha[known <= 128 - threshold] = OPAQUE
-    return Subject(colour, alpha, rows, columns)
+    return Placed(colour, alpha, rows, columns)
 
 
 def clip_levels(levels: NDArray[np.integer[Any] | np.floating[Any]]) -> NDArray[np.int16]:
@@ -152,50 +151,27 @@ def _region(to_canvas: Matrix, shape: tuple[int, ...], size: int) -> tuple[slice
     return slice(first[0], last[0]), slice(first[1], last[1])
 
 
-def over(front: Subject, back: Subject, size: int) -> Subject:
+def over(front: Placed, back: Placed, size: int) -> Placed:
     """One subject before another: a = a1 + (1 - a1) a2, and so for the premultiplied colours.
 
     Premultiplied colours add up each with the weight with which it is seen.
     """
     (front_colour, front_alpha), (back_colour, back_alpha) = (
-        _on_canvas(subject, size) for subject in (front, back)
+        _on_canvas(placed, size) for placed in (front, back)
     )
     seen = 1 - front_alpha / OPAQUE
     alpha = np.rint(front_alpha + seen * back_alpha).astype(np.int16)
     colour = np.rint(front_colour + seen * back_colour).astype(np.int16)
     whole = slice(0, size)
     merged = np.concatenate([colour, alpha], axis=2)
-    return Subject(merged, alpha[..., 0], whole, whole)
+    return Placed(merged, alpha[..., 0], whole, whole)
 
 
-def _on_canvas(subject: Subject, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _on_canvas(placed: Placed, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Premultiplied colour (size x size x 3) and alpha (x 1), so that colour / alpha is still F."""
     colour, alpha = np.zeros((size, size, 3)), np.zeros((size, size, 1))
-    part = (subject.rows, subject.columns)
-    alpha[part] = subject.alpha[..., None]
-    weight = alpha[part] / np.maximum(subject.colour[..., 3:], 1)
-    colour[part] = np.clip(subject.colour[..., :3] * weight, 0, alpha[part])
+    part = (placed.rows, placed.columns)
+    alpha[part] = placed.alpha[..., None]
+    weight = alpha[part] / np.maximum(placed.colour[..., 3:], 1)
+    colour[part] = np.clip(placed.colour[..., :3] * weight, 0, alpha[part])
     return colour, alpha
-
-
-# The grey of a colour (ITU-R BT.601), and its two chrominance axes (YIQ).
-_GREY = np.array([0.299, 0.587, 0.114])
-_TO_YIQ = np.array([_GREY, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
-_FROM_YIQ = np.linalg.inv(_TO_YIQ)
-
-
-def colour_matrix(colour: Colour) -> NDArray[np.float32]:
-    """3 x 4: RGB in 0..255 and 1 -> jittered RGB; multiples of 1/1024, exact in fixed point."""
-    angle = math.radians(colour.hue)
-    cos, sin = math.cos(angle), math.sin(angle)
-    turn = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
-    hue = _FROM_YIQ @ turn @ _TO_YIQ
-    saturation = colour.saturation * np.eye(3) + (1 - colour.saturation) * _GREY
-    linear = colour.contrast * colour.brightness * saturation @ hue
-    offset = np.full((3, 1), (1 - colour.contrast) * 127.5)
-    return np.asarray(np.round(np.hstack([linear, offset]) * 1024) / 1024, np.float32)
-
-
-def jitter(pixels: Pixels, matrix: NDArray[np.float32]) -> Pixels:
-    """H x W x 3 -> H x W x 3, rounded and clipped to 0..255."""
-    return np.asarray(cv2.transform(pixels, matrix), np.uint8)

@@ -14,10 +14,15 @@ from numpy.typing import NDArray
 
 from datagen.sample.crude_recipe import draw_crude
 from datagen.sample.place import apply, source_to_canvas
-from datagen.sample.working_copies import Cutout, background_shape, fit_factor
+from datagen.sample.working_copies import (
+    PreparedForeground,
+    WorkingCopies,
+    background_shape,
+    fit_factor,
+)
 from datagen.settings import Settings
 from manifests.samples import Colour, Crop, Placement, Recipe
-from manifests.sources import Background, Box, Foreground
+from manifests.sources import Background, Box
 
 Points = NDArray[np.float64]
 
@@ -42,14 +47,14 @@ def draw_second(rng: np.random.Generator, settings: Settings, count: int, first:
 def draw_recipe(
     rng: np.random.Generator,
     settings: Settings,
-    foreground: tuple[Foreground, Cutout],
+    foreground: PreparedForeground,
     background: Background,
-    second: tuple[Foreground, Cutout] | None = None,
+    second: PreparedForeground | None = None,
 ) -> Recipe:
-    """Every random choice for one sample. Sources come with their working copies' geometry."""
+    """Every random choice for one sample; `second` is the foreground behind the first."""
     return Recipe(
-        foreground=_draw_placement(rng, settings, *foreground),
-        second=_draw_placement(rng, settings, *second) if second else NO_FOREGROUND,
+        foreground=_draw_placement(rng, settings, foreground),
+        second=_draw_placement(rng, settings, second) if second else NO_FOREGROUND,
         foreground_colour=_draw_colour(rng, settings),
         background=_draw_crop(rng, settings, background),
         background_colour=_draw_colour(rng, settings),
@@ -58,8 +63,9 @@ def draw_recipe(
 
 
 def _draw_placement(
-    rng: np.random.Generator, settings: Settings, source: Foreground, cutout: Cutout
+    rng: np.random.Generator, settings: Settings, foreground: PreparedForeground
 ) -> Placement:
+    source, copies = foreground.source, foreground.copies
     middle = settings.size / 2
     centred = Placement(
         foreground_id=source.id,
@@ -70,7 +76,7 @@ def _draw_placement(
         centre_y=middle,
         centre_x=middle,
     )
-    range_y, range_x = _moves(centred, source.box, cutout, settings)
+    range_y, range_x = _moves(centred, source.box, copies, settings)
     move_y, move_x = _between(rng, *range_y), _between(rng, *range_x)
     # A box may leave a corner of the frame with all that is in it: then move it less. Upright and
     # in the middle it always fits, but for a margin.
@@ -80,22 +86,22 @@ def _draw_placement(
             centre_y=round(middle + share * move_y, 6),
             centre_x=round(middle + share * move_x, 6),
         )
-        if visible_share(moved, source.box, cutout, settings.size) >= settings.visible_share:
+        if visible_share(moved, source.box, copies, settings.size) >= settings.visible_share:
             return moved
     return replace(centred, rotation=0.0)
 
 
-def visible_share(placement: Placement, box: Box, cutout: Cutout, size: int) -> float:
+def visible_share(placement: Placement, box: Box, copies: WorkingCopies, size: int) -> float:
     """At least this share of the subject's opacity lies inside a canvas of size x size pixels.
 
     Only cells that are inside with all their corners, and a pixel to spare, are counted.
     """
-    points = [box.left, box.top] + _cell_corners(cutout.mass.shape[0]) * [box.width, box.height]
+    points = [box.left, box.top] + _cell_corners(copies.mass.shape[0]) * [box.width, box.height]
     on_canvas = apply(source_to_canvas(placement, box), points)
     fits = (on_canvas >= 1) & (on_canvas <= size - 1)
     is_in = fits[..., 0] & fits[..., 1]
     inside = is_in[1:, 1:] & is_in[1:, :-1] & is_in[:-1, 1:] & is_in[:-1, :-1]
-    return float(cutout.mass[inside].sum() / cutout.mass.sum())
+    return float(copies.mass[inside].sum() / copies.mass.sum())
 
 
 @cache
@@ -106,7 +112,7 @@ def _cell_corners(cells: int) -> Points:
 
 
 def _moves(
-    centred: Placement, box: Box, cutout: Cutout, settings: Settings
+    centred: Placement, box: Box, copies: WorkingCopies, settings: Settings
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """From where to where a centred placement may be moved, down and to the right, in pixels.
 
@@ -117,7 +123,7 @@ def _moves(
     bottom, right = box.top + box.height, box.left + box.width
     corners = np.array([[[x, y] for x in (box.left, right)] for y in (box.top, bottom)], float)
     placed = apply(source_to_canvas(centred, box), corners)  # [top or bottom, left or right, xy]
-    is_cut = cutout.cut if abs(centred.rotation) < 45 else np.zeros(4, np.bool_)
+    is_cut = copies.cut if abs(centred.rotation) < 45 else np.zeros(4, np.bool_)
     top_cut, bottom_cut, left_cut, right_cut = is_cut.tolist()
     if centred.flip:
         placed, left_cut, right_cut = placed[:, ::-1], right_cut, left_cut

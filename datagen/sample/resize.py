@@ -21,8 +21,8 @@ from manifests.pixels import Pixels
 # H x W x 4: colour times alpha, and alpha, in 1/64 of a level. The kernel overshoots: by 12 % at an
 # edge, by up to 69 % on a checker of its own pitch. 16 bits have room for twice the range.
 Premultiplied = NDArray[np.int16]
-LEVEL = 64
-OPAQUE = 255 * LEVEL
+PER_LEVEL = 64
+OPAQUE = 255 * PER_LEVEL
 
 DISTANCE_UNIT = 32  # steps of `known_distance` in one pixel of the fitted subject
 _DISTANCE_ZERO = 128
@@ -63,7 +63,7 @@ def resize_cutout(cutout: Pixels, rows: Axis, columns: Axis) -> Premultiplied:
 
 
 def _premultiplied(cutout: Pixels) -> NDArray[np.float32]:
-    premultiplied = cutout.astype(np.float32) * np.float32(LEVEL)
+    premultiplied = cutout.astype(np.float32) * np.float32(PER_LEVEL)
     premultiplied[..., :3] *= cutout[..., 3:].astype(np.float32) / np.float32(255)
     return premultiplied
 

@@ -53,7 +53,7 @@ _CUT_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class Level:
+class Grid:
     """The grid of one working copy: for down-scales up to `scale_max`, in the source's pixels."""
 
     scale_max: float
@@ -63,15 +63,15 @@ class Level:
 
 @dataclass(frozen=True)
 class Copy:
-    """One working copy of a foreground, h x w as its level says."""
+    """One working copy of a foreground, h x w as its grid says."""
 
-    level: Level
+    grid: Grid
     rgba: Premultiplied  # h x w x 4
     known: Pixels  # h x w, see `resize.known_distance`
 
 
 @dataclass(frozen=True)
-class Cutout:
+class WorkingCopies:
     """A foreground ready to be placed: its subject's box with a margin, at several scales."""
 
     copies: tuple[Copy, ...]  # by rising scale
@@ -80,7 +80,23 @@ class Cutout:
 
     def copy_for(self, scale: float) -> Copy:
         """The copy that is made for a down-scale."""
-        return next(c for c in self.copies if scale <= c.level.scale_max + 1e-6)
+        return next(c for c in self.copies if scale <= c.grid.scale_max + 1e-6)
+
+
+@dataclass(frozen=True)
+class PreparedForeground:
+    """A foreground with its working copies."""
+
+    source: Foreground
+    copies: WorkingCopies
+
+
+@dataclass(frozen=True)
+class PreparedBackground:
+    """A background with its working copy, h x w x 3."""
+
+    source: Background
+    photo: Pixels
 
 
 def fit_factor(box: Box, size: int) -> float:
@@ -89,7 +105,7 @@ def fit_factor(box: Box, size: int) -> float:
 
 
 @lru_cache(maxsize=4096)
-def levels(box: Box, settings: Settings) -> tuple[Level, ...]:
+def grids_of(box: Box, settings: Settings) -> tuple[Grid, ...]:
     """The grids of a foreground's working copies."""
     low, high = settings.scale_min, settings.scale_max
     count = max(1, math.ceil(math.log(high / low) / math.log(_LEVEL_RANGE)))
@@ -101,7 +117,7 @@ def levels(box: Box, settings: Settings) -> tuple[Level, ...]:
         step = round(1 / (band * _OVERSAMPLING), 9)
         margin = math.ceil(_KERNEL_REACH / band)
         found.append(
-            Level(
+            Grid(
                 round(upper, 9),
                 _axis(box.top, box.height, margin, step, band),
                 _axis(box.left, box.width, margin, step, band),
@@ -114,18 +130,19 @@ def _axis(first: int, length: int, margin: int, step: float, band: float) -> Axi
     return Axis(first - margin, step, band, math.ceil((length + 2 * margin) / step))
 
 
-def prepare_cutout(cutout: Pixels, box: Box, settings: Settings) -> Cutout:
+def prepare_cutout(cutout: Pixels, box: Box, settings: Settings) -> WorkingCopies:
     """The working copies of an H x W x 4 straight RGBA cut-out."""
     fit = fit_factor(box, settings.size)
     copies = []
-    for level in levels(box, settings):
-        margin = box.top - int(level.rows.start)
+    for grid in grids_of(box, settings):
+        margin = box.top - int(grid.rows.start)
         padded = _crop(cutout, box, margin)
-        rows = level.rows._replace(start=0.0)
-        columns = level.columns._replace(start=0.0)
+        rows = grid.rows._replace(start=0.0)
+        columns = grid.columns._replace(start=0.0)
         rgba = sharpened(resize_cutout(padded, rows, columns))
-        copies.append(Copy(level, rgba, known_distance(padded[..., 3], rows, columns, fit)))
-    return Cutout(tuple(copies), _mass(cutout[..., 3], box), _cut_by_frame(cutout[..., 3], box))
+        copies.append(Copy(grid, rgba, known_distance(padded[..., 3], rows, columns, fit)))
+    alpha = cutout[..., 3]
+    return WorkingCopies(tuple(copies), _mass(alpha, box), _cut_by_frame(alpha, box))
 
 
 def _crop(cutout: Pixels, box: Box, margin: int) -> Pixels:
@@ -170,13 +187,13 @@ def background_shape(height: int, width: int, settings: Settings) -> tuple[int, 
     return max(size, round(height * scale)), max(size, round(width * scale)), scale
 
 
-def prepare_background(photo: Pixels, settings: Settings) -> Pixels:
+def prepare_photo(photo: Pixels, settings: Settings) -> Pixels:
     """The working copy of an H x W x 3 photo."""
     height, width, _ = background_shape(photo.shape[0], photo.shape[1], settings)
     return resize_photo(photo, height, width)
 
 
-def cutout_path(cache: Path, source: Foreground, settings: Settings) -> Path:
+def foreground_path(cache: Path, source: Foreground, settings: Settings) -> Path:
     scales = f"{settings.scale_min:g}-{settings.scale_max:g}-{_OVERSAMPLING:g}"
     return cache / "foregrounds" / f"{source.sha256[:32]}-{settings.size}-{scales}.raw"
 
@@ -186,35 +203,37 @@ def background_path(cache: Path, source: Background, settings: Settings) -> Path
     return cache / "backgrounds" / f"{source.sha256[:32]}-{settings.size}-{cover}.raw"
 
 
-def save_cutout(path: Path, cutout: Cutout) -> None:
+def save_foreground(path: Path, copies: WorkingCopies) -> None:
     """One file, so that it is there or not: the arrays one after the other, without headers."""
     with writing(path) as part, part.open("wb") as file:
-        file.write(cutout.mass.data)  # ndarray.tofile would hide why a disk refuses
-        for copy in cutout.copies:
+        file.write(copies.mass.data)  # ndarray.tofile would hide why a disk refuses
+        for copy in copies.copies:
             file.write(copy.rgba.data)
-        for copy in cutout.copies:
+        for copy in copies.copies:
             file.write(copy.known.data)
-        file.write(cutout.cut.data)
+        file.write(copies.cut.data)
 
 
-def load_cutout(path: Path, box: Box, settings: Settings) -> Cutout:
-    """Map the working copies of a subject; pixels are read from disk when they are used.
+def load_foreground(cache: Path, source: Foreground, settings: Settings) -> PreparedForeground:
+    """Map the working copies of a foreground; pixels are read from disk when they are used.
 
     Their shapes follow from the box and the settings: parsing headers would take longer than
     mapping.
     """
-    grids = levels(box, settings)
-    shapes = [(level.rows.length, level.columns.length) for level in grids]
+    grids = grids_of(source.box, settings)
+    shapes = [(grid.rows.length, grid.columns.length) for grid in grids]
     areas = [height * width for height, width in shapes]
     sizes = [8 * _MASS_CELLS**2, *(8 * area for area in areas), *areas]
-    mass, *planes, cut = np.split(_map(path), np.cumsum(sizes))
+    mapped = _map(foreground_path(cache, source, settings))
+    mass, *planes, cut = np.split(mapped, np.cumsum(sizes))
     copies = [
-        Copy(level, rgba.view(np.int16).reshape(*shape, 4), known.reshape(shape))
-        for level, shape, rgba, known in zip(
+        Copy(grid, rgba.view(np.int16).reshape(*shape, 4), known.reshape(shape))
+        for grid, shape, rgba, known in zip(
             grids, shapes, planes[: len(grids)], planes[len(grids) :], strict=True
         )
     ]
-    return Cutout(tuple(copies), mass.view(np.int64).reshape(_MASS_CELLS, -1), cut.view(np.bool_))
+    of_box = mass.view(np.int64).reshape(_MASS_CELLS, -1)
+    return PreparedForeground(source, WorkingCopies(tuple(copies), of_box, cut.view(np.bool_)))
 
 
 def save_background(path: Path, photo: Pixels) -> None:
@@ -222,10 +241,11 @@ def save_background(path: Path, photo: Pixels) -> None:
         file.write(np.ascontiguousarray(photo).data)
 
 
-def load_background(path: Path, source: Background, settings: Settings) -> Pixels:
-    """Map a background's working copy, h x w x 3."""
+def load_background(cache: Path, source: Background, settings: Settings) -> PreparedBackground:
+    """Map the working copy of a background."""
     height, width, _ = background_shape(source.height, source.width, settings)
-    return _map(path).reshape(height, width, 3)
+    mapped = _map(background_path(cache, source, settings))
+    return PreparedBackground(source, mapped.reshape(height, width, 3))
 
 
 def _map(path: Path) -> Pixels:

@@ -21,7 +21,7 @@ from manifests.sources import Background, Box, Foreground, Subject
 MAX_ASPECT = 20
 
 
-class Job(NamedTuple):
+class ToScan(NamedTuple):
     """One file to scan. `earlier` is its record of another run, if there is one."""
 
     name: str
@@ -30,27 +30,27 @@ class Job(NamedTuple):
     earlier: Foreground | Background | None
 
 
-def scan_foreground(folder: Path, alpha_folder: Path | None, job: Job) -> Foreground | Problem:
+def scan_foreground(folder: Path, alpha_folder: Path | None, file: ToScan) -> Foreground | Problem:
     """The record of one cut-out, or the reason why there is none."""
     try:
-        data = read_file(folder / job.name)
-        alpha_data = None if alpha_folder is None else read_file(alpha_folder / job.alpha_name)
+        data = read_file(folder / file.name)
+        alpha_data = None if alpha_folder is None else read_file(alpha_folder / file.alpha_name)
         sha256 = hashlib.sha256(data + (alpha_data or b"")).hexdigest()
-        earlier = job.earlier
+        earlier = file.earlier
         if isinstance(earlier, Foreground) and (earlier.sha256, earlier.alpha_id) == (
             sha256,
-            job.alpha_name,
+            file.alpha_name,
         ):
-            kept = _relabelled(earlier, job.label)
+            kept = _relabelled(earlier, file.label)
             if kept is not None:
                 return kept
         rgba = read_cutout(data, alpha_data)
     except PictureError as error:
-        return Problem(shown(folder, job.name), error.kind, error.reason)
+        return Problem(shown(folder, file.name), error.kind, error.reason)
     alpha = rgba[..., 3]
-    label = job.label
+    label = file.label
     return Foreground(
-        id=job.name,
+        id=file.name,
         sha256=sha256,
         pixels_sha256=_pixels_sha256(rgba),
         height=rgba.shape[0],
@@ -62,24 +62,24 @@ def scan_foreground(folder: Path, alpha_folder: Path | None, job: Job) -> Foregr
         soft_share=float(((alpha > 0) & (alpha < 255)).mean()),
         split=label.split,
         labels=label.others,
-        alpha_id=job.alpha_name,
+        alpha_id=file.alpha_name,
     )
 
 
-def scan_background(folder: Path, job: Job) -> Background | Problem:
+def scan_background(folder: Path, file: ToScan) -> Background | Problem:
     """The record of one photo, or the reason why there is none."""
     try:
-        data = read_file(folder / job.name)
+        data = read_file(folder / file.name)
         sha256 = hashlib.sha256(data).hexdigest()
-        label = job.label
-        if isinstance(job.earlier, Background) and job.earlier.sha256 == sha256:
-            return replace(job.earlier, split=label.split, labels=label.others)
+        label = file.label
+        if isinstance(file.earlier, Background) and file.earlier.sha256 == sha256:
+            return replace(file.earlier, split=label.split, labels=label.others)
         colour = read_photo(data)
         _refuse_thin(colour)
     except PictureError as error:
-        return Problem(shown(folder, job.name), error.kind, error.reason)
+        return Problem(shown(folder, file.name), error.kind, error.reason)
     return Background(
-        id=job.name,
+        id=file.name,
         sha256=sha256,
         pixels_sha256=_pixels_sha256(colour),
         height=colour.shape[0],

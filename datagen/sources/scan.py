@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from datagen.sources.alphas import match_alphas
 from datagen.sources.labels import Label, find_labels, read_labels
 from datagen.sources.listing import Listing, Problem, list_folder, shown
-from datagen.sources.record import Job, scan_background, scan_foreground
+from datagen.sources.record import ToScan, scan_background, scan_foreground
 from datagen.sources.survey import survey
 from manifests.labels import BACKGROUND_LABELS, FOREGROUND_LABELS, LabelFileError
 from manifests.pictures import PictureError, read_file
@@ -77,9 +77,9 @@ def scan(
     names = _names(foreground_folder, alpha_folder, problems, warnings)
     alphas = _alphas(names, foreground_folder, alpha_folder, problems, warnings)
     labelled = _labels(foreground_folder, FOREGROUND_LABELS, names)
-    jobs = _jobs(names, alphas, labelled, known_foregrounds or {})
+    files = _to_scan(names, alphas, labelled, known_foregrounds or {})
     function = functools.partial(scan_foreground, foreground_folder, alpha_folder)
-    _sort(parallel_map(function, jobs), labelled, foregrounds, problems, warnings)
+    _sort(parallel_map(function, files), labelled, foregrounds, problems, warnings)
     if names and not labelled.rows:
         reason = f"there is no usable {FOREGROUND_LABELS}: subjects are 'unlabelled', transparency"
         reason += " is measured from alpha"
@@ -87,9 +87,9 @@ def scan(
 
     names = _names(background_folder, None, problems, warnings)
     labelled = _labels(background_folder, BACKGROUND_LABELS, names)
-    jobs = _jobs(names, dict.fromkeys(names, ""), labelled, known_backgrounds or {})
+    files = _to_scan(names, dict.fromkeys(names, ""), labelled, known_backgrounds or {})
     photo = functools.partial(scan_background, background_folder)
-    _sort(parallel_map(photo, jobs), labelled, backgrounds, problems, warnings)
+    _sort(parallel_map(photo, files), labelled, backgrounds, problems, warnings)
 
     warnings += survey(foregrounds, backgrounds, foreground_folder, background_folder)
     for folder, records in ((foreground_folder, foregrounds), (background_folder, backgrounds)):
@@ -190,14 +190,14 @@ def _labels(folder: Path, file_name: str, names: Sequence[str]) -> _Labelled:
     return labelled
 
 
-def _jobs(
+def _to_scan(
     names: Iterable[str],
     alphas: Mapping[str, str],
     labelled: _Labelled,
     known: Mapping[str, Foreground] | Mapping[str, Background],
-) -> list[Job]:
+) -> list[ToScan]:
     return [
-        Job(name, alphas[name], labelled.rows.get(name, Label()), known.get(name))
+        ToScan(name, alphas[name], labelled.rows.get(name, Label()), known.get(name))
         for name in names
         if name in alphas
     ]

@@ -20,14 +20,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from datagen.cluster import Cluster, cluster
-from datagen.job import Sources, prepare_source, scan_sources
 from datagen.plan import plan_splits
+from datagen.prepare import prepare_source, scan_sources
+from datagen.sample.build import encode_sample
 from datagen.settings import Settings
-from datagen.shard import ShardTask, draw_and_compose, make_shard, shard_task
+from datagen.shard import ShardTask, draw_and_build, make_shard, shard_task
+from datagen.sources.folders import SourceFolders
 from datagen.sources.scan import Scan
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-SOURCES = Sources(DATA / "foregrounds", DATA / "backgrounds")
+SOURCES = SourceFolders(DATA / "foregrounds", DATA / "backgrounds")
 PER_SHARD = 250
 
 
@@ -60,22 +62,22 @@ def timed_shard(task: ShardTask) -> tuple[int, float, int, int]:
     begin = time.process_time()
     make_shard(task, lambda *_: None)
     seconds = time.process_time() - begin
-    path = next((task.root / "data").glob(f"{task.plan.name}.*"))
+    path = next((task.root / "data").glob(f"{task.shard.name}.*"))
     size = path.stat().st_size
     path.unlink()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return len(task.plan.pairs), seconds, size, peak
+    return len(task.shard.pairs), seconds, size, peak
 
 
 def encoding_seconds(task: ShardTask) -> float:
     """Seconds a sample that go into encoding its streams, and into nothing else."""
     spent = 0.0
-    for pair in task.plan.pairs:
-        composed = draw_and_compose(task, pair)
+    for pair in task.shard.pairs:
+        built = draw_and_build(task, pair)
         begin = time.perf_counter()
-        composed.encoded(task.settings)
+        encode_sample(built, pair.key, task.shard.name, task.shard.split, task.settings)
         spent += time.perf_counter() - begin
-    return spent / len(task.plan.pairs)
+    return spent / len(task.shard.pairs)
 
 
 class Run:

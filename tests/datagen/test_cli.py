@@ -13,9 +13,10 @@ import pytest
 
 from console.commands import DONE, FAILED, WRONG_USAGE
 from datagen.cluster import Cluster
-from datagen.job import Sources, compose_dataset
+from datagen.job import make_shard_set
 from datagen.resume import refuse_other_settings
 from datagen.settings import Settings
+from datagen.sources.folders import SourceFolders
 from manifests.dataset import read_dataset
 from manifests.shards import data_path
 from tests.conftest import (
@@ -35,7 +36,7 @@ RESULT = ["samples", "shards", "failed", "skipped", "seconds", "samples_per_seco
 Capture = pytest.CaptureFixture[str]
 
 
-def compose(sources: Sources, out: Path, address: str, *options: str) -> Ran:
+def compose(sources: SourceFolders, out: Path, address: str, *options: str) -> Ran:
     """`datagen compose` on the session's Ray."""
     size = (*SMALL, "--ray-address", address)
     return datagen("compose", *folders(sources), "--out", str(out), *size, *options)
@@ -82,7 +83,7 @@ def test_wrong_option(command: str, capsys: Capture) -> None:
     ],
 )
 def test_wrong_value(
-    options: str, named: list[str], sources: Sources, tmp_path: Path, capsys: Capture
+    options: str, named: list[str], sources: SourceFolders, tmp_path: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "shards"
     ran = here(capsys, "compose", *folders(sources), "--out", str(out), *options.split())
@@ -93,7 +94,7 @@ def test_wrong_value(
 
 
 def test_folder_that_holds_something_else(
-    sources: Sources, tmp_path: Path, capsys: Capture
+    sources: SourceFolders, tmp_path: Path, capsys: Capture
 ) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").write_text("")
@@ -117,7 +118,7 @@ def test_compose_json(composed: tuple[Path, Ran]) -> None:
 
 
 @pytest.mark.slow
-def test_plan_writes_nothing(sources: Sources, address: str, tmp_path: Path) -> None:
+def test_plan_writes_nothing(sources: SourceFolders, address: str, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     ran = compose(sources, out, address, "--plan", "--json")
     found = json.loads(ran.out)
@@ -128,26 +129,31 @@ def test_plan_writes_nothing(sources: Sources, address: str, tmp_path: Path) -> 
     assert not out.exists()
 
 
-def test_missing_folders(sources: Sources, tmp_path: Path, capsys: Capture) -> None:
+def test_missing_folders(sources: SourceFolders, tmp_path: Path, capsys: Capture) -> None:
     missing = tmp_path / "no [such] folder"
     out = ("--out", str(tmp_path / "shards"))
-    for one in (Sources(missing, sources.backgrounds), Sources(sources.foregrounds, missing)):
+    for one in (
+        SourceFolders(missing, sources.backgrounds),
+        SourceFolders(sources.foregrounds, missing),
+    ):
         ran = here(capsys, "compose", *folders(one), *out)
         assert ran.code == WRONG_USAGE
         assert str(missing) in one_sentence(ran)
     assert not (tmp_path / "shards").exists()
 
 
-def test_mistake_can_be_corrected(sources: Sources, two_workers: Cluster, tmp_path: Path) -> None:
+def test_mistake_can_be_corrected(
+    sources: SourceFolders, two_workers: Cluster, tmp_path: Path
+) -> None:
     """A run that could not start does not claim the folder for its settings."""
     out = tmp_path / "shards"
     with pytest.raises(ValueError, match="6 of 6 sources held out"):
-        compose_dataset(two_workers, sources, replace(SETTINGS, holdout_fg=6, holdout_bg=1), out)
+        make_shard_set(two_workers, sources, replace(SETTINGS, holdout_fg=6, holdout_bg=1), out)
     refuse_other_settings(out, SETTINGS)
 
 
 def test_labels_that_hold_out_one_kind_alone(
-    own_sources: Sources, address: str, tmp_path: Path
+    own_sources: SourceFolders, address: str, tmp_path: Path
 ) -> None:
     labels = own_sources.backgrounds / "backgrounds.csv"
     labels.write_text("file,split\nlake.jpg,val\n")
@@ -159,7 +165,7 @@ def test_labels_that_hold_out_one_kind_alone(
 
 @pytest.mark.slow
 def test_relative_paths_on_a_cluster(
-    composed: tuple[Path, Ran], own_sources: Sources, address: str, tmp_path: Path
+    composed: tuple[Path, Ran], own_sources: SourceFolders, address: str, tmp_path: Path
 ) -> None:
     """Its workers run in other folders than the command."""
     home = own_sources.foregrounds.parent
@@ -172,7 +178,7 @@ def test_relative_paths_on_a_cluster(
 
 
 @pytest.mark.slow
-def test_bad_sources(own_sources: Sources, address: str, tmp_path: Path) -> None:
+def test_bad_sources(own_sources: SourceFolders, address: str, tmp_path: Path) -> None:
     bad = own_sources.backgrounds / "broken [1].jpg"
     bad.write_bytes((own_sources.backgrounds / "lake.jpg").read_bytes()[:200])
     out = tmp_path / "shards"
@@ -191,7 +197,7 @@ def test_bad_sources(own_sources: Sources, address: str, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_shard_that_cannot_be_written(
-    sources: Sources, composed: tuple[Path, Ran], address: str, tmp_path: Path
+    sources: SourceFolders, composed: tuple[Path, Ran], address: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "shards"
     shutil.copytree(composed[0], out)
@@ -225,7 +231,7 @@ def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]
 
 @pytest.mark.slow
 def test_full_disk(
-    request: pytest.FixtureRequest, sources: Sources, address: str, small_disk: Path
+    request: pytest.FixtureRequest, sources: SourceFolders, address: str, small_disk: Path
 ) -> None:
     ran = compose(sources, small_disk / "shards", address, "--image-codec", "png")
     assert ran.code == FAILED
@@ -246,7 +252,7 @@ def test_strange_names(tmp_path: Path, two_workers: Cluster, capsys: Capture) ->
     (strange.backgrounds / "deep er").mkdir()
     photo(6).save(strange.backgrounds / "deep er" / "ß.x.jpg")
     out = tmp_path / "out put.d"
-    result = compose_dataset(two_workers, strange, SETTINGS, out)
+    result = make_shard_set(two_workers, strange, SETTINGS, out)
     assert (result.samples, result.failed, result.skipped) == (36, (), ())
     ran = here(capsys, "stats", "--shards", str(out), "--by-transparency")
     assert (ran.code, "36 samples of 6 foregrounds over 6 backgrounds" in ran.out) == (DONE, True)
@@ -256,7 +262,7 @@ def test_strange_names(tmp_path: Path, two_workers: Cluster, capsys: Capture) ->
 
 
 @pytest.mark.slow
-def test_no_file_name_controls_the_terminal(own_sources: Sources, address: str) -> None:
+def test_no_file_name_controls_the_terminal(own_sources: SourceFolders, address: str) -> None:
     """`Ran` checks that nothing raw is printed; here, that the name can still be read."""
     bad = own_sources.foregrounds / "evil\x1b[2J\x9b31m\n[bold]:car:.png"
     bad.write_text("hello")
@@ -272,7 +278,7 @@ def test_no_file_name_controls_the_terminal(own_sources: Sources, address: str) 
     assert [problem["file"] for problem in json.loads(ran.out)["problems"]] == [str(bad)]
 
 
-def test_lint(own_sources: Sources) -> None:
+def test_lint(own_sources: SourceFolders) -> None:
     bad = own_sources.foregrounds / "not [a] picture.png"
     bad.write_text("hello")
     ran = datagen("lint", *folders(own_sources), "--workers", "2", "--json")

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from datagen.sample.compose import blend, blocks_with_soft, compose, crop_background
-from datagen.sample.place import Subject, colour_matrix, jitter, place
-from datagen.sample.resize import LEVEL, OPAQUE
+from datagen.sample.colour import colour_matrix, jitter
+from datagen.sample.composite import blend, blocks_with_soft, composite, crop_background
+from datagen.sample.place import Placed, place
+from datagen.sample.resize import OPAQUE, PER_LEVEL
 from datagen.sample.working_copies import fit_factor, prepare_cutout
 from datagen.settings import Settings
 from manifests.pixels import Pixels
@@ -31,7 +32,7 @@ def photo(size: int, seed: int) -> Pixels:
     return np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
 
 
-def scene(size: int, seed: int) -> Subject:
+def scene(size: int, seed: int) -> Placed:
     """A soft-edged body with strands, holes and noisy colours, placed at random."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:90, :80]
@@ -44,7 +45,7 @@ def scene(size: int, seed: int) -> Subject:
     return put(cutout, size, float(rng.uniform(0.8, 1)), float(rng.uniform(-10, 10)))
 
 
-def put(cutout: Pixels, size: int, scale: float = 0.9, rotation: float = 4.0) -> Subject:
+def put(cutout: Pixels, size: int, scale: float = 0.9, rotation: float = 4.0) -> Placed:
     rows, columns = (np.flatnonzero(cutout[..., 3].any(axis=axis)) for axis in (1, 0))
     height, width = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
     box = Box(int(rows[0]), int(columns[0]), height, width)
@@ -53,11 +54,11 @@ def put(cutout: Pixels, size: int, scale: float = 0.9, rotation: float = 4.0) ->
     return place(prepare_cutout(cutout, box, Settings(size=size)), placement, box, size)
 
 
-def exact_image(subject: Subject, matrix: NDArray[np.float32], background: Pixels) -> Plane:
+def exact_image(subject: Placed, matrix: NDArray[np.float32], background: Pixels) -> Plane:
     """Straight colour F = P / P's own alpha, jittered and clipped; then Eq. (1) in float64."""
     image = background.astype(np.float64)
     part = image[subject.rows, subject.columns]
-    alpha = np.rint(subject.alpha / LEVEL)[..., None] / 255
+    alpha = np.rint(subject.alpha / PER_LEVEL)[..., None] / 255
     weight = np.maximum(subject.colour[..., 3:].astype(np.float64), 1)
     straight = np.clip(255.0 * subject.colour[..., :3] / weight, 0, 255)
     front = np.clip(straight @ matrix[:, :3].T.astype(np.float64) + matrix[:, 3], 0, 255)
@@ -87,9 +88,9 @@ def test_images_are_the_composite_of_the_placed_subject(
 ) -> None:
     subject, matrix = scene(size, seed), colour_matrix(front)
     background = jitter(photo(size, seed), colour_matrix(back))
-    found = compose(subject, matrix, background, True)
+    found = composite(subject, matrix, background, True)
     part = found.alpha[subject.rows, subject.columns]
-    assert np.abs(part - subject.alpha / LEVEL).max() <= 0.5
+    assert np.abs(part - subject.alpha / PER_LEVEL).max() <= 0.5
     assert found.alpha.sum() == part.sum()
     error = np.abs(found.image - exact_image(subject, matrix, background))
     assert error[found.alpha < 255].max() <= 0.51  # rounding alone
@@ -108,7 +109,7 @@ def test_a_subject_of_the_backgrounds_colour_cannot_be_seen(size: int, grey: int
     body = (np.hypot(y - 45, x - 45) < 40) & (x % 9 < 5)
     cutout = np.dstack([np.full((90, 90, 3), grey), body * 255]).astype(np.uint8)
     background = np.full((size, size, 3), grey, np.uint8)
-    found = compose(put(cutout, size), SAME, background, False)
+    found = composite(put(cutout, size), SAME, background, False)
     assert (found.alpha == 255).any()
     assert np.abs(found.image.astype(int) - grey).max() <= 1
 
@@ -119,7 +120,7 @@ def test_images_are_the_blend_of_the_stored_layers(
     seed: int, size: int, front: Colour, back: Colour
 ) -> None:
     background = jitter(photo(size, seed), colour_matrix(back))
-    found = compose(scene(size, seed), colour_matrix(front), background, True)
+    found = composite(scene(size, seed), colour_matrix(front), background, True)
     assert found.foreground is not None
     assert found.background is not None
     kept = kept_blocks(found.alpha)
@@ -140,8 +141,8 @@ def test_layers_change_neither_the_image_nor_the_alpha() -> None:
         matrix = colour_matrix(Colour(1.1, 0.9, 1.2, 5.0))
         background = photo(size, seed)
         kept = background.copy()
-        with_layers = compose(scene(size, seed), matrix, background, True)
-        without = compose(scene(size, seed), matrix, background, False)
+        with_layers = composite(scene(size, seed), matrix, background, True)
+        without = composite(scene(size, seed), matrix, background, False)
         assert np.array_equal(with_layers.image, without.image)
         assert np.array_equal(with_layers.alpha, without.alpha)
         assert (without.foreground, without.background) == (None, None)
@@ -169,10 +170,10 @@ def test_blocks_with_soft_alpha(height: int, width: int, share: float, seed: int
 
 def test_alpha_0_shows_the_background_and_alpha_255_the_foreground() -> None:
     colour = np.zeros((4, 5, 4), np.int16)
-    colour[:2] = np.array([200, 30, 9, 255]) * LEVEL
+    colour[:2] = np.array([200, 30, 9, 255]) * PER_LEVEL
     alpha = np.where(np.arange(4)[:, None] < 2, OPAQUE, 0).repeat(5, axis=1).astype(np.int16)
     background = photo(12, 1)
-    found = compose(Subject(colour, alpha, slice(3, 7), slice(2, 7)), SAME, background, False)
+    found = composite(Placed(colour, alpha, slice(3, 7), slice(2, 7)), SAME, background, False)
     expected = background.copy()
     expected[3:5, 2:7] = (200, 30, 9)
     assert np.array_equal(found.image, expected)

@@ -16,7 +16,7 @@ from datagen.sample.crude import crude_mask, crude_trimap
 from datagen.sample.crude_errors import CrudeErrors, crude_errors, edge_distance
 from datagen.sample.crude_recipe import RANGES, Preset, draw_crude
 from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN, Pixels
-from manifests.samples import CrudeRecipe
+from manifests.samples import CrudeRecipe, Piece
 from tests.bench.crude import DATA, fitted, measured, real_masks, simulated, table, verdicts
 
 NO_DATA = not (DATA / "segmentation" / "isnet").is_dir()
@@ -30,7 +30,7 @@ def drawn(seed: int, preset: Preset = Preset.SEGMENTATION) -> CrudeRecipe:
 def faultless(seed: int = 0) -> CrudeRecipe:
     """A recipe without shift, noise or lost pieces: what is left is the cells and the smoothing."""
     recipe = drawn(seed)
-    lost, swallowed = ((0.0, *piece[1:]) for piece in (recipe.lost, recipe.swallowed))
+    lost, swallowed = (piece._replace(share=0.0) for piece in (recipe.lost, recipe.swallowed))
     still = replace(recipe, stride=4.0, soft=0.5, blur=0.5, shift=(0.0, 0.0), warp=0.0)
     return replace(still, level=0.0, noise=0.0, lost=lost, swallowed=swallowed)
 
@@ -133,7 +133,7 @@ def test_thin_structures_are_missed_and_small_holes_filled() -> None:
 def test_pieces_have_the_share_that_the_recipe_says(share: float) -> None:
     alpha, whole = disc(400, 400, 100), crude_mask(disc(400, 400, 100), faultless())
     area = np.count_nonzero(whole)
-    piece = (share, 0.3, 0.0, 1.0, 1.5, 0.2)
+    piece = Piece(share, 0.3, 0.0, 1.0, 1.5, 0.2)
     fewer = crude_mask(alpha, replace(faultless(), lost=piece))
     more = crude_mask(alpha, replace(faultless(), swallowed=piece))
     assert np.count_nonzero(whole & ~fewer & 1) == pytest.approx(share * area, rel=0.25)
@@ -142,7 +142,7 @@ def test_pieces_have_the_share_that_the_recipe_says(share: float) -> None:
 
 def test_a_place_that_is_rounded_up_to_1_is_the_last_one() -> None:
     alpha = SUBJECTS["disc"]
-    last, rounded = ((0.2, place, 0.0, 1.0, 1.5, 0.2) for place in (0.999999, 1.0))
+    last, rounded = (Piece(0.2, place, 0.0, 1.0, 1.5, 0.2) for place in (0.999999, 1.0))
     expected = crude_mask(alpha, replace(faultless(), lost=last))
     assert not np.array_equal(expected, crude_mask(alpha, faultless()))
     assert np.array_equal(crude_mask(alpha, replace(faultless(), lost=rounded)), expected)

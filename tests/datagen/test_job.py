@@ -20,10 +20,11 @@ from PIL import Image
 
 from console.commands import INTERRUPTED, WRONG_USAGE
 from datagen.cluster import Cluster, Outcome
-from datagen.job import Sources, compose_dataset
+from datagen.job import FailedShard, make_shard_set
 from datagen.resume import RefusedError, refuse_other_settings
 from datagen.settings import Settings
 from datagen.shard import make_shard
+from datagen.sources.folders import SourceFolders
 from manifests.pixels import ImageCodec
 from manifests.shards import ShardFormat, data_path, index_path
 from tests.conftest import (
@@ -51,14 +52,15 @@ LONG = replace(SETTINGS, samples=480)  # enough for something to happen meanwhil
 ONE_WORKER = """
 import json, sys
 from pathlib import Path
-from datagen.job import Sources, compose_dataset
+from datagen.sources.folders import SourceFolders
+from datagen.job import make_shard_set
 from datagen.cluster import cluster
 from datagen.settings import Settings
 fgs, bgs, out, forms = sys.argv[1:]
 with cluster(1) as ray:
     for number, values in enumerate(json.loads(forms)):
-        sources, settings = Sources(Path(fgs), Path(bgs)), Settings.from_json(values)
-        assert not compose_dataset(ray, sources, settings, Path(out) / str(number)).failed
+        sources, settings = SourceFolders(Path(fgs), Path(bgs)), Settings.from_json(values)
+        assert not make_shard_set(ray, sources, settings, Path(out) / str(number)).failed
 """
 
 
@@ -72,18 +74,18 @@ def stamps(root: Path) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def of_two(
-    two_workers: Cluster, sources: Sources, tmp_path_factory: pytest.TempPathFactory
+    two_workers: Cluster, sources: SourceFolders, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The same set in every form, by two workers."""
     root = tmp_path_factory.mktemp("of-two")
     for number, settings in enumerate(FORMS):
-        result = compose_dataset(two_workers, sources, settings, root / str(number))
+        result = make_shard_set(two_workers, sources, settings, root / str(number))
         assert (result.samples, result.shards, result.failed) == (60, 6, ())
     return root
 
 
 @pytest.fixture(scope="module")
-def of_one(sources: Sources, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def of_one(sources: SourceFolders, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same by one worker of another Ray."""
     root = tmp_path_factory.mktemp("of-one")
     forms = json.dumps([settings.to_json() for settings in FORMS])
@@ -93,10 +95,12 @@ def of_one(sources: Sources, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def long(two_workers: Cluster, sources: Sources, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def long(
+    two_workers: Cluster, sources: SourceFolders, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """What an uninterrupted run leaves."""
     out = tmp_path_factory.mktemp("long") / "shards"
-    assert not compose_dataset(two_workers, sources, LONG, out).failed
+    assert not make_shard_set(two_workers, sources, LONG, out).failed
     return out
 
 
@@ -115,10 +119,10 @@ def test_bytes_do_not_depend_on_the_workers(of_one: Path, of_two: Path, number: 
 
 
 def test_same_command_again_makes_nothing(
-    two_workers: Cluster, sources: Sources, whole: Path
+    two_workers: Cluster, sources: SourceFolders, whole: Path
 ) -> None:
     before, times = contents(whole), stamps(whole)
-    again = compose_dataset(two_workers, sources, SETTINGS, whole)
+    again = make_shard_set(two_workers, sources, SETTINGS, whole)
     assert (again.samples, again.shards, again.samples_per_second) == (60, 6, 0.0)
     assert contents(whole) == before
     assert stamps(whole) == times
@@ -131,20 +135,22 @@ def cut(path: Path) -> None:
 @pytest.mark.parametrize("harm", [Path.unlink, cut], ids=["deleted", "truncated"])
 @pytest.mark.parametrize("kind", ["data", "index"])
 def test_harmed_shard_alone_is_made_again(
-    two_workers: Cluster, sources: Sources, whole: Path, kind: str, harm: object
+    two_workers: Cluster, sources: SourceFolders, whole: Path, kind: str, harm: object
 ) -> None:
     assert callable(harm)
     before, times = contents(whole), stamps(whole)
     name = "train-00003"
     harm(data_path(whole, name, SETTINGS.format) if kind == "data" else index_path(whole, name))
-    result = compose_dataset(two_workers, sources, SETTINGS, whole)
+    result = make_shard_set(two_workers, sources, SETTINGS, whole)
     assert (result.samples, result.failed) == (60, ())
     assert contents(whole) == before
     changed = {path for path, time_ in stamps(whole).items() if time_ != times[path]}
     assert changed == {f"{name}.tar"}
 
 
-def test_other_settings_are_refused_with_the_difference(whole: Path, sources: Sources) -> None:
+def test_other_settings_are_refused_with_the_difference(
+    whole: Path, sources: SourceFolders
+) -> None:
     ran = datagen(
         *("compose", *folders(sources), "--out", str(whole), *SMALL),
         *("--samples", "60", "--seed", "7", "--crude", "harsh"),
@@ -155,7 +161,7 @@ def test_other_settings_are_refused_with_the_difference(whole: Path, sources: So
 
 
 def test_other_libraries_are_refused_while_something_is_missing(
-    two_workers: Cluster, sources: Sources, whole: Path
+    two_workers: Cluster, sources: SourceFolders, whole: Path
 ) -> None:
     """Half of one version and half of another could not be made again."""
     path = whole / "dataset.json"
@@ -163,7 +169,7 @@ def test_other_libraries_are_refused_while_something_is_missing(
     used = fields["libraries"]["pillow"]
     fields["libraries"]["pillow"] = "9.0"
     path.write_text(json.dumps(fields))
-    assert compose_dataset(two_workers, sources, SETTINGS, whole).samples == 60
+    assert make_shard_set(two_workers, sources, SETTINGS, whole).samples == 60
     data_path(whole, "train-00003", SETTINGS.format).unlink()
     before = contents(whole)
     expected = re.escape(
@@ -171,7 +177,7 @@ def test_other_libraries_are_refused_while_something_is_missing(
         f"install those (pillow: 9.0 -> {used})"
     )
     with pytest.raises(RefusedError, match=expected):
-        compose_dataset(two_workers, sources, SETTINGS, whole)
+        make_shard_set(two_workers, sources, SETTINGS, whole)
     assert contents(whole) == before
     path.unlink()  # as if the run had been interrupted
     (whole / ".work").mkdir()
@@ -190,40 +196,40 @@ class Elsewhere(Cluster):
             return
         *here, there = items
         yield from super().run(function, here, on_progress)
-        yield Outcome(len(here), there, there.plan.name, "")
+        yield Outcome(len(here), there, there.shard.name, "")
 
 
 def test_shards_that_land_elsewhere_are_failures(
-    two_workers: Cluster, sources: Sources, of_two: Path, tmp_path: Path
+    two_workers: Cluster, sources: SourceFolders, of_two: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "shards"
-    result = compose_dataset(Elsewhere(two_workers.workers), sources, SETTINGS, out)
+    result = make_shard_set(Elsewhere(two_workers.workers), sources, SETTINGS, out)
     reason = f"made, but not in {out}: do all machines share it?"
-    assert result.failed == ({"shard": "train-00005", "reason": reason},)
+    assert result.failed == (FailedShard("train-00005", reason),)
     assert (result.samples, result.shards) == (50, 5)
     assert not (out / "dataset.json").exists()
-    assert compose_dataset(two_workers, sources, SETTINGS, out).failed == ()
+    assert make_shard_set(two_workers, sources, SETTINGS, out).failed == ()
     assert contents(out) == contents(of_two / str(FORMS.index(SETTINGS)))
 
 
 def test_other_sources_are_refused_by_name(
-    two_workers: Cluster, own_sources: Sources, tmp_path: Path
+    two_workers: Cluster, own_sources: SourceFolders, tmp_path: Path
 ) -> None:
     out = tmp_path / "shards"
-    compose_dataset(two_workers, own_sources, SETTINGS, out)
+    make_shard_set(two_workers, own_sources, SETTINGS, out)
     before = contents(out, "data", "index", "sources", "dataset.json")
     (own_sources.backgrounds / "lake.jpg").unlink()
     photo(9).save(own_sources.backgrounds / "moor.png")
     with Image.open(own_sources.foregrounds / "leaf.png") as leaf:
         leaf.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(own_sources.foregrounds / "leaf.png")
     with pytest.raises(RefusedError, match=r"leaf\.png has changed"):
-        compose_dataset(two_workers, own_sources, SETTINGS, out)
+        make_shard_set(two_workers, own_sources, SETTINGS, out)
     (own_sources.foregrounds / "leaf.png").unlink()
     with pytest.raises(RefusedError, match=r"leaf\.png is gone"):
-        compose_dataset(two_workers, own_sources, SETTINGS, out)
+        make_shard_set(two_workers, own_sources, SETTINGS, out)
     cutout(CUTOUTS.index("leaf.png")).save(own_sources.foregrounds / "leaf.png")  # as it was
     with pytest.raises(RefusedError, match=r"lake\.jpg is gone; moor\.png is new"):
-        compose_dataset(two_workers, own_sources, SETTINGS, out)
+        make_shard_set(two_workers, own_sources, SETTINGS, out)
     assert contents(out, "data", "index", "sources", "dataset.json") == before
 
 
@@ -236,7 +242,7 @@ def wait_for(pattern: str, folder: Path, process: subprocess.Popen[str]) -> None
         time.sleep(0.005)
 
 
-def begin(sources: Sources, out: Path, *options: str) -> subprocess.Popen[str]:
+def begin(sources: SourceFolders, out: Path, *options: str) -> subprocess.Popen[str]:
     """The long run as a process with a Ray of its own."""
     size = (*SMALL, "--samples", str(LONG.samples), "--workers", "2")
     return start("compose", *folders(sources), "--out", str(out), *size, *options)
@@ -259,20 +265,20 @@ def leftovers(out: Path) -> list[str]:
     return [path.name for path in out.rglob("*") if path.name.startswith(".part-")]
 
 
-def go_on(two_workers: Cluster, sources: Sources, out: Path, long: Path) -> None:
+def go_on(two_workers: Cluster, sources: SourceFolders, out: Path, long: Path) -> None:
     """The same command makes the rest, and all is as if nothing had happened."""
     kept = stamps(out)
     finished = {path.stem for path in (out / "index").iterdir()}
     assert 0 < len(finished) < LONG.samples // LONG.shard_size, "it was not in the middle"
     assert not (out / "dataset.json").exists()
-    assert not compose_dataset(two_workers, sources, LONG, out).failed
+    assert not make_shard_set(two_workers, sources, LONG, out).failed
     assert contents(out) == contents(long)
     assert all(stamps(out)[f"{name}.tar"] == kept[f"{name}.tar"] for name in finished)
 
 
 @pytest.mark.slow
 def test_kill_of_everything(
-    two_workers: Cluster, sources: Sources, long: Path, tmp_path: Path
+    two_workers: Cluster, sources: SourceFolders, long: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "shards"
     process = begin(sources, out)
@@ -287,12 +293,14 @@ def test_kill_of_everything(
 
 
 @pytest.mark.slow
-def test_interrupt(two_workers: Cluster, sources: Sources, long: Path, tmp_path: Path) -> None:
+def test_interrupt(
+    two_workers: Cluster, sources: SourceFolders, long: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "shards"
     process = begin(sources, out)
     wait_for(".work/settings.json", out, process)
     with pytest.raises(RefusedError, match="another datagen compose is at work here"):
-        compose_dataset(two_workers, sources, LONG, out)
+        make_shard_set(two_workers, sources, LONG, out)
     wait_for("index/train-*.parquet", out, process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     ran = finish(process)
@@ -304,7 +312,7 @@ def test_interrupt(two_workers: Cluster, sources: Sources, long: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_killed_worker_changes_nothing(sources: Sources, long: Path, tmp_path: Path) -> None:
+def test_killed_worker_changes_nothing(sources: SourceFolders, long: Path, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     process = begin(sources, out, "--json")
     wait_for("data/.part-*", out, process)

@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from datagen.sample.colour import colour_matrix, jitter
 from datagen.sample.place import (
-    Subject,
+    Placed,
     apply,
-    colour_matrix,
-    jitter,
     over,
     place,
     source_to_canvas,
@@ -47,7 +46,7 @@ colours = st.builds(
 
 def placed_with_points(
     alpha: Pixels, size: int, scale: float, rotation: float, flip: bool = False
-) -> tuple[Subject, Plane]:
+) -> tuple[Placed, Plane]:
     """A grey cut-out near the middle of a canvas, and its pixel centres in the source (x, y)."""
     rows, columns = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
     top, left = int(rows[0]), int(columns[0])
@@ -62,7 +61,7 @@ def placed_with_points(
     return subject, points
 
 
-def whole(subject: Subject, size: int) -> Plane:
+def whole(subject: Placed, size: int) -> Plane:
     alpha = np.zeros((size, size))
     alpha[subject.rows, subject.columns] = subject.alpha
     return alpha
@@ -200,12 +199,12 @@ def test_a_pixel_between_specks_stays_as_clear_or_solid_as_the_source(
     assert far_ones > 100
 
 
-def flat(colour: Plane, alpha: Plane) -> Subject:
+def flat(colour: Plane, alpha: Plane) -> Placed:
     """A subject on the whole canvas from straight colours 0..255 and alpha 0..1."""
     stacked = np.dstack([colour / 255 * alpha[..., None], alpha]) * OPAQUE
     premultiplied = np.rint(stacked).astype(np.int16)
     side = slice(0, alpha.shape[0])
-    return Subject(premultiplied, premultiplied[..., 3].copy(), side, side)
+    return Placed(premultiplied, premultiplied[..., 3].copy(), side, side)
 
 
 @given(st.integers(0, 10**6))

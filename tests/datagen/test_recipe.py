@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from datagen.sample.place import apply, place, source_to_canvas
 from datagen.sample.recipe import NO_FOREGROUND, draw_recipe, draw_second, generator, visible_share
 from datagen.sample.working_copies import (
-    Cutout,
+    PreparedForeground,
     background_shape,
     fit_factor,
     prepare_cutout,
@@ -45,7 +45,7 @@ def alpha_of(shape: str) -> Pixels:
 
 
 @cache
-def source(shape: str, chosen: Settings) -> tuple[Foreground, Cutout]:
+def source(shape: str, chosen: Settings) -> PreparedForeground:
     alpha = alpha_of(shape)
     rows, columns = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
     box = Box(int(rows[0]), int(columns[0]), int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1)
@@ -54,7 +54,7 @@ def source(shape: str, chosen: Settings) -> tuple[Foreground, Cutout]:
     record = Foreground(
         shape, shape, shape, height, width, box, human, little, False, 0.0, train, "{}"
     )
-    return record, prepare_cutout(np.dstack([alpha] * 4), box, chosen)
+    return PreparedForeground(record, prepare_cutout(np.dstack([alpha] * 4), box, chosen))
 
 
 def photo(height: int, width: int) -> Background:
@@ -116,29 +116,32 @@ def test_the_same_generator_draws_the_same_recipe(shape: str, seed: int) -> None
 @given(st.sampled_from(SHAPES), seeds, st.sampled_from([0.1, 0.4, 0.9]))
 def test_enough_of_the_subject_stays_in_the_frame(shape: str, seed: int, least: float) -> None:
     chosen = Settings(size=SIZE, visible_share=least, translation=0.5)
-    record, cutout = source(shape, chosen)
+    prepared = source(shape, chosen)
+    record, copies = prepared.source, prepared.copies
     placement = draw(shape, seed, chosen).foreground
     is_centred = placement.centre_y == placement.centre_x == SIZE / 2
-    assert is_centred or visible_share(placement, record.box, cutout, SIZE) >= least
+    assert is_centred or visible_share(placement, record.box, copies, SIZE) >= least
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("rotation", [10.0, 180.0])
 def test_there_is_always_something_to_see(shape: str, rotation: float) -> None:
     chosen = Settings(size=SIZE, rotation=rotation)
-    record, cutout = source(shape, chosen)
+    prepared = source(shape, chosen)
+    record, copies = prepared.source, prepared.copies
     for seed in range(150):
         placement = draw(shape, seed, chosen).foreground
-        assert np.rint(place(cutout, placement, record.box, SIZE).alpha / 80).any(), placement
+        assert np.rint(place(copies, placement, record.box, SIZE).alpha / 80).any(), placement
 
 
 def test_the_visible_share_counts_opacity() -> None:
-    record, cutout = source("small", Settings(size=SIZE))
+    prepared = source("small", Settings(size=SIZE))
+    record, copies = prepared.source, prepared.copies
     placement = draw("small", 0).foreground
     shares = []
     for move in (0, 24, 48, 200):
         moved = type(placement)("", False, 1.0, 1.0, 0.0, 24.0, 24.0 + move)
-        shares.append(visible_share(moved, record.box, cutout, SIZE))
+        shares.append(visible_share(moved, record.box, copies, SIZE))
     assert shares[0] == 1
     assert shares[1] == pytest.approx(0.45, abs=0.05)
     assert shares[2:] == [0, 0]
@@ -147,7 +150,8 @@ def test_the_visible_share_counts_opacity() -> None:
 @pytest.mark.parametrize("shape", ["pixel", "small", "L"])
 def test_what_counts_as_visible_is_seen_on_the_canvas(shape: str) -> None:
     """A speck whose box is just inside the frame is not: resampling spreads it over the edge."""
-    record, cutout = source(shape, Settings(size=SIZE))
+    prepared = source(shape, Settings(size=SIZE))
+    record, copies = prepared.source, prepared.copies
     fit = fit_factor(record.box, SIZE)
     for out_of_frame in np.linspace(-2, 2, 17):
         near_y, near_x = fit * record.box.height / 2, fit * record.box.width / 2
@@ -160,17 +164,18 @@ def test_what_counts_as_visible_is_seen_on_the_canvas(shape: str) -> None:
             placement = Placement(shape, False, fit, 1.0, 0.0, down, right)
             on_a_wide_canvas = replace(placement, centre_y=SIZE + down, centre_x=SIZE + right)
             seen, everything = (
-                float(place(cutout, where, record.box, size).alpha.sum())
+                float(place(copies, where, record.box, size).alpha.sum())
                 for where, size in ((placement, SIZE), (on_a_wide_canvas, 3 * SIZE))
             )
-            counted = visible_share(placement, record.box, cutout, SIZE)
+            counted = visible_share(placement, record.box, copies, SIZE)
             assert counted <= seen / everything + 0.01
 
 
 @settings(max_examples=200)
 @given(st.sampled_from(["bust", "leftmost", "top"]), seeds)
 def test_the_side_that_the_frame_cut_is_outside_the_canvas(shape: str, seed: int) -> None:
-    record, cutout = source(shape, Settings(size=SIZE))
+    prepared = source(shape, Settings(size=SIZE))
+    record, copies = prepared.source, prepared.copies
     placement = draw(shape, seed).foreground
     box = record.box
     bottom, right = box.top + box.height, box.left + box.width
@@ -188,7 +193,7 @@ def test_the_side_that_the_frame_cut_is_outside_the_canvas(shape: str, seed: int
         assert (x >= SIZE - 1e-5).all()
     else:
         assert (x <= 1e-5).all()
-    assert visible_share(placement, box, cutout, SIZE) >= 0.4
+    assert visible_share(placement, box, copies, SIZE) >= 0.4
 
 
 @given(st.integers(1, 300), st.integers(1, 300), seeds)

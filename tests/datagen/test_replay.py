@@ -14,8 +14,9 @@ from PIL import Image
 from console.commands import DONE, FAILED
 from datagen.cluster import Cluster
 from datagen.inspect.verify import verify
-from datagen.job import Sources, compose_dataset
+from datagen.job import make_shard_set
 from datagen.settings import Settings
+from datagen.sources.folders import SourceFolders
 from manifests.dataset import read_dataset, read_sources
 from manifests.pixels import ImageCodec
 from manifests.samples import Sample
@@ -50,13 +51,13 @@ def stored(out: Path, key: str) -> dict[str, bytes]:
 
 
 def replay(
-    capsys: Capture, key: str, shards: Path, sources: Sources, out: Path, *options: str
+    capsys: Capture, key: str, shards: Path, sources: SourceFolders, out: Path, *options: str
 ) -> Ran:
     command = ["replay", key, "--shards", str(shards), *folders(sources), "--out", str(out)]
     return here(capsys, *command, *options)
 
 
-def matches(capsys: Capture, key: str, shards: Path, sources: Sources, out: Path) -> None:
+def matches(capsys: Capture, key: str, shards: Path, sources: SourceFolders, out: Path) -> None:
     """Replays a sample; what it says and what it writes agree with the shard."""
     ran = replay(capsys, key, shards, sources, out)
     assert (ran.code, ran.out) == (DONE, f"{key}: matches, byte for byte\n")
@@ -65,20 +66,20 @@ def matches(capsys: Capture, key: str, shards: Path, sources: Sources, out: Path
 
 
 def test_default_sample(
-    composed: tuple[Path, Ran], sources: Sources, tmp_path: Path, capsys: Capture
+    composed: tuple[Path, Ran], sources: SourceFolders, tmp_path: Path, capsys: Capture
 ) -> None:
     for key in ("train-00000000", "train-00000013", "train-00000029"):
         matches(capsys, key, composed[0], sources, tmp_path / key)
 
 
 def test_merged_sample(
-    two_workers: Cluster, sources: Sources, tmp_path: Path, capsys: Capture
+    two_workers: Cluster, sources: SourceFolders, tmp_path: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "shards"
     settings = replace(
         SETTINGS, samples=12, merge_probability=1.0, image_codec=ImageCodec.PNG, layers=False
     )
-    assert not compose_dataset(two_workers, sources, replace(settings), out).failed
+    assert not make_shard_set(two_workers, sources, replace(settings), out).failed
     rows = all_rows(out)
     assert len(rows) == 12
     for row in rows:
@@ -88,11 +89,11 @@ def test_merged_sample(
 
 
 def test_second_round_has_new_recipes(
-    two_workers: Cluster, sources: Sources, tmp_path: Path, capsys: Capture
+    two_workers: Cluster, sources: SourceFolders, tmp_path: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "shards"
     settings = replace(SETTINGS, samples=45, format=ShardFormat.PARQUET)
-    assert compose_dataset(two_workers, sources, settings, out).samples == 45
+    assert make_shard_set(two_workers, sources, settings, out).samples == 45
     rows = all_rows(out)
     pairs = Counter((row.foreground_id, row.background_id) for row in rows)
     assert Counter(pairs.values()) == {1: 15, 2: 15}  # of 30 pairs
@@ -102,11 +103,11 @@ def test_second_round_has_new_recipes(
 
 
 def test_held_out_sources_are_in_val_alone(
-    two_workers: Cluster, sources: Sources, tmp_path: Path, capsys: Capture
+    two_workers: Cluster, sources: SourceFolders, tmp_path: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "shards"
     settings = replace(SETTINGS, holdout_fg=2, holdout_bg=1)
-    assert compose_dataset(two_workers, sources, settings, out).samples == 4 * 4 + 2 * 1
+    assert make_shard_set(two_workers, sources, settings, out).samples == 4 * 4 + 2 * 1
     assert [path.name for path in sorted((out / "data").iterdir())] == [
         *("train-00000.tar", "train-00001.tar", "val-00000.tar")
     ]
@@ -135,8 +136,8 @@ def test_alpha_in_its_own_file_gives_the_same_samples(
         cutout(number).convert("RGB").save(apart.foregrounds / name)
     roots = [tmp_path / "of-plain", tmp_path / "of-apart"]
     settings = replace(SETTINGS, samples=10)
-    compose_dataset(two_workers, plain, settings, roots[0])
-    compose_dataset(two_workers, replace(apart, alphas=alphas), settings, roots[1])
+    make_shard_set(two_workers, plain, settings, roots[0])
+    make_shard_set(two_workers, replace(apart, alphas=alphas), settings, roots[1])
     key = "train-00000007"
     samples = [list(read_shard(root / "data" / "train-00000.tar")) for root in roots]
     assert [s.streams for s in samples[0]] == [s.streams for s in samples[1]]
@@ -153,7 +154,7 @@ def test_alpha_in_its_own_file_gives_the_same_samples(
 
 
 def test_unknown_key(
-    composed: tuple[Path, Ran], sources: Sources, tmp_path: Path, capsys: Capture
+    composed: tuple[Path, Ran], sources: SourceFolders, tmp_path: Path, capsys: Capture
 ) -> None:
     for key in ("train-00000030", "val-00000000", "nonsense", "train-٣", ""):
         ran = replay(capsys, key, composed[0], sources, tmp_path / "none")
@@ -167,7 +168,7 @@ def test_unknown_key(
 @pytest.mark.parametrize("harm", ["changed", "broken", "gone"])
 def test_source_is_no_longer_what_it_was(
     composed: tuple[Path, Ran],
-    own_sources: Sources,
+    own_sources: SourceFolders,
     tmp_path: Path,
     capsys: Capture,
     kind: str,
@@ -192,7 +193,7 @@ def test_source_is_no_longer_what_it_was(
 
 
 def test_difference_is_named(
-    composed: tuple[Path, Ran], sources: Sources, tmp_path: Path, capsys: Capture
+    composed: tuple[Path, Ran], sources: SourceFolders, tmp_path: Path, capsys: Capture
 ) -> None:
     """As after a change of the libraries: the row and most streams are right, one is not."""
     out = tmp_path / "shards"
@@ -212,7 +213,7 @@ def test_difference_is_named(
 
 
 def test_files_open_as_pictures(
-    composed: tuple[Path, Ran], sources: Sources, tmp_path: Path, capsys: Capture
+    composed: tuple[Path, Ran], sources: SourceFolders, tmp_path: Path, capsys: Capture
 ) -> None:
     ran = replay(capsys, "train-00000001", composed[0], sources, tmp_path / "sample")
     files = sorted(path.name for path in (tmp_path / "sample").iterdir())

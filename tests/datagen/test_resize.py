@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from datagen.sample.resize import (
     DISTANCE_UNIT,
-    LEVEL,
     OPAQUE,
+    PER_LEVEL,
     Axis,
     distance_threshold,
     distance_to_other,
@@ -50,7 +50,7 @@ def ideal(cutout: Pixels, rows: Axis, columns: Axis) -> Plane:
     height, width = cutout.shape[:2]
     alpha = cutout[..., 3:].astype(np.float64)
     straight = cutout[..., :3].astype(np.float64)
-    premultiplied = np.concatenate([straight * alpha / 255, alpha], axis=2) * LEVEL
+    premultiplied = np.concatenate([straight * alpha / 255, alpha], axis=2) * PER_LEVEL
     down, across = weights_of(rows, height)[:, 200:-200], weights_of(columns, width)[:, 200:-200]
     result: Plane = np.einsum("ih,hwc,jw->ijc", down, premultiplied, across)
     return result
@@ -125,9 +125,9 @@ def test_what_lies_under_alpha_0_never_shows(band: float, seed: int) -> None:
     axis = Axis(0.0, 1 / (1.4 * band), band, round(40 * 1.4 * band))
     found = resize_cutout(cutout, axis, axis)
     red, green, blue, alpha = np.moveaxis(found.astype(np.float64), 2, 0)
-    is_edge = (alpha >= LEVEL) & (alpha < OPAQUE)
+    is_edge = (alpha >= PER_LEVEL) & (alpha < OPAQUE)
     assert is_edge.any()
-    assert np.abs(255 * red[is_edge] / alpha[is_edge] - 255).max() <= 255 / LEVEL
+    assert np.abs(255 * red[is_edge] / alpha[is_edge] - 255).max() <= 255 / PER_LEVEL
     assert not green.any()
     assert not blue.any()
 
@@ -140,7 +140,7 @@ def test_stripes_of_one_pixel_become_even_grey(shrink: float) -> None:
     side = int(240 / shrink)
     axis = Axis(0.0, shrink, 1 / shrink, side)
     inner = slice(4, side - 4)
-    for picture, scale in ((stripes, LEVEL), (stripes.swapaxes(0, 1), LEVEL)):
+    for picture, scale in ((stripes, PER_LEVEL), (stripes.swapaxes(0, 1), PER_LEVEL)):
         alpha = resize_cutout(np.ascontiguousarray(picture), axis, axis)[inner, inner, 3] / scale
         assert alpha.std() < 2
         assert abs(alpha.mean() - 127.5) < 2

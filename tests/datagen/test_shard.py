@@ -10,27 +10,25 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from datagen.plan import Pair, ShardPlan, SplitPlan
-from datagen.sample.compose import crop_background
+from datagen.plan import Pair, ShardPairs, SplitPlan
+from datagen.sample.build import alpha_histogram, build_sample, encode_sample
+from datagen.sample.composite import crop_background
 from datagen.sample.crude import crude_mask
 from datagen.sample.crude_errors import crude_errors
 from datagen.sample.recipe import NO_FOREGROUND
 from datagen.sample.working_copies import (
-    Cutout,
     background_path,
-    cutout_path,
+    foreground_path,
     load_background,
-    load_cutout,
-    prepare_background,
+    load_foreground,
     prepare_cutout,
+    prepare_photo,
     save_background,
-    save_cutout,
+    save_foreground,
 )
 from datagen.settings import Settings
 from datagen.shard import (
     ShardTask,
-    alpha_histogram,
-    compose_sample,
     make_sample,
     make_shard,
     shard_task,
@@ -88,13 +86,14 @@ def prepared(cache: Path, settings: Settings) -> Sources:
         source = Foreground(
             f"{name}.png", name, name, 80, 70, box, *cell, False, 0.1, Split.TRAIN, "{}"
         )
-        save_cutout(cutout_path(cache, source, settings), prepare_cutout(pixels, box, settings))
+        path = foreground_path(cache, source, settings)
+        save_foreground(path, prepare_cutout(pixels, box, settings))
         foregrounds.append(source)
     for number, (height, width) in enumerate(((60, 90), (30, 40))):
         photo = np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
         name = f"bg{number}"
         background = Background(f"{name}.jpg", name, name, height, width, Split.TRAIN, "{}")
-        made = prepare_background(photo, settings)
+        made = prepare_photo(photo, settings)
         save_background(background_path(cache, background, settings), made)
         backgrounds.append(background)
     return Sources(foregrounds, backgrounds)
@@ -108,7 +107,7 @@ def make_task(folder: Path, settings: Settings, samples: int = 6) -> ShardTask:
 
 
 def samples_of(task: ShardTask) -> list[tuple[EncodedSample, NDArray[np.int64]]]:
-    return [make_sample(task, pair) for pair in task.plan.pairs]
+    return [make_sample(task, pair) for pair in task.shard.pairs]
 
 
 @pytest.mark.parametrize("codec", ImageCodec)
@@ -127,7 +126,7 @@ def test_a_shard_holds_its_samples(
     read = list(read_shard(path))
     assert read == [sample for sample, _ in made]
     assert read_index(task.root, name) == [sample.row for sample in read]
-    assert [sample.row.key for sample in read] == [pair.key for pair in task.plan.pairs]
+    assert [sample.row.key for sample in read] == [pair.key for pair in task.shard.pairs]
     assert all(tuple(sample.streams) == stream_names(layers) for sample in read)
     total = sum(len(data) for sample in read for data in sample.streams.values())
     assert [done for done, _ in reports] == [1, 2, 3, 4, 5, 6]
@@ -145,7 +144,7 @@ def test_rows_say_what_the_streams_hold(tmp_path: Path, merge_probability: float
         size=SIZE, image_codec=ImageCodec.PNG, merge_probability=merge_probability, seed=5
     )
     task = make_task(tmp_path, settings, 12)
-    for pair, (sample, histogram) in zip(task.plan.pairs, samples_of(task), strict=True):
+    for pair, (sample, histogram) in zip(task.shard.pairs, samples_of(task), strict=True):
         row, streams = sample.row, sample.streams
         alpha, crude = decode_alpha(streams["alpha"]), decode_trimap(streams["crude_trimap"])
         assert np.array_equal(decode_trimap(streams["trimap"]), trimap_of(alpha))
@@ -192,44 +191,37 @@ def test_a_sample_is_rebuilt_from_its_recipe(
     settings = Settings(size=SIZE, image_codec=codec, merge_probability=merge_probability)
     task = make_task(tmp_path, settings)
     by_id = {source.id: source for source in task.foregrounds.values()}
-    for pair, (sample, histogram) in zip(task.plan.pairs, samples_of(task), strict=True):
+    for pair, (sample, histogram) in zip(task.shard.pairs, samples_of(task), strict=True):
         again, same_histogram = make_sample(task, pair)
         assert again == sample
         recipe = sample.row.recipe
         used = [p.foreground_id for p in (recipe.foreground, recipe.second) if p.foreground_id]
         assert len(used) == len(set(used)) == (2 if merge_probability else 1)
         assert (recipe.second == NO_FOREGROUND) == (merge_probability == 0)
-        cutouts: list[tuple[Foreground, Cutout]] = [
-            (
-                by_id[i],
-                load_cutout(cutout_path(task.cache, by_id[i], settings), by_id[i].box, settings),
-            )
-            for i in used
-        ]
-        background = task.backgrounds[pair.background]
-        path = background_path(task.cache, background, settings)
-        photo = load_background(path, background, settings)
-        plan = ShardPlan("train-00000", Split.TRAIN, ())
-        rebuilt = compose_sample(settings, pair.key, plan, recipe, cutouts, (background, photo))
-        assert rebuilt.encoded(settings) == sample
+        foreground, *second = [load_foreground(task.cache, by_id[i], settings) for i in used]
+        background = load_background(task.cache, task.backgrounds[pair.background], settings)
+        behind = second[0] if second else None
+        rebuilt = build_sample(recipe, foreground, behind, background, settings)
+        name, split = task.shard.name, task.shard.split
+        assert encode_sample(rebuilt, pair.key, name, split, settings) == sample
         assert np.array_equal(rebuilt.histogram, histogram)
         assert np.array_equal(same_histogram, histogram)
         crop = recipe.background
-        behind = crop_background(photo, crop.top, crop.left, SIZE, crop.flip)
-        assert behind.shape == (SIZE, SIZE, 3)
+        part = crop_background(background.photo, crop.top, crop.left, SIZE, crop.flip)
+        assert part.shape == (SIZE, SIZE, 3)
 
 
 def test_neither_the_shard_nor_its_neighbours_change_a_sample(tmp_path: Path) -> None:
     task = make_task(tmp_path, Settings(size=SIZE))
-    made = {pair: make_sample(task, pair) for pair in reversed(task.plan.pairs)}
-    assert [made[pair][0] for pair in task.plan.pairs] == [s for s, _ in samples_of(task)]
+    made = {pair: make_sample(task, pair) for pair in reversed(task.shard.pairs)}
+    assert [made[pair][0] for pair in task.shard.pairs] == [s for s, _ in samples_of(task)]
     streams = {sample.streams["image"] for sample, _ in made.values()}
     assert len(streams) == 6
 
 
 def test_rounds_and_seeds_differ(tmp_path: Path) -> None:
     task = make_task(tmp_path, Settings(size=SIZE))
-    first = task.plan.pairs[0]
+    first = task.shard.pairs[0]
     later = Pair(first.key, first.foreground, first.background, 1)
     other = make_task(tmp_path, Settings(size=SIZE, seed=1))
     recipes = {
@@ -241,7 +233,7 @@ def test_rounds_and_seeds_differ(tmp_path: Path) -> None:
 def test_a_task_names_only_what_its_worker_needs(tmp_path: Path) -> None:
     settings = Settings(size=SIZE)
     sources = prepared(tmp_path, settings)
-    plan = ShardPlan("train-00000", Split.TRAIN, (Pair("train-00000000", 2, 1, 0),))
+    plan = ShardPairs("train-00000", Split.TRAIN, (Pair("train-00000000", 2, 1, 0),))
     lists = (sources.foregrounds, sources.backgrounds)
     alone = shard_task(tmp_path, tmp_path, settings, plan, *lists)
     assert (list(alone.foregrounds), list(alone.backgrounds)) == ([2], [1])

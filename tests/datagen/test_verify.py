@@ -25,7 +25,16 @@ from manifests.pixels import (
     encode_trimap,
     trimap_of,
 )
-from manifests.samples import Colour, Crop, CrudeRecipe, EncodedSample, Placement, Recipe, Sample
+from manifests.samples import (
+    Colour,
+    Crop,
+    CrudeRecipe,
+    EncodedSample,
+    Piece,
+    Placement,
+    Recipe,
+    Sample,
+)
 from manifests.shards import (
     Shard,
     ShardFormat,
@@ -45,7 +54,7 @@ SUBJECT = (Subject.HUMAN, Transparency.LITTLE)
 
 _PLACED = Placement("a.png", False, 1.0, 1.0, 0.0, 8.0, 8.0)
 _PLAIN = Colour(1.0, 1.0, 1.0, 0.0)
-_PIECE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+_PIECE = Piece(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 _CRUDE = CrudeRecipe(4.0, 0.5, 1.0, (0.0, 0.0), 0, 0, 0, 1, 0, _PIECE, _PIECE, 0.1, 0.1)
 RECIPE = Recipe(
     foreground=_PLACED,

@@ -10,21 +10,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagen.sample.working_copies import (
+    background_path,
     background_shape,
     fit_factor,
-    levels,
+    foreground_path,
+    grids_of,
     load_background,
-    load_cutout,
-    prepare_background,
+    load_foreground,
     prepare_cutout,
+    prepare_photo,
     save_background,
-    save_cutout,
+    save_foreground,
 )
 from datagen.settings import Settings
 from datagen.synth import make_foreground
 from manifests.pictures import read_cutout
 from manifests.pixels import Pixels
-from manifests.sources import Background, Box, Split, Subject, Transparency
+from manifests.sources import Background, Box, Foreground, Split, Subject, Transparency
 from tests.bench.sharpness import (
     GEOMETRY,
     GRADIENT_HIGH,
@@ -81,7 +83,7 @@ def test_a_box_is_fitted_and_never_enlarged(height: int, width: int, size: int) 
 )
 def test_levels_cover_the_scales_and_the_box(box: Box, size: int, scale_min: float) -> None:
     chosen = Settings(size=size, scale_min=scale_min)
-    grids, fit = levels(box, chosen), fit_factor(box, size)
+    grids, fit = grids_of(box, chosen), fit_factor(box, size)
     tops = [grid.scale_max for grid in grids]
     assert tops == sorted(set(tops))
     assert tops[-1] == pytest.approx(1.0)
@@ -101,16 +103,21 @@ def test_levels_cover_the_scales_and_the_box(box: Box, size: int, scale_min: flo
 def test_a_cutout_comes_back_from_its_file(
     tmp_path_factory: pytest.TempPathFactory, height: int, width: int, size: int
 ) -> None:
-    path = tmp_path_factory.mktemp("copies") / "cutout.raw"
+    cache = tmp_path_factory.mktemp("copies")
     chosen, box = Settings(size=size), Box(0, 0, height, width)
+    cell = (Subject.HUMAN, Transparency.LITTLE)
+    source = Foreground("f", "f", "f", height, width, box, *cell, False, 0.0, Split.TRAIN, "{}")
+    path = foreground_path(cache, source, chosen)
     made = prepare_cutout(noise(height, width), box, chosen)
-    save_cutout(path, made)
-    read = load_cutout(path, box, chosen)
+    save_foreground(path, made)
+    loaded = load_foreground(cache, source, chosen)
+    assert loaded.source is source
+    read = loaded.copies
     assert path.stat().st_size == 8 * 1024 + 4 + sum(9 * c.known.size for c in made.copies)
     assert np.array_equal(read.mass, made.mass)
     assert np.array_equal(read.cut, made.cut)
     for one, other in zip(read.copies, made.copies, strict=True):
-        assert one.level == other.level
+        assert one.grid == other.grid
         assert np.array_equal(one.rgba, other.rgba)
         assert np.array_equal(one.known, other.known)
 
@@ -118,9 +125,9 @@ def test_a_cutout_comes_back_from_its_file(
 def test_a_scale_gets_the_copy_that_is_made_for_it() -> None:
     made = prepare_cutout(noise(30, 30), Box(0, 0, 30, 30), Settings(size=20))
     for scale in np.linspace(0.8, 1.0, 41):
-        found = made.copy_for(float(scale)).level.scale_max
+        found = made.copy_for(float(scale)).grid.scale_max
         assert found == min(
-            c.level.scale_max for c in made.copies if c.level.scale_max >= scale - 1e-6
+            c.grid.scale_max for c in made.copies if c.grid.scale_max >= scale - 1e-6
         )
 
 
@@ -174,8 +181,10 @@ def test_a_background_comes_back_from_its_file(tmp_path: Path) -> None:
     chosen = Settings(size=32)
     for height, width in ((70, 90), (20, 50), (32, 32)):
         photo = np.ascontiguousarray(noise(height, width)[..., :3])
-        made = prepare_background(photo, chosen)
-        save_background(tmp_path / "photo.raw", made)
-        source = Background("b", "b", "b", height, width, Split.TRAIN, "{}")
-        assert np.array_equal(load_background(tmp_path / "photo.raw", source, chosen), made)
+        made = prepare_photo(photo, chosen)
+        source = Background("b", f"{height}", "b", height, width, Split.TRAIN, "{}")
+        save_background(background_path(tmp_path, source, chosen), made)
+        loaded = load_background(tmp_path, source, chosen)
+        assert loaded.source is source
+        assert np.array_equal(loaded.photo, made)
     assert np.array_equal(made, photo)

@@ -22,6 +22,7 @@ from manifests.samples import (
     Crop,
     CrudeRecipe,
     EncodedSample,
+    Piece,
     Placement,
     Recipe,
     Sample,
@@ -39,7 +40,7 @@ from manifests.sources import Background, Foreground, Split, Subject, Transparen
 
 _PLAIN = Colour(1.0, 1.0, 1.0, 0.0)
 _PLACED = Placement("fg.png", False, 1.0, 1.0, 0.0, 0.0, 0.0)
-_NO_PIECE = (0.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+_NO_PIECE = Piece(0.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 _CRUDE = CrudeRecipe(
     4.0, 0.5, 1.0, (0.0, 0.0), 0.0, 0.0, 0.0, 0, 0.0, _NO_PIECE, _NO_PIECE, 0.05, 0.05
 )

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.sample.place import Subject, jitter
-from datagen.sample.resize import LEVEL, OPAQUE, Premultiplied
+from datagen.sample.colour import jitter
+from datagen.sample.place import Placed
+from datagen.sample.resize import OPAQUE, PER_LEVEL, Premultiplied
 from manifests.pixels import Pixels
 
 _JPEG_BLOCK = 8
@@ -41,32 +42,32 @@ def blend(
     return alpha * foreground + (1 - alpha) * background
 
 
-def compose(
-    subject: Subject, colour: NDArray[np.float32], background: Pixels, layers: bool
+def composite(
+    placed: Placed, colour: NDArray[np.float32], background: Pixels, layers: bool
 ) -> Composite:
     """Composite a placed subject over a background.
 
     colour: the subject's 3 x 4 jitter; background: H x W x 3, jittered already.
     """
-    region = (subject.rows, subject.columns)
-    opacity = cv2.convertScaleAbs(subject.alpha, alpha=1 / LEVEL)  # rounds to nearest
+    region = (placed.rows, placed.columns)
+    opacity = cv2.convertScaleAbs(placed.alpha, alpha=1 / PER_LEVEL)  # rounds to nearest
     alpha = np.zeros(background.shape[:2], np.uint8)
     alpha[region] = opacity
     image = background.copy()
 
     # Almost every pixel shows one of the two alone. The others need floating point: the soft ones,
     # and those beside an edge where alpha is 255 but the kernels made P something else than F.
-    positive = cv2.threshold(subject.colour, 0, 0, cv2.THRESH_TOZERO)[1]
-    part = cv2.cvtColor(cv2.convertScaleAbs(positive, alpha=1 / LEVEL), cv2.COLOR_RGBA2RGB)
+    positive = cv2.threshold(placed.colour, 0, 0, cv2.THRESH_TOZERO)[1]
+    part = cv2.cvtColor(cv2.convertScaleAbs(positive, alpha=1 / PER_LEVEL), cv2.COLOR_RGBA2RGB)
     solid = jitter(np.asarray(part, np.uint8), colour)
     cv2.copyTo(solid, (opacity == 255).view(np.uint8), image[region])
 
-    own_alpha = cv2.extractChannel(subject.colour, 3)
+    own_alpha = cv2.extractChannel(placed.colour, 3)
     mixed = np.flatnonzero((opacity > 0) & (own_alpha != OPAQUE))
-    front = straight_colour(_gather(subject.colour, mixed), colour)
+    front = straight_colour(_gather(placed.colour, mixed), colour)
     weight = opacity.reshape(-1)[mixed].astype(np.float32) / np.float32(255)
     rows, columns = np.divmod(mixed, opacity.shape[1])
-    on_canvas = (rows + subject.rows.start) * alpha.shape[1] + columns + subject.columns.start
+    on_canvas = (rows + placed.rows.start) * alpha.shape[1] + columns + placed.columns.start
     behind = background.reshape(-1, 3).take(on_canvas, axis=0).T.astype(np.float32)
     _scatter(image, on_canvas, blend(front, behind, weight))
     if not layers:

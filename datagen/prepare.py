@@ -1,0 +1,141 @@
+"""What comes before the shards: the sources are scanned, split, and made into working copies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from console.progress import progress
+from datagen.cluster import Cluster
+from datagen.plan import hold_out
+from datagen.resume import RecordedSources
+from datagen.sample.working_copies import (
+    PreparedBackground,
+    PreparedForeground,
+    background_path,
+    foreground_path,
+    prepare_cutout,
+    prepare_photo,
+    save_background,
+    save_foreground,
+)
+from datagen.settings import Settings
+from datagen.sources.folders import SourceFolders, read_background, read_foreground
+from datagen.sources.scan import Problem, Scan, scan
+from manifests.dataset import check_splits
+from manifests.sources import Background, Foreground
+
+
+class BadSourcesError(Exception):
+    """The sources have problems, and they were not to be left out."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        first = "; ".join(f"{problem.file}: {problem.reason}" for problem in problems[:3])
+        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+        super().__init__(f"{len(problems)} problems in the sources: {first}{more}")
+        self.problems = problems
+
+
+def scan_sources(
+    cluster: Cluster,
+    folders: SourceFolders,
+    recorded: RecordedSources | None = None,
+) -> Scan:
+    """`scan.scan` on the cluster, with progress. A recorded source whose bytes are unchanged is
+    not decoded again."""
+    known = recorded or RecordedSources()
+
+    def parallel_map(function: Any, items: Sequence[Any]) -> list[Any]:
+        with progress("scan", len(items), "files") as advance:
+            done = 0
+
+            def on_done() -> None:
+                nonlocal done
+                done += 1
+                advance(done)
+
+            return cluster.map(function, items, on_done)
+
+    return scan(
+        folders.foregrounds,
+        folders.backgrounds,
+        folders.alphas,
+        parallel_map,
+        known_foregrounds={source.id: source for source in known.foregrounds},
+        known_backgrounds={source.id: source for source in known.backgrounds},
+    )
+
+
+def scan_and_split(
+    cluster: Cluster,
+    folders: SourceFolders,
+    settings: Settings,
+    skip_bad: bool,
+    recorded: RecordedSources | None = None,
+) -> Scan:
+    """The sources, each in its split.
+
+    Raises BadSourcesError if sources have problems and not `skip_bad`, or if no source is left;
+    PlanError if more is held out than there is; ValueError if the splits leak.
+    """
+    found = scan_sources(cluster, folders, recorded)
+    nothing_left = not found.foregrounds or not found.backgrounds
+    if found.problems and (nothing_left or not skip_bad):
+        raise BadSourcesError(found.problems)
+    found = replace(
+        found,
+        foregrounds=tuple(hold_out(found.foregrounds, settings.holdout_fg, settings.seed)),
+        backgrounds=tuple(hold_out(found.backgrounds, settings.holdout_bg, settings.seed)),
+    )
+    check_splits(found.foregrounds, "foreground")
+    check_splits(found.backgrounds, "background")
+    return found
+
+
+def prepare_sources(
+    cluster: Cluster,
+    folders: SourceFolders,
+    settings: Settings,
+    cache: Path,
+    used: Sequence[Foreground | Background],
+) -> None:
+    """Make the working copies that are missing. Raises RuntimeError if a source cannot be read,
+    or is no longer what was scanned."""
+    with progress("prepare", len(used), "sources") as advance:
+        work = partial(prepare_source, folders, settings, cache)
+        for done, outcome in enumerate(cluster.run(work, used), start=1):
+            if outcome.error:
+                raise RuntimeError(f"{folders.path_of(outcome.item)}: {outcome.error}")
+            advance(done)
+
+
+def prepare_source(
+    folders: SourceFolders, settings: Settings, cache: Path, source: Foreground | Background
+) -> None:
+    """The working copy of one source, unless it is there."""
+    if isinstance(source, Foreground):
+        path = foreground_path(cache, source, settings)
+        if not path.exists():
+            save_foreground(path, prepare_foreground(folders, source, settings).copies)
+    else:
+        path = background_path(cache, source, settings)
+        if not path.exists():
+            save_background(path, prepare_background(folders, source, settings).photo)
+
+
+def prepare_foreground(
+    folders: SourceFolders, source: Foreground, settings: Settings
+) -> PreparedForeground:
+    """Read a scanned foreground again and prepare it. Raises what `read_foreground` raises."""
+    cutout = read_foreground(folders, source)
+    return PreparedForeground(source, prepare_cutout(cutout, source.box, settings))
+
+
+def prepare_background(
+    folders: SourceFolders, source: Background, settings: Settings
+) -> PreparedBackground:
+    """Read a scanned background again and prepare it. Raises what `read_background` raises."""
+    return PreparedBackground(source, prepare_photo(read_background(folders, source), settings))

@@ -1,0 +1,66 @@
+"""The folders of a user's sources, and the one way in which a scanned source is read again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from manifests.pictures import read_cutout, read_file, read_photo
+from manifests.pixels import Pixels
+from manifests.sources import Background, Foreground
+
+
+@dataclass(frozen=True)
+class SourceFolders:
+    """Where the sources are; `alphas` where each foreground's alpha is a file of its own."""
+
+    foregrounds: Path
+    backgrounds: Path
+    alphas: Path | None = None
+
+    def path_of(self, source: Foreground | Background) -> Path:
+        """The file of a source; of a foreground with an alpha file, the picture."""
+        folder = self.foregrounds if isinstance(source, Foreground) else self.backgrounds
+        return folder / source.id
+
+
+class ChangedSourceError(ValueError):
+    """A source is no longer the file that was scanned."""
+
+
+def read_foreground(folders: SourceFolders, source: Foreground) -> Pixels:
+    """The straight RGBA of a scanned foreground, H x W x 4, from the bytes that were hashed.
+
+    Raises ChangedSourceError if the bytes are others now, PictureError if they cannot be read,
+    ValueError if the folders have no alphas and the scanned ones had, or the other way round.
+    """
+    path = folders.path_of(source)
+    if (folders.alphas is not None) != bool(source.alpha_id):
+        advice = "give --alpha" if source.alpha_id else "leave --alpha out"
+        home = f"a file of its own ({source.alpha_id})" if source.alpha_id else "the image"
+        raise ValueError(f"{path}: was scanned with its alpha in {home}; {advice}")
+    data = read_file(path)
+    alpha = None if folders.alphas is None else read_file(folders.alphas / source.alpha_id)
+    _check_unchanged(path, source, data + (alpha or b""))
+    return read_cutout(data, alpha)
+
+
+def read_background(folders: SourceFolders, source: Background) -> Pixels:
+    """The RGB of a scanned background, H x W x 3, from the bytes that were hashed.
+
+    Raises ChangedSourceError if the bytes are others now, PictureError if they cannot be read.
+    """
+    path = folders.path_of(source)
+    data = read_file(path)
+    _check_unchanged(path, source, data)
+    return read_photo(data)
+
+
+def _check_unchanged(path: Path, source: Foreground | Background, data: bytes) -> None:
+    found = hashlib.sha256(data).hexdigest()
+    if found != source.sha256:
+        raise ChangedSourceError(
+            f"{path}: has changed since it was scanned (sha256 {found[:12]}..., scanned "
+            f"{source.sha256[:12]}...); put the scanned file back, or compose another set of it"
+        )
