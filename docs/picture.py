@@ -29,7 +29,7 @@ ROWS = (
     (Transparency.HIGHLY, Subject.NON_HUMAN, 9, 10, 1),
     (Transparency.STRONGLY, Subject.HUMAN, 26, 18, 2),
     (Transparency.MEDIUM, Subject.HUMAN, 36, 5, 3),
-    (Transparency.LITTLE, Subject.NON_HUMAN, 7, 2, 4),
+    (Transparency.LITTLE, Subject.NON_HUMAN, 7, 7, 4),
 )
 
 
