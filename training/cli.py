@@ -17,11 +17,9 @@ from console.interrupts import interrupt_noted
 from console.messages import say, warn
 from console.progress import Advance, progress
 from console.texts import rate_text
-from training.loading.order import TrimapChoice
-from training.net.losses import Area
-from training.net.model import Variant
+from training.choices import Area, Precision, TrimapChoice, Variant
 from training.options import CacheOption, DeviceOption
-from training.settings import Precision, TrainSettings
+from training.settings import TrainSettings
 
 _DEFAULT = TrainSettings()
 _SHOWN = ("loss", "l1", "trimap")  # of the losses, on the progress bar
@@ -86,7 +84,8 @@ def train(
     With several GPUs: torchrun --nproc-per-node 4 -m training --shards ...
     """
     from training.processes import join, pick_device
-    from training.train import Stopped, open_run
+    from training.runs import open_run
+    from training.train import Stopped
     from training.train import train as train_model
 
     try:
@@ -142,11 +141,11 @@ def train(
 
 def _tell(advance: Advance, begin: float, known: set[str], news: Any) -> None:
     _tell_bad(known, news)
-    if news.score is not None:
-        score = news.score
+    if news.errors is not None:
+        errors = news.errors
         say(
-            f"iteration {news.iteration}: validation SAD {score.sad_whole:.3f}, MSE "
-            f"{score.mse_whole:.5f}; unknown area {score.sad:.3f}, {score.mse:.5f}"
+            f"iteration {news.iteration}: validation SAD {errors.sad_whole:.3f}, MSE "
+            f"{errors.mse_whole:.5f}; unknown area {errors.sad:.3f}, {errors.mse:.5f}"
         )
     if news.losses is not None:
         rate = rate_text(news.samples / max(time.monotonic() - begin, 1e-9), "samples")

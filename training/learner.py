@@ -1,4 +1,4 @@
-"""The model while it learns: its loss, its optimizer, and one step on one batch."""
+"""The model during training: its loss, its optimizer, and one step on one batch."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training import checkpoint
+from training.choices import Precision, Variant
 from training.loading.batches import Batch
 from training.loading.colours import recoloured
 from training.log import Step
+from training.matte.metrics import Errors
 from training.net.losses import Losses, MattingLoss
-from training.net.model import MattingModel, Variant
+from training.net.model import MattingModel
 from training.processes import Processes
-from training.settings import Precision, TrainSettings
+from training.settings import TrainSettings
 
 
 class _Forward(nn.Module):
-    """A batch -> its losses: all that has parameters, so that processes share their gradients."""
+    """A batch -> its losses. One module holds all parameters, so that processes share gradients."""
 
     def __init__(self, model: MattingModel, criterion: MattingLoss, bf16: bool) -> None:
         super().__init__()
@@ -36,12 +38,12 @@ class _Forward(nn.Module):
 
 
 class Learner:
-    """All that a run changes. The same settings and batches give the same bits on a CPU."""
+    """All state of a run. On a CPU the same settings and batches give the same bits."""
 
     def __init__(self, settings: TrainSettings, processes: Processes) -> None:
         self._settings, self._device, self._world = settings, processes.device, processes.world
-        torch.backends.cudnn.benchmark = True  # crops are all of one size
-        torch.manual_seed(settings.seed)  # for the initial weights; nothing else draws from it
+        torch.backends.cudnn.benchmark = True  # all crops have the same size
+        torch.manual_seed(settings.seed)  # the initial weights are all that it draws
         model = MattingModel(trimap_decoder=settings.variant is not Variant.BASE)
         self.model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         criterion = MattingLoss(settings.area, settings.variant is Variant.AN_TW)
@@ -50,10 +52,10 @@ class Learner:
         self._optimizer = torch.optim.Adam(parameters, fused=True)
         forward = _Forward(self.model, criterion, settings.precision is Precision.BF16)
         self._forward = forward if processes.world == 1 else DistributedDataParallel(forward)
-        self.best = math.inf  # least validation error so far
+        self.best = math.inf  # lowest validation error (SAD of the whole image) so far
 
     def restore(self, run: Path) -> int:
-        """Go back to the last checkpoint of a run; how many iterations it had done.
+        """Load the last checkpoint of a run; returns how many iterations it had done (0: none).
 
         Raises ValueError if it was trained by another number of processes.
         """
@@ -63,24 +65,31 @@ class Learner:
         state = checkpoint.load(saved[-1], self.model, self._optimizer, self._beside())
         if state["world"] != self._world:
             raise ValueError(
-                f"{run}: was trained by {state['world']} processes, these are {self._world}: go on "
-                "with as many, since the batches depend on it"
+                f"{run}: was trained by {state['world']} processes, these are {self._world}; "
+                "resume with the same number, since the batches depend on it"
             )
         self.best = math.inf if state["best"] is None else state["best"]
         return int(state["iteration"])
 
+    def is_best(self, errors: Errors | None) -> bool:
+        """Whether a validation was better than all before; if so, that is remembered."""
+        if errors is None or errors.sad_whole >= self.best:
+            return False
+        self.best = errors.sad_whole
+        return True
+
     def save(self, run: Path, done: int, is_best: bool) -> None:
         """Write a checkpoint after `done` iterations.
 
-        Raises FloatingPointError, and writes nothing, if a weight is not a number: the loss of
-        another process may have been none, or the gradient of a sound loss.
+        Raises FloatingPointError, and writes nothing, if a weight is not finite: the loss of
+        another process may have been infinite, or the gradient of a finite loss.
         """
         weights = [*self.model.state_dict().values(), *self._beside().values()]
         if not all(bool(values.isfinite().all()) for values in weights):
             raise FloatingPointError(
-                f"iteration {done - 1}: a weight is not a number; the last checkpoint is sound"
+                f"iteration {done - 1}: a weight is not finite; the last checkpoint is good"
             )
-        best = None if math.isinf(self.best) else self.best  # JSON knows no infinity
+        best = None if math.isinf(self.best) else self.best  # JSON has no infinity
         state = {"iteration": done, "best": best, "world": self._world}
         variant = self._settings.variant
         beside = self._beside()
@@ -109,9 +118,11 @@ class Learner:
 def on_device(
     batch: Batch, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-    """image in 0..1, given trimap codes, alpha in 0..1, exact trimap codes, |F - B| in 0..1.
+    """A batch as the loss takes it, on the device and with its new colours.
 
-    In new colours, clipped as a camera clips them.
+    Returns image (N x 3 x S x S in 0..1, clipped as a camera clips), given trimap (N x 1 x S x S,
+    codes as floats), alpha (in 0..1), exact trimap (codes) and |F - B| (N x 3 x S x S in 0..1, None
+    without layers).
     """
 
     def moved(pixels: Tensor) -> Tensor:

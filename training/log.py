@@ -1,4 +1,4 @@
-"""What a run leaves for people: metrics.jsonl, and TensorBoard's scalars and panels."""
+"""What a run leaves for people to look at: metrics.jsonl, TensorBoard scalars and panels."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from manifests.pixels import Pixels
 from manifests.storage import write_bytes
+from training.matte.metrics import Errors
 from training.net.losses import Losses
-from training.validate import Score
 
 METRICS = "metrics.jsonl"
 
@@ -30,9 +30,9 @@ class Step(NamedTuple):
 
 
 class RunLog:
-    """The log of a run in the process that writes; `run` is None in the others, which only check.
+    """The log of a run. `run` is None in all processes but the first: they check, but do not write.
 
-    Losses are kept as tensors until `flush`, so that a GPU need not wait for each of them.
+    Losses are kept as tensors until `flush`, so that a GPU does not wait after each step.
     """
 
     def __init__(self, run: Path | None, first: int) -> None:
@@ -60,32 +60,35 @@ class RunLog:
         self._pending.append(step)
 
     def flush(self) -> dict[str, float]:
-        """Write what was added; returns means. Raises FloatingPointError that names the batch."""
+        """Write what was added; returns the mean of each figure.
+
+        Raises FloatingPointError that names the samples if a loss or a gradient is not finite.
+        """
         rows = [_row(step) for step in self._pending]
         for step, row in zip(self._pending, rows, strict=True):
-            for name in ("loss", "gradient"):  # a sound loss may have a gradient that is none
+            for name in ("loss", "gradient"):  # a finite loss can have a non-finite gradient
                 if not math.isfinite(row[name]):
                     raise FloatingPointError(
                         f"iteration {step.iteration}: the {name} is {row[name]} on samples "
-                        f"{', '.join(step.keys)}; what was saved before is sound"
+                        f"{', '.join(step.keys)}; the checkpoints saved before are good"
                     )
         self._pending.clear()
         if self._run is not None:
             for row in rows:
                 self._lines.write(json.dumps(row) + "\n")
             self._lines.flush()
-            self._board.flush()  # what comes next may be a checkpoint, and then the end
+            self._board.flush()  # a checkpoint may follow, and the process may then be killed
             for name, value in (rows[-1] if rows else {}).items():
                 if name != "iteration":
                     self._scalar(f"train/{name}", value, int(rows[-1]["iteration"]))
         names = [name for name in rows[0] if name != "iteration"] if rows else []
         return {name: float(np.mean([row[name] for row in rows])) for name in names}
 
-    def score(self, done: int, score: Score) -> None:
+    def validation(self, done: int, errors: Errors) -> None:
         if self._run is not None:
-            self._lines.write(json.dumps({"iteration": done, "validation": asdict(score)}) + "\n")
+            self._lines.write(json.dumps({"iteration": done, "validation": asdict(errors)}) + "\n")
             self._lines.flush()
-            for name, value in asdict(score).items():
+            for name, value in asdict(errors).items():
                 self._scalar(f"validation/{name}", value, done)
 
     def panels(self, done: int) -> Callable[[str, Pixels], None]:
@@ -102,7 +105,7 @@ class RunLog:
 
 
 def is_busy(run: Path) -> bool:
-    """Whether another process is writing this run's log."""
+    """Whether another process is training this run, and so writes its log."""
     if not (run / METRICS).exists():
         return False
     with (run / METRICS).open() as lines:
@@ -110,7 +113,7 @@ def is_busy(run: Path) -> bool:
 
 
 def _lock(file: IO[str]) -> bool:
-    """False if another process has it. On file systems without locks nobody does."""
+    """False if another process holds the lock; on file systems without locks, none ever does."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -135,13 +138,13 @@ def _row(step: Step) -> dict[str, float]:
 
 
 def _forget_after(path: Path, first: int) -> None:
-    """Drop the lines of iterations that a killed process did after its last checkpoint."""
+    """Drop lines of iterations after the last checkpoint: a killed process wrote them."""
     if path.exists():
         kept = []
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
                 row = json.loads(line)
-            except ValueError:  # the last line, cut short
+            except ValueError:  # an incomplete last line
                 continue
             done = row["iteration"] + ("validation" not in row)
             if done <= first:

@@ -33,9 +33,6 @@ class Processes:
         return bool(count)
 
 
-ALONE = Processes(0, 1, torch.device("cpu"))
-
-
 def pick_device(name: str | None) -> torch.device:
     """`cpu`, `cuda`, `cuda:1`, `mps`, ...; None: the fastest there is. Raises ValueError."""
     if name is None:

@@ -7,63 +7,87 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from training.loading.order import TrimapChoice
-from training.net.losses import Area
-from training.net.model import Variant
-
-
-class Precision(StrEnum):
-    FP32 = "fp32"
-    BF16 = "bf16"  # autocast: weights and sums stay in 32 bits
+from manifests.storage import location_of
+from training.choices import Area, Precision, TrimapChoice, Variant
 
 
 @dataclass(frozen=True)
-class TrainSettings:
-    """The paper's, where it says: Adam, 300,000 iterations of batch 16, 1e-4 falling to 1e-6."""
+class LoaderSettings:
+    """What decides the batches, and (`skip_bad`, `workers`, `cache`) how they are made."""
 
-    shards: str = "shards"
+    shards: str = "shards"  # a folder or a URL
+    batch_size: int = 16  # of each process
+    crop_size: int = 512  # height and width of the crops, pixels
+    trimap: TrimapChoice = TrimapChoice.CRUDE
+    scale_min: float = 1 / 1.5  # a scaled window's side over the crop's: the smallest
+    scale_max: float = 2.5  # and the largest
+    scale_probability: float = 0.5  # that a window is scaled
+    colour: float = 1.0  # how strongly colours are changed, 0..1; see docs/results.md
+    layers: bool = True  # load foreground and background too, if the set has them
+    seed: int = 0
+    skip_bad: bool = False  # leave broken samples out and name them, instead of raising
+    workers: int = 2  # loading processes for each training process; 0: it loads by itself
+    cache: str = ""  # folder that keeps shards from URLs; "": a few at a time, temporarily
+
+    def __post_init__(self) -> None:
+        self._check(
+            {
+                "batch_size": (self.batch_size >= 1, "1 or more"),
+                "crop_size": (self.crop_size >= 8, "8 pixels or more"),
+                "scale_min": (0.1 <= self.scale_min <= self.scale_max, "0.1 to scale_max"),
+                "scale_max": (self.scale_max <= 10, "10 or less"),
+                "scale_probability": (0 <= self.scale_probability <= 1, "0 to 1"),
+                "colour": (0 <= self.colour <= 1, "0 to 1"),
+                "seed": (self.seed >= 0, "0 or more"),
+                "workers": (self.workers >= 0, "0 (load in this process) or more"),
+            }
+        )
+
+    @property
+    def shards_name(self) -> str:
+        """The shard set as messages name it: a URL without its query, which may hold a key."""
+        return str(location_of(self.shards))
+
+    def _check(self, rules: dict[str, tuple[bool, str]]) -> None:
+        """rules: name of a setting -> (whether its value is allowed, the allowed values)."""
+        for name, (is_allowed, expected) in rules.items():
+            if not is_allowed:
+                raise ValueError(f"{name} = {getattr(self, name)}, expected {expected}")
+
+
+@dataclass(frozen=True)
+class TrainSettings(LoaderSettings):
+    """The paper's values where it gives them: Adam, 300,000 iterations, 1e-4 falling to 1e-6."""
+
     variant: Variant = Variant.AN_TW
     area: Area = Area.EVERYWHERE
     iterations: int = 300_000
-    batch_size: int = 16  # of each process
-    crop_size: int = 512
     lr: float = 1e-4
     lr_end: float = 1e-6
     lr_power: float = 0.9
     weights_from: float = 0.1  # share of the iterations after which s1 and s2 are trained
-    trimap: TrimapChoice = TrimapChoice.CRUDE
-    scale_probability: float = 0.5  # that a crop is scaled
-    colour: float = 1.0  # how strongly colours are changed, 0..1; see docs/results.md
     precision: Precision = Precision.FP32
-    workers: int = 2  # that load, for each process
-    seed: int = 0
-    skip_bad: bool = False
-    validate_every: int = 2_000
+    validate_every: int = 2_000  # iterations
     validation_samples: int = 64
-    checkpoint_every: int = 500
+    checkpoint_every: int = 500  # iterations
     keep: int = 3  # checkpoints
-    cache: str = ""  # where shards from elsewhere stay; "": fetched anew in each epoch
-    log_every: int = 20
+    log_every: int = 20  # iterations
 
     def __post_init__(self) -> None:
-        for name in (
-            "iterations",
-            "batch_size",
-            "validate_every",
-            "validation_samples",
-            "checkpoint_every",
-            "keep",
-            "log_every",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, it must be at least 1")
-        if not 0 < self.lr_end <= self.lr < math.inf:
-            raise ValueError(
-                f"learning rates: 0 < lr_end ({self.lr_end}) <= lr ({self.lr}) < inf must hold"
-            )
+        super().__post_init__()
+        counts = ("iterations", "validate_every", "validation_samples", "checkpoint_every", "keep")
+        self._check(
+            {
+                **{
+                    name: (getattr(self, name) >= 1, "1 or more") for name in (*counts, "log_every")
+                },
+                "lr": (0 < self.lr < math.inf, "a positive number"),
+                "lr_end": (0 < self.lr_end <= self.lr, f"above 0 and at most lr = {self.lr}"),
+            }
+        )
 
     def learning_rate(self, iteration: int) -> float:
-        """Polynomial fall from lr at iteration 0 to lr_end at the last."""
+        """Falls polynomially from `lr` at iteration 0 to `lr_end` at `iterations`."""
         left = 1 - iteration / self.iterations
         return self.lr_end + (self.lr - self.lr_end) * float(left**self.lr_power)
 
@@ -72,7 +96,7 @@ class TrainSettings:
         return {k: str(v) if isinstance(v, StrEnum) else v for k, v in asdict(self).items()}
 
 
-# What may differ between a run and its resumption without changing what it computes.
+# Settings that a resumed run may change, since they do not change what it computes.
 FREE_TO_CHANGE = frozenset(
     {
         "shards",

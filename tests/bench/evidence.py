@@ -41,10 +41,9 @@ from manifests.sources import Split, Transparency
 from tests.bench.masks import BAND, LEAST, SURE
 from tests.bench.real_masks import HELD_OUT, write_case
 from training.checkpoint import checkpoints, load_model
-from training.loading.batches import validation_samples
+from training.loading.batches import whole_samples
 from training.log import METRICS
-from training.matte.predict import alpha_of, matte, predict
-from training.matte.predict import trimap_of as estimated_trimap_of
+from training.matte.predict import alpha_of, estimated_trimap, matte, predict
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SEED = 0
@@ -187,7 +186,7 @@ def regions(work: Path, names: list[str], limit: int) -> str:
     models = {name: load_model(last_checkpoint(work, name)) for name in names}
     for split in (Split.VAL, Split.TRAIN):
         rows: dict[str, list[list[float]]] = {name: [] for name in (*names, "crude trimap")}
-        for sample in validation_samples(str(work / "shards"), split, limit):
+        for sample in whole_samples(str(work / "shards"), split, limit):
             crude = sample.crude_trimap
             believed = _LEVELS[crude]
             is_known = crude != UNKNOWN
@@ -237,11 +236,11 @@ def curves(work: Path, names: list[str]) -> Figure:
 def figure(work: Path, name: str, count: int = 4) -> Figure:
     """`count` held-out samples, a row each: what was given, what was estimated, and the truth."""
     model = load_model(last_checkpoint(work, name))
-    samples = list(validation_samples(str(work / "shards"), Split.VAL, count))
+    samples = list(whole_samples(str(work / "shards"), Split.VAL, count))
     sheet, axes = plt.subplots(count, len(COLUMNS), figsize=(2 * len(COLUMNS), 2 * count))
     for number, (row, sample) in enumerate(zip(axes, samples, strict=True)):
         prediction = predict(model, sample.image, sample.crude_trimap)
-        estimated = estimated_trimap_of(prediction)
+        estimated = estimated_trimap(prediction)
         assert estimated is not None
         pictures = (
             sample.image,

@@ -33,14 +33,16 @@ import torch
 from manifests.pixels import Pixels, trimap_of
 from manifests.samples import LAYERS
 from manifests.shards import ShardFormat, read_shard
-from training.loading.augment import Scales, cut_into, cut_unmixed_into, draw_crop, draw_pixel
-from training.loading.batches import LoaderSettings, batches
+from training.loading.augment import Scales, cut_into, cut_unmixed_into, draw_pixel, draw_window
+from training.loading.batches import batches
 from training.loading.store import Streams
+from training.settings import LoaderSettings
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SAMPLES, PER_SHARD, BATCH, CROP = 512, 256, 16, 512
 PLAIN = ("image", "alpha", "crude_trimap")
 Names = tuple[str, ...]
+SCALES = Scales(1 / 1.5, 2.5, 0.5)  # as in a training run
 
 
 def compose(root: Path, form: ShardFormat) -> None:
@@ -111,7 +113,7 @@ class Work:
             pixels = Streams({name: members[name] for name in self._streams}).all()
         alpha = pixels["alpha"]
         around = draw_pixel(self._rng, alpha, pixels["crude_trimap"])
-        crop = draw_crop(self._rng, around, alpha.shape, CROP, Scales())
+        crop = draw_window(self._rng, around, alpha.shape, CROP, SCALES)
         out = {
             name: np.empty((CROP, CROP, *array.shape[2:]), np.uint8)
             for name, array in pixels.items()

@@ -23,14 +23,14 @@ from manifests.shards import ShardFormat
 from manifests.sources import Split
 from tests.conftest import descendants
 from tests.training.shard_sets import pixels_of, write_set
+from training.choices import TrimapChoice
 from training.loading.batches import (
     Batch,
-    LoaderSettings,
     batches,
     epoch_length,
-    validation_samples,
+    whole_samples,
 )
-from training.loading.order import TrimapChoice
+from training.settings import LoaderSettings
 
 COUNTS = [7, 1, 12, 5]
 TOTAL = sum(COUNTS)
@@ -49,8 +49,10 @@ def settings_of(root: Path, **changes: Any) -> LoaderSettings:
     return LoaderSettings(str(root), **{"batch_size": 4, "crop_size": 24, "workers": 0} | changes)
 
 
-def run(settings: LoaderSettings, first: int, end: int) -> list[Batch]:
-    with closing(batches(settings, first, end)) as made:
+def run(
+    settings: LoaderSettings, first: int, end: int, rank: int = 0, world: int = 1
+) -> list[Batch]:
+    with closing(batches(settings, first, end, rank, world)) as made:
         return list(made)
 
 
@@ -114,22 +116,22 @@ def test_workers_do_not_change_the_batches(root: Path, workers: int) -> None:
 
 
 def test_beginning_at_n_is_the_tail_of_the_whole(root: Path) -> None:
-    settings = settings_of(root, world=2, rank=1, trimap=TrimapChoice.MIXED)
-    whole = run(settings, 0, 20)
+    settings = settings_of(root, trimap=TrimapChoice.MIXED)
+    whole = run(settings, 0, 20, 1, 2)
     for first in (1, 7, 12, 19):
-        tail = run(settings, first, 20)
+        tail = run(settings, first, 20, 1, 2)
         assert len(tail) == 20 - first
         assert all(map(same, whole[first:], tail))
-    assert all(map(same, whole[9:], run(replace(settings, workers=2), 9, 20)))
+    assert all(map(same, whole[9:], run(replace(settings, workers=2), 9, 20, 1, 2)))
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_each_sample_once_an_epoch_over_all_ranks(root: Path, world: int) -> None:
-    settings = settings_of(root, batch_size=1, crop_size=8, world=world)
-    assert epoch_length(settings) == TOTAL
+    settings = settings_of(root, batch_size=1, crop_size=8)
+    assert epoch_length(settings, world) == TOTAL
     seen: dict[int, Counter[str]] = {}
     for rank in range(world):
-        made = run(replace(settings, rank=rank), 0, 2 * TOTAL)
+        made = run(settings, 0, 2 * TOTAL, rank, world)
         assert Counter(keys_of(made)).most_common(1)[0][1] == 2, "two cycles of all samples"
         for batch in made:
             seen.setdefault(batch.epoch, Counter()).update(batch.keys)
@@ -227,7 +229,7 @@ def test_resuming_reads_as_little_anywhere(tmp_path: Path, form: ShardFormat) ->
 
 
 def test_validation_samples_are_whole_and_once_each(root: Path) -> None:
-    found = list(validation_samples(str(root)))
+    found = list(whole_samples(str(root)))
     assert [sample.key for sample in found] == [f"val-{n:08d}" for n in range(7)]
     for number, sample in enumerate(found):
         stored = pixels_of(number, 40, 48)
@@ -240,7 +242,7 @@ def test_validation_samples_are_whole_and_once_each(root: Path) -> None:
     ("limit", "numbers"), [(1, [0]), (3, [0, 2, 4]), (7, range(7)), (9, range(7))]
 )
 def test_a_limit_is_spread_evenly(root: Path, limit: int, numbers: list[int]) -> None:
-    found = [sample.key for sample in validation_samples(str(root), limit=limit)]
+    found = [sample.key for sample in whole_samples(str(root), limit=limit)]
     assert found == [f"val-{n:08d}" for n in numbers]
 
 
@@ -294,7 +296,8 @@ def test_a_killed_worker_is_an_error(root: Path) -> None:
 
 INTERRUPTED = """
 import sys
-from training.loading.batches import LoaderSettings, batches
+from training.loading.batches import batches
+from training.settings import LoaderSettings
 if __name__ == "__main__":
     for batch in batches(LoaderSettings(sys.argv[1], batch_size=4, crop_size=24, workers=2)):
         print(batch.number, flush=True)

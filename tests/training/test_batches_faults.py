@@ -20,11 +20,11 @@ from tests.training.shard_sets import write_set
 from tests.web import Web, serving
 from training.loading.batches import (
     Batch,
-    LoaderSettings,
     batches,
     epoch_length,
-    validation_samples,
+    whole_samples,
 )
+from training.settings import LoaderSettings
 
 COUNTS = [5, 4, 6]
 TOTAL = sum(COUNTS)
@@ -234,9 +234,9 @@ def test_validation_names_or_leaves_out(tmp_path: Path) -> None:
     found = member(path, "val-00000001.image.png")
     overwrite(path, found.offset_data + 40, b"\0" * 20)
     with pytest.raises(ValueError, match=r"broken samples: val-00000001 \(image: "):
-        list(validation_samples(str(tmp_path)))
+        list(whole_samples(str(tmp_path)))
     skipped: dict[str, str] = {}
-    kept = [sample.key for sample in validation_samples(str(tmp_path), skipped=skipped)]
+    kept = [sample.key for sample in whole_samples(str(tmp_path), skipped=skipped)]
     assert kept == ["val-00000000", "val-00000002"]
     assert sorted(skipped) == ["val-00000", "val-00000001"]
     assert skipped["val-00000"].startswith(f"{path}: its sha256 is not the one in dataset.json")
@@ -246,9 +246,7 @@ def test_validation_names_or_leaves_out(tmp_path: Path) -> None:
 def test_no_such_split(tmp_path: Path) -> None:
     write_set(tmp_path, {Split.TRAIN: [2]})
     with pytest.raises(ValueError, match=r"no split val, only train .*--holdout-fg"):
-        next(iter(validation_samples(str(tmp_path))))
-    with pytest.raises(ValueError, match="no split val, only train"):
-        batches(settings_of(tmp_path, split=Split.VAL))
+        next(iter(whole_samples(str(tmp_path))))
     write_set(tmp_path / "empty", {})
     with pytest.raises(ValueError, match="no split train, no samples at all"):
         batches(settings_of(tmp_path / "empty"))
@@ -265,7 +263,9 @@ def test_mistakes_are_told_before_the_first_batch(root: Path, tmp_path: Path) ->
     with pytest.raises(FileNotFoundError, match=r"none.dataset\.json: no such folder"):
         batches(settings_of(tmp_path / "none"))
     with pytest.raises(ValueError, match="3 shards for 4 processes"):
-        batches(settings_of(root, world=4))
+        batches(settings_of(root), world=4)
+    with pytest.raises(ValueError, match="rank 2 of 2 processes"):
+        batches(settings_of(root), rank=2, world=2)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,6 @@ def test_mistakes_are_told_before_the_first_batch(root: Path, tmp_path: Path) ->
         {"batch_size": 0},
         {"crop_size": 4},
         {"seed": -1},
-        {"rank": 2, "world": 2},
         {"scale_min": 3.0},
         {"colour": 1.5},
         {"workers": -1},
@@ -339,7 +338,7 @@ def test_validation_may_have_a_cache(tmp_path: Path) -> None:
     write_set(tmp_path / "set", {Split.VAL: [1] * 9})
     with serving(tmp_path / "set") as web:
         for _ in range(2):
-            found = list(validation_samples(web.url, cache=str(tmp_path / "cache")))
+            found = list(whole_samples(web.url, cache=str(tmp_path / "cache")))
             assert len(found) == 9
         assert sum("/data/" in request for request in web.requests) == 9
 

@@ -9,7 +9,7 @@ import torch
 
 from console.commands import FAILED
 from tests.training.conftest import called
-from training.matte.bench import count, measure
+from training.matte.bench import count, measure_cost
 from training.matte.cli import matte_main, show_cost
 
 KEYS = [
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.mark.slow
 def test_the_figures_and_their_json(capsys: pytest.CaptureFixture[str]) -> None:
-    cost = measure(64, torch.device("cpu"), wide=(768, 512), seconds=0.2)
+    cost = measure_cost(64, torch.device("cpu"), wide=(768, 512), seconds=0.2)
     show_cost(cost, 64, as_json=True)
     found = json.loads(capsys.readouterr().out)
     assert list(found) == KEYS

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from training import checkpoint
 from training.checkpoint import MODEL, OPTIMIZER, STATE
-from training.net.model import MattingModel, Variant
+from training.choices import Variant
+from training.net.model import MattingModel
 
 ROOT = Path(__file__).parents[2]
 

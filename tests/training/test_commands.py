@@ -24,12 +24,12 @@ from tests.conftest import Ran, contents, finish
 from tests.training.conftest import VAL_SAMPLES, called, lively, started
 from tests.training.shard_sets import break_sample, pixels_of, write_set
 from training.checkpoint import save
+from training.choices import Variant
 from training.cli import train_main
-from training.loading.batches import validation_samples
+from training.loading.batches import whole_samples
 from training.matte.cli import matte_main
 from training.matte.metrics import mean_of, measure
-from training.matte.predict import matte, predict, trimap_of
-from training.net.model import Variant
+from training.matte.predict import estimated_trimap, matte, predict
 
 SIZES = {"hat": (40, 48), "fur": (33, 70), "leaf": (5, 9)}
 KEYS = ["name", "sad", "mse", "grad", "conn", "sad_whole", "mse_whole"]
@@ -217,7 +217,7 @@ def test_photos_without_a_trimap_are_named(
 def test_a_prediction_is_of_the_picture_and_can_be_shown(folders: Path) -> None:
     pixels = picture("fur")
     prediction = predict(lively(), pixels["image"], pixels["crude_trimap"])
-    codes = trimap_of(prediction)
+    codes = estimated_trimap(prediction)
     assert codes is not None
     assert prediction.trimap_logits is not None
     assert (codes == prediction.trimap_logits[0].numpy().argmax(axis=0)).all()
@@ -225,7 +225,9 @@ def test_a_prediction_is_of_the_picture_and_can_be_shown(folders: Path) -> None:
     assert codes.shape == SIZES["fur"]
     alpha = matte(lively(), pixels["image"], pixels["crude_trimap"])
     assert (alpha == np.rint(255 * prediction.alpha[0, 0].numpy())).all()
-    assert trimap_of(predict(lively().without_trimap_decoder(), pixels["image"], codes)) is None
+    assert (
+        estimated_trimap(predict(lively().without_trimap_decoder(), pixels["image"], codes)) is None
+    )
     with pytest.raises(ValueError, match="image 70 x 33, trimap 48 x 40: sizes differ"):
         matte(lively(), pixels["image"], picture("hat")["trimap"])
 
@@ -273,7 +275,7 @@ def test_evaluate_a_model_on_shards(
     assert ran.code == DONE, ran
     assert ran.out.splitlines()[-2].split()[:2] == ["all", f"{VAL_SAMPLES}"]
     found = json.loads((folders / "found.json").read_text())
-    samples = list(validation_samples(str(shards)))
+    samples = list(whole_samples(str(shards)))
     expected = [
         measure(matte(lively(), s.image, s.crude_trimap), s.alpha, s.trimap) for s in samples
     ]
@@ -313,7 +315,7 @@ def test_evaluate_a_classical_method(shards: Path, capsys: Capture) -> None:
     given = ["evaluate", "--method", "closed-form", "--shards", shards, "--limit", "1"]
     ran = run(capsys, *given, "--json", "-")
     assert ran.code == DONE, ran
-    (sample,) = validation_samples(str(shards), limit=1)
+    (sample,) = whole_samples(str(shards), limit=1)
     alpha = solve(Method.CLOSED_FORM, sample.image, sample.crude_trimap)
     expected = vars(measure(alpha, sample.alpha, sample.trimap))
     found = json.loads(ran.out)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tests.strategies import few
-from training.net.losses import REST, Area, Losses, MattingLoss, alpha_loss, mean_over, ssim
+from training.choices import Area
+from training.net.losses import REST, Losses, MattingLoss, alpha_loss, mean_over, ssim
 from training.net.model import Prediction
 from training.settings import FREE_TO_CHANGE, TrainSettings
 

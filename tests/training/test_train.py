@@ -37,17 +37,19 @@ from tests.training.conftest import TRAIN_SAMPLES, VAL_SAMPLES, called, lively, 
 from tests.training.shard_sets import break_sample, write_set
 from tests.web import serving
 from training.checkpoint import MODEL, OPTIMIZER, STATE, checkpoints, load_model
+from training.choices import Precision, Variant
 from training.cli import train_main
 from training.learner import Learner, on_device
-from training.loading.batches import Batch, batches, validation_samples
+from training.loading.batches import Batch, batches, whole_samples
 from training.log import METRICS, RunLog
 from training.matte.metrics import mean_of, measure
 from training.matte.predict import matte
 from training.net.losses import REST, MattingLoss
-from training.net.model import MattingModel, Variant
+from training.net.model import MattingModel
 from training.processes import Processes
-from training.settings import Precision, TrainSettings
-from training.train import News, loader_settings, open_run, train
+from training.runs import open_run
+from training.settings import TrainSettings
+from training.train import News, train
 from training.validate import validate
 
 ITERATIONS, BATCH, CROP, EVERY = 12, 2, 64, 4
@@ -292,6 +294,29 @@ def test_what_ended_before_its_first_checkpoint_is_begun_again(shards: Path, run
         open_run(run, other, True, ALONE)
 
 
+# config.json of a run that an earlier version started, before some settings could be chosen
+EARLIER = """
+{
+ "shards": "elsewhere", "variant": "an-tw", "area": "everywhere", "iterations": 2,
+ "batch_size": 2, "crop_size": 64, "lr": 0.0001, "lr_end": 1e-06, "lr_power": 0.9,
+ "weights_from": 0.1, "trimap": "crude", "scale_probability": 0.5, "colour": 1.0,
+ "precision": "fp32", "workers": 2, "seed": 0, "skip_bad": false, "validate_every": 2000,
+ "validation_samples": 64, "checkpoint_every": 500, "keep": 1, "cache": "", "log_every": 20,
+ "samples": "%s"
+}
+"""
+
+
+def test_a_run_of_an_earlier_version_goes_on(shards: Path, run: Path) -> None:
+    run.mkdir()
+    (run / "config.json").write_text(EARLIER % read_dataset(shards).fingerprint)
+    settings = settings_of(shards)
+    open_run(run, settings, True, ALONE)
+    with pytest.raises(ValueError, match=r"other settings \(layers: True -> False\)"):
+        open_run(run, replace(settings, layers=False), True, ALONE)
+    assert json.loads(EARLIER).keys() < settings.to_dict().keys() | {"samples"}
+
+
 def test_a_cache_and_a_signature(shards: Path, run: Path, tmp_path: Path, capsys: Capture) -> None:
     cache = tmp_path / "cache"
     with serving(shards) as web:
@@ -336,7 +361,7 @@ def test_a_finished_run_has_nothing_left_to_do(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("--lr", "0"), WRONG_USAGE, "learning rates"),
+        (("--lr", "0"), WRONG_USAGE, "lr = 0.0, expected a positive number"),
         (("--iterations", "0"), WRONG_USAGE, "--iterations"),
         (("--variant", "other"), WRONG_USAGE, "base"),
         (("--device", "abacus"), FAILED, "device 'abacus' cannot be used"),
@@ -377,12 +402,12 @@ def test_a_loss_that_is_no_number_stops_the_run(
 
     ran = called(capsys, train_main, *options(shards, run, "--resume", "--workers", "0"))
     settings = settings_of(shards, iterations=ITERATIONS)
-    with closing(batches(loader_settings(settings, ALONE), 5, 6)) as made:
+    with closing(batches(settings, 5, 6)) as made:
         (batch,) = made
     assert ran.code == FAILED
     assert ran.err == (
         f"error: iteration 5: the loss is nan on samples {', '.join(batch.keys)}; "
-        "what was saved before is sound\n"
+        "the checkpoints saved before are good\n"
     )
     assert {path: path.read_bytes() for path in run.glob("*/*/*.safetensors")} == before
     assert [line["iteration"] for line in steps(run)] == list(range(5))
@@ -393,7 +418,7 @@ def test_a_gradient_that_is_no_number_is_named(shards: Path, run: Path) -> None:
     learner = Learner(settings, ALONE)
     last = learner.model.alpha_decoder.head.weight
     last.register_hook(lambda gradient: gradient * math.inf)
-    with closing(batches(loader_settings(settings, ALONE), 0, 1)) as made, RunLog(run, 0) as log:
+    with closing(batches(settings, 0, 1)) as made, RunLog(run, 0) as log:
         batch = next(made)
         log.add(learner.step(7, batch))
         keys = ", ".join(batch.keys)
@@ -408,7 +433,7 @@ def test_weights_that_are_no_numbers_are_not_saved(shards: Path, run: Path) -> N
     learner = Learner(settings_of(shards), ALONE)
     with torch.no_grad():
         next(learner.model.parameters())[0] = math.inf
-    with pytest.raises(FloatingPointError, match=r"iteration 6: a weight is not a number"):
+    with pytest.raises(FloatingPointError, match=r"iteration 6: a weight is not finite"):
         learner.save(run, 7, is_best=True)
     assert not run.exists()
 
@@ -429,7 +454,7 @@ def test_fixed_weights_stay(shards: Path, run: Path, variant: Variant) -> None:
 def test_the_model_sees_new_colours_and_the_loss_their_contrast(shards: Path) -> None:
     cpu = torch.device("cpu")
     settings = settings_of(shards, batch_size=8)
-    with closing(batches(loader_settings(settings, ALONE), 0, 1)) as made:
+    with closing(batches(settings, 0, 1)) as made:
         batch = next(made)
     image, _, alpha, _, contrast = on_device(batch, cpu)
     maps = batch.colours.double().numpy()
@@ -459,7 +484,7 @@ def test_a_step_is_as_long_as_the_learning_rate(shards: Path, iteration: int) ->
     settings = settings_of(shards, iterations=ITERATIONS, lr=1e-3)
     learner = Learner(settings, ALONE)
     before = [weights.detach().clone() for weights in learner.model.parameters()]
-    with closing(batches(loader_settings(settings, ALONE), 0, 1)) as made:
+    with closing(batches(settings, 0, 1)) as made:
         step = learner.step(iteration, next(made))
     assert (step.iteration, len(step.keys)) == (iteration, BATCH)
     pairs = zip(before, learner.model.parameters(), strict=True)
@@ -489,7 +514,7 @@ def test_bf16_learns_in_32_bits_and_a_set_may_hold_nothing_out(tmp_path: Path, r
     assert list(panels) == ["training/train-00000000"], "there is something to see nevertheless"
     assert load_model(run).trimap_decoder is not None
     assert [news.iteration for news in told] == [5, 10, 15, 20, 24]
-    assert (told[-1].samples, told[-1].bad, told[-1].score) == (48, (), None)
+    assert (told[-1].samples, told[-1].bad, told[-1].errors) == (48, (), None)
     losses = told[1].losses
     assert losses is not None
     assert losses["l1"] == pytest.approx(np.mean([row["l1"] for row in rows[5:10]]))
@@ -511,8 +536,8 @@ def test_bad_samples_stop_the_run_or_are_skipped_and_counted(tmp_path: Path, run
         assert sum(f"sample {split}-00000000: image: " in reason for reason in reasons) == 1
         assert sum(f"{split}-00000.tar: its sha256 is not" in reason for reason in reasons) == 1
     assert len(reasons) == 4
-    assert told[-1].score is not None
-    assert told[-1].score == validate(load_model(run), settings, unseen, {})
+    assert told[-1].errors is not None
+    assert told[-1].errors == validate(load_model(run), settings, unseen, {})
 
 
 def test_a_bad_validation_sample_costs_no_training(tmp_path: Path, run: Path) -> None:
@@ -554,7 +579,7 @@ def test_the_score_is_that_of_the_metrics(shards: Path) -> None:
     model, settings = lively(), settings_of(shards)
     panels: dict[str, Pixels] = {}
     score = validate(model, settings, panels.__setitem__)
-    samples = list(validation_samples(str(shards)))
+    samples = list(whole_samples(str(shards)))
     found = [measure(matte(model, s.image, s.crude_trimap), s.alpha, s.trimap) for s in samples]
     expected = asdict(mean_of(found))
     assert score is not None
@@ -614,8 +639,7 @@ def first_batches(settings: TrainSettings, count: int) -> list[list[Batch]]:
     """Of each of two processes."""
     found = []
     for rank in range(2):
-        mine = loader_settings(settings, Processes(rank, 2, torch.device("cpu")))
-        with closing(batches(mine, 0, count)) as made:
+        with closing(batches(settings, 0, count, rank, 2)) as made:
             found.append(list(made))
     return found
 
@@ -684,7 +708,7 @@ def test_two_processes_learn_from_both_and_resume(shards: Path, run: Path, capsy
         assert "Connection closed" not in err, "the others know why they end"
         ran = called(capsys, train_main, *arguments, "--out", str(again), "--resume")
         assert ran.code == FAILED
-        assert ran.err.startswith(f"error: {again}: was trained by 2 processes, these are 1: ")
+        assert ran.err.startswith(f"error: {again}: was trained by 2 processes, these are 1; ")
     finally:
         shutil.rmtree(again)
 

@@ -1,4 +1,4 @@
-"""Crops, scales and flips: drawn first as a `Crop`, then applied to each stream alike.
+"""Crops, scales and flips: drawn first as a `Window`, then applied to each stream alike.
 
 Arrays as in `manifests.pixels`: colours H x W x 3, alpha and trimaps H x W, uint8.
 """
@@ -14,32 +14,35 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from manifests.pixels import UNKNOWN, Pixels
-from training.loading.order import TrimapChoice
+from training.choices import TrimapChoice
 
 Mask = NDArray[np.bool_]
 
-# Bilinear interpolation alone serves to shrink by less: a Gaussian would add a weight below 0.04
+# Up to this factor, bilinear interpolation shrinks well enough: the weights that a Gaussian would
+# add are below 0.04.
 _SHRINK_AS_IT_IS = 1.2
 
-_TRIES = 256  # of 100 images with 1 % of such pixels, they miss in eight
+# Draws of one pixel: they all miss a region of 1 % of the image with probability 8 %.
+_TRIES = 256
 
 
 @dataclass(frozen=True)
 class Scales:
     """How windows are scaled: with a probability, by a factor whose logarithm is uniform.
 
-    The others keep the pixels as they are stored: unblurred, and I = aF + (1-a)B to the rounding.
-    No window is larger than its image, so a `high` beyond image over crop means: often all of it.
+    All other windows keep the pixels exactly as they are stored, where I = aF + (1-a)B holds up to
+    rounding. A window is never larger than its image: if `high` exceeds the ratio of image to crop,
+    many windows are the whole image.
     """
 
-    low: float = 1 / 1.5  # the window's side over the crop's
-    high: float = 2.5
-    probability: float = 0.5
+    low: float  # the window's side over the crop's
+    high: float
+    probability: float
 
 
 @dataclass(frozen=True)
-class Crop:
-    """A square window of an image, in its pixels; it may reach beyond an image that is smaller."""
+class Window:
+    """A square part of an image, in pixels; it may reach beyond an image that is smaller."""
 
     top: int
     left: int
@@ -48,7 +51,8 @@ class Crop:
 
 
 def draw_trimap(rng: Generator, choice: TrimapChoice) -> TrimapChoice:
-    """`crude` or `exact`; one number is drawn in any case, so that crops are the same for all."""
+    """`crude` or `exact`. One number is drawn in any case, so that the windows do not depend on
+    the choice."""
     is_crude = rng.random() < 0.5
     if choice is not TrimapChoice.MIXED:
         return choice
@@ -56,11 +60,11 @@ def draw_trimap(rng: Generator, choice: TrimapChoice) -> TrimapChoice:
 
 
 def draw_pixel(rng: Generator, alpha: Pixels, crude: Pixels | None) -> tuple[int, int]:
-    """Row and column of a pixel where alpha is soft or a crude trimap says unknown.
+    """Row and column of a pixel where alpha is soft or the crude trimap is unknown.
 
-    Each is as likely as any other; without any it may be every pixel.
+    All these pixels are equally likely. If there are none, any pixel may be drawn.
     """
-    # Blind draws find one soon, unless there are few: only then is the whole image searched
+    # Random pixels usually hit one. Only if all miss is the whole image searched.
     tries, where = rng.integers(alpha.size, size=_TRIES), rng.random()
     flat, flat_crude = alpha.ravel(), None if crude is None else crude.ravel()
     hits = tries[_is_unknown(flat[tries], None if flat_crude is None else flat_crude[tries])]
@@ -78,13 +82,13 @@ def _is_unknown(alpha: Pixels, crude: Pixels | None) -> Mask:
     return unknown
 
 
-def draw_crop(
+def draw_window(
     rng: Generator, around: tuple[int, int], shape: tuple[int, ...], size: int, scales: Scales
-) -> Crop:
-    """A window of an image of this shape that holds a pixel (row, column).
+) -> Window:
+    """A window of an image of this shape that contains the pixel `around` (row, column).
 
-    The side is `size`, or `size` times a factor, at most the image's short side (or `size`, if
-    that is more).
+    The side is `size`, or `size` times a random factor, and at most the image's short side (or
+    `size`, if that is larger).
     """
     height, width = shape[:2]
     scaled, log_scale, down, right, mirror = rng.random(5).tolist()
@@ -93,68 +97,72 @@ def draw_crop(
         low, high = math.log(scales.low), math.log(scales.high)
         side = round(size * math.exp(low + (high - low) * log_scale))
     side = min(side, max(size, min(height, width)))
-    # The pixel within the middle half of the window: it matters, but not only in the centre
+    # The pixel lies anywhere within the middle half of the window, not always at its centre.
     top = around[0] - int(side * (0.25 + down / 2))
     left = around[1] - int(side * (0.25 + right / 2))
-    return Crop(_inside(top, side, height), _inside(left, side, width), side, mirror < 0.5)
+    return Window(_inside(top, side, height), _inside(left, side, width), side, mirror < 0.5)
 
 
 def _inside(start: int, side: int, length: int) -> int:
-    """The start nearest to `start` of a window in the image, or around it if it is smaller."""
+    """The start nearest to `start` at which a window lies inside the image, or, if the image is
+    smaller, the image inside the window."""
     slack = length - side
     return min(max(start, min(0, slack)), max(0, slack))
 
 
-def cut_into(pixels: Pixels, crop: Crop, out: Pixels) -> None:
-    """Fill `out` (S x S or S x S x 3) with the window, scaled to its size without aliases.
+def cut_into(pixels: Pixels, window: Window, out: Pixels) -> None:
+    """Fill `out` (S x S or S x S x 3) with the window, scaled to S without aliasing.
 
-    Beyond the image it is mirrored. To shrink s times a bilinear kernel must become s times as
-    wide. Up to 2 a 3 x 3 Gaussian before it adds the missing variance, (s^2 - 1) / 6, at half the
-    price of INTER_AREA, which averages without interpolating and is slow unless s is whole.
+    The image is mirrored at its borders. To shrink by a factor s, the bilinear kernel must become
+    s times as wide. For s up to 2, a 3 x 3 Gaussian adds the missing variance, (s^2 - 1) / 6, at
+    half the cost of INTER_AREA, which averages without interpolating and is slow unless s is whole.
     """
-    window = _window(pixels, crop)
-    shrink = len(window) / len(out)
+    part = _part(pixels, window)
+    shrink = len(part) / len(out)
     how = cv2.INTER_LINEAR
     if shrink > 2:
         how = cv2.INTER_AREA
     elif shrink > _SHRINK_AS_IT_IS:
         sigma = _sigma((shrink**2 - 1) / 6)
-        window = np.asarray(cv2.GaussianBlur(window, (3, 3), sigma), np.uint8)
-    _fit_into(window, crop.flip, how, out)
+        part = np.asarray(cv2.GaussianBlur(part, (3, 3), sigma), np.uint8)
+    _fit_into(part, window.flip, how, out)
 
 
-def cut_unmixed_into(pixels: Pixels, crop: Crop, out: Pixels) -> None:
-    """The same for pixels that are not averaged, each the nearest one's.
+def cut_unmixed_into(pixels: Pixels, window: Window, out: Pixels) -> None:
+    """The same, but each pixel of `out` is a copy of the nearest one: nothing is averaged.
 
-    The codes of a trimap cannot be. Layers need not be, since they only weigh a loss: that is four
-    times as fast.
+    The codes of a trimap must not be averaged. The layers need not be, since they are only weights
+    of a loss, and copying is four times as fast.
     """
     how = cv2.INTER_NEAREST_EXACT  # INTER_NEAREST is half a pixel off
-    _fit_into(_window(pixels, crop), crop.flip, how, out)
+    _fit_into(_part(pixels, window), window.flip, how, out)
 
 
-def _fit_into(window: Pixels, flip: bool, how: int, out: Pixels) -> None:
-    if len(window) != len(out):
-        cv2.resize(window, out.shape[:2], dst=out, interpolation=how)
-        window = out
+def _fit_into(part: Pixels, flip: bool, how: int, out: Pixels) -> None:
+    if len(part) != len(out):
+        cv2.resize(part, out.shape[:2], dst=out, interpolation=how)
+        part = out
     if flip:
-        cv2.flip(window, 1, dst=out)
-    elif window is not out:
-        np.copyto(out, window)
+        cv2.flip(part, 1, dst=out)
+    elif part is not out:
+        np.copyto(out, part)
 
 
 def _sigma(variance: float) -> float:
-    """That of the Gaussian whose three samples have this variance, below 2/3."""
+    """Standard deviation of the Gaussian whose three samples have this variance (below 2/3)."""
     return math.sqrt(-0.5 / math.log(variance / 2 / (1 - variance)))
 
 
-def _window(pixels: Pixels, crop: Crop) -> Pixels:
+def _part(pixels: Pixels, window: Window) -> Pixels:
+    """The pixels of a window, mirrored where it reaches beyond the image."""
     height, width = pixels.shape[:2]
-    above, before = max(-crop.top, 0), max(-crop.left, 0)
-    below = max(crop.top + crop.side - height, 0)
-    after = max(crop.left + crop.side - width, 0)
-    top, left = crop.top + above, crop.left + before
-    inside = pixels[top : crop.top + crop.side - below, left : crop.left + crop.side - after]
+    above, before = max(-window.top, 0), max(-window.left, 0)
+    below = max(window.top + window.side - height, 0)
+    after = max(window.left + window.side - width, 0)
+    top, left = window.top + above, window.left + before
+    inside = pixels[
+        top : window.top + window.side - below, left : window.left + window.side - after
+    ]
     if not (above or below or before or after):
         return inside
     border = cv2.BORDER_REFLECT_101

@@ -25,59 +25,24 @@ from manifests.pixels import Pixels, trimap_of
 from manifests.samples import LAYERS, Sample
 from manifests.sources import Split
 from manifests.storage import Location, location_of
+from training.choices import TrimapChoice
 from training.loading.augment import (
     Scales,
     cut_into,
     cut_unmixed_into,
-    draw_crop,
     draw_pixel,
     draw_trimap,
+    draw_window,
 )
 from training.loading.colours import NUMBERS, colour_maps
-from training.loading.order import Order, Place, TrimapChoice, generator_of
+from training.loading.order import Order, Place, generator_of
 from training.loading.scratch import scratch
 from training.loading.store import ShardStore, Streams, shards_of
 from training.loading.workers import in_order
+from training.settings import LoaderSettings
 
 _STREAMS = ("image", "alpha", "crude_trimap")  # the exact trimap follows from alpha: Eq. (2)
 _ENDLESS = sys.maxsize
-
-
-@dataclass(frozen=True)
-class LoaderSettings:
-    """What decides the batches, and (`workers`, `cache`) what does not."""
-
-    shards: str  # a folder or a URL
-    split: Split = Split.TRAIN
-    batch_size: int = 16  # of each rank
-    crop_size: int = 512  # height and width of the crops, pixels
-    trimap: TrimapChoice = TrimapChoice.CRUDE
-    seed: int = 0
-    rank: int = 0
-    world: int = 1
-    layers: bool = True  # foreground and background too, where the set has them
-    scale_min: float = Scales.low
-    scale_max: float = Scales.high
-    scale_probability: float = Scales.probability
-    colour: float = 1.0  # how strongly colours are changed, 0..1
-    skip_bad: bool = False  # leave broken samples out and name them, rather than raise
-    workers: int = 2
-    cache: str = ""  # where shards from elsewhere stay; "": a few at a time, in a temporary folder
-
-    def __post_init__(self) -> None:
-        check = [
-            (self.batch_size >= 1, "batch_size", "1 or more"),
-            (self.crop_size >= 8, "crop_size", "8 pixels or more"),
-            (self.seed >= 0, "seed", "0 or more"),
-            (0 <= self.rank < self.world, "rank", f"0 to below the world's {self.world}"),
-            (0.1 <= self.scale_min <= self.scale_max <= 10, "scale_min", "0.1 to scale_max, <= 10"),
-            (0 <= self.scale_probability <= 1, "scale_probability", "0 to 1"),
-            (0 <= self.colour <= 1, "colour", "0 to 1"),
-            (self.workers >= 0, "workers", "0 (load in this process) or more"),
-        ]
-        for holds, name, expected in check:
-            if not holds:
-                raise ValueError(f"{name} = {getattr(self, name)}, expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -108,7 +73,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Validation:
+class WholeSample:
     """One whole sample as it is stored: H x W x 3 and H x W, uint8."""
 
     row: Sample
@@ -122,13 +87,17 @@ class Validation:
         return self.row.key
 
 
-def epoch_length(settings: LoaderSettings) -> int:
-    """How many samples an epoch has, over all ranks."""
-    return _order(settings, read_dataset(location_of(settings.shards))).epoch_samples
+def epoch_length(settings: LoaderSettings, world: int = 1) -> int:
+    """How many samples an epoch has, over all `world` processes. Raises as `batches`."""
+    return _order(settings, read_dataset(location_of(settings.shards)), 0, world).epoch_samples
 
 
 def batches(
-    settings: LoaderSettings, first: int = 0, end: int | None = None
+    settings: LoaderSettings,
+    first: int = 0,
+    end: int | None = None,
+    rank: int = 0,
+    world: int = 1,
 ) -> Generator[Batch, None, None]:
     """The batches of one rank with first <= number < end, or without end; epoch follows epoch.
 
@@ -142,18 +111,18 @@ def batches(
     """
     root = location_of(settings.shards)
     dataset = read_dataset(root)
-    order = _order(settings, dataset)  # here, not at the first batch: mistakes are told at once
+    order = _order(settings, dataset, rank, world)  # mistakes are found now, not at the first batch
     return _batches(settings, root, dataset, order, range(first, _ENDLESS if end is None else end))
 
 
-def validation_samples(
+def whole_samples(
     shards: str,
     split: Split = Split.VAL,
     limit: int | None = None,
     skipped: dict[str, str] | None = None,
     cache: str = "",
     folder: Path | None = None,
-) -> Iterator[Validation]:
+) -> Iterator[WholeSample]:
     """Whole samples, each once, in order; `limit` of them, evenly spread over the split.
 
     Broken ones come to `skipped`, key -> reason, if it is given, and so do damaged shards, by their
@@ -183,7 +152,7 @@ def validation_samples(
                     if skipped is not None:
                         skipped |= store.damage()
                 alpha, crude = pixels["alpha"], pixels["crude_trimap"]
-                yield Validation(row, pixels["image"], alpha, trimap_of(alpha), crude)
+                yield WholeSample(row, pixels["image"], alpha, trimap_of(alpha), crude)
         finally:
             store.close()
 
@@ -192,10 +161,10 @@ def _folder_of(cache: str) -> Path | None:
     return Path(cache) if cache else None
 
 
-def _order(settings: LoaderSettings, dataset: ShardSet) -> Order:
-    shards = shards_of(location_of(settings.shards), dataset, settings.split)
+def _order(settings: LoaderSettings, dataset: ShardSet, rank: int, world: int) -> Order:
+    shards = shards_of(location_of(settings.shards), dataset, Split.TRAIN)
     counts = [shard.samples for shard in shards]
-    return Order(counts, settings.seed, settings.rank, settings.world)
+    return Order(counts, settings.seed, rank, world)
 
 
 def _batches(
@@ -206,7 +175,7 @@ def _batches(
         store = ShardStore(
             root,
             dataset,
-            settings.split,
+            Split.TRAIN,
             (*_STREAMS, *layers),
             folder,
             _folder_of(settings.cache),
@@ -268,16 +237,16 @@ class _Batches(Dataset["Batch | _Failure"]):
         scales = Scales(settings.scale_min, settings.scale_max, settings.scale_probability)
         alpha, crude = streams["alpha"], streams["crude_trimap"]
         around = draw_pixel(rng, alpha, None if choice is TrimapChoice.EXACT else crude)
-        crop = draw_crop(rng, around, alpha.shape, settings.crop_size, scales)
-        cut_into(alpha, crop, crops.alpha[slot])
+        window = draw_window(rng, around, alpha.shape, settings.crop_size, scales)
+        cut_into(alpha, window, crops.alpha[slot])
         crops.trimap[slot] = trimap_of(crops.alpha[slot])
         if choice is TrimapChoice.EXACT:
             crops.given_trimap[slot] = crops.trimap[slot]
         else:
-            cut_unmixed_into(crude, crop, crops.given_trimap[slot])
+            cut_unmixed_into(crude, window, crops.given_trimap[slot])
         for name, colours in crops.colours.items():
             cut = cut_into if name == "image" else cut_unmixed_into
-            cut(streams[name], crop, colours[slot])
+            cut(streams[name], window, colours[slot])
         crops.numbers[slot] = rng.random(NUMBERS)
 
 

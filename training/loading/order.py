@@ -10,7 +10,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 from itertools import accumulate
 
@@ -24,14 +23,6 @@ _RUN = 128
 # What a generator is for, so that no two purposes share one. None is 0: numpy takes [a, b] and
 # [a, b, 0] for the same seed.
 _DEAL, _SHARDS, _SAMPLES, _AUGMENTATION = 1, 2, 3, 4
-
-
-class TrimapChoice(StrEnum):
-    """Which trimap of a sample the model is given."""
-
-    CRUDE = "crude"
-    EXACT = "exact"
-    MIXED = "mixed"  # one or the other, by chance for each visit
 
 
 Counts = tuple[int, ...]  # samples of each shard, in the order of dataset.json
@@ -55,6 +46,8 @@ class Order:
 
     def __init__(self, counts: Sequence[int], seed: int, rank: int = 0, world: int = 1) -> None:
         self._counts = tuple(count for count in counts)
+        if not 0 <= rank < world:
+            raise ValueError(f"rank {rank} of {world} processes, expected 0 to {world - 1}")
         filled = sum(count > 0 for count in counts)
         if filled < world:
             raise ValueError(

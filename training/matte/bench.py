@@ -28,7 +28,7 @@ class Cost:
     device: str
 
 
-def measure(
+def measure_cost(
     size: int,
     device: torch.device,
     wide: tuple[int, int] = FULL_HD,

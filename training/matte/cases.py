@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from manifests.pixels import trimap_of
 from manifests.sources import Split
-from training.loading.batches import validation_samples
-from training.loading.order import TrimapChoice
+from training.choices import TrimapChoice
+from training.loading.batches import whole_samples
 from training.matte.evaluate import Case, Failure
 
 
@@ -27,7 +27,7 @@ class ShardCases:
 
     def __iter__(self) -> Iterator[Case | Failure]:
         broken: dict[str, str] = {}
-        for sample in validation_samples(self.shards, self.split, self.limit, broken, self.cache):
+        for sample in whole_samples(self.shards, self.split, self.limit, broken, self.cache):
             exact = trimap_of(sample.alpha)
             yield Case(
                 name=sample.key,

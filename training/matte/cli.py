@@ -18,7 +18,7 @@ from console.progress import progress
 from console.texts import size_text
 from manifests.sources import Split
 from manifests.storage import write_bytes
-from training.loading.order import TrimapChoice
+from training.choices import TrimapChoice
 from training.options import CacheOption, DeviceOption
 
 matte_app = new_app("Use a trained model: predict alphas, measure them, export the model.")
@@ -248,10 +248,10 @@ def bench(
     json_: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Measure what the model costs: parameters, multiply-adds, time."""
-    from training.matte.bench import measure
+    from training.matte.bench import measure_cost
     from training.processes import pick_device
 
-    show_cost(measure(size, pick_device(device)), size, json_)
+    show_cost(measure_cost(size, pick_device(device)), size, json_)
 
 
 def show_cost(cost: Any, size: int, as_json: bool) -> None:

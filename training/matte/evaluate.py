@@ -23,7 +23,7 @@ from manifests.sources import Subject, Transparency
 from training.matte.folders import Matched, check_sizes, match_folders
 from training.matte.metrics import Metrics, mean_of, measure
 
-Method = Callable[[Pixels, Pixels], Pixels]  # image, trimap -> alpha
+Matting = Callable[[Pixels, Pixels], Pixels]  # image, trimap -> alpha
 Progress = Callable[[int, int], None]  # done, of how many (0: not known)
 T = TypeVar("T")
 
@@ -104,7 +104,7 @@ def evaluate_folders(
 
 
 def evaluate_method(
-    method: Method,
+    method: Matting,
     cases: Iterable[Case | Failure],
     progress: Progress = _silent,
     workers: int = 1,
@@ -155,7 +155,7 @@ def _read_case(matched: Matched) -> Case | Failure:
     return Case(matched.name, image, alpha, trimaps[0], trimaps[-1])
 
 
-def _score_case(method: Method, case: Case | Failure) -> Score | Failure:
+def _score_case(method: Matting, case: Case | Failure) -> Score | Failure:
     if isinstance(case, Failure):
         return case
     try:

@@ -2,8 +2,8 @@
 defines them, over the unknown region, and SAD and MSE of the whole image under names of their own.
 
 Source: Rhemann et al., "A Perceptually Motivated Online Benchmark for Image Matting" (CVPR 2009).
-The official code works in single precision; here everything that decides (thresholds, which
-distances count) is exact, and sums are taken in double precision, which agrees with it to 1e-5.
+The official code works in single precision. Here all comparisons (with thresholds and distances)
+are exact and sums are in double precision; the results agree with the official ones to 1e-5.
 All arrays are H x W; alpha is uint8, 0..255, and stands for alpha / 255.
 """
 
@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -21,7 +22,7 @@ from manifests.pixels import UNKNOWN, Pixels, check_trimap
 
 Mask = NDArray[np.bool_]
 
-_THOUSAND = 1000.0  # SAD, Grad and Conn are told in thousands of pixels
+_THOUSAND = 1000.0  # SAD, Grad and Conn are reported in thousands of pixels
 _LEVELS = np.arange(256, dtype=np.int64)
 
 # Gaussian derivative with sigma 1.4; the official half size is
@@ -36,50 +37,71 @@ _DERIVATIVE = _OFFSETS * _GAUSS / np.linalg.norm(_OFFSETS * _GAUSS)
 # precision 0.6 would be a little more than 153 / 255.
 _THRESHOLDS = [-(-255 * i // 10) for i in range(1, 11)]
 # phi of a level (column) whose pixel stays connected up to the threshold i / 10 (row):
-# 1 - d where d, the distance above that threshold, is at least 0.15; else 1. No level lies there.
+# 1 - d, where d is the distance above that threshold, if d is at least 0.15, else 1. (No level has
+# a d of exactly 0.15.)
 _ABOVE = _LEVELS / 255 - np.arange(11)[:, None] / 10
 _PHI = 1.0 - np.where(_ABOVE >= 0.15, _ABOVE, 0.0)
 
 
 @dataclass(frozen=True)
-class Metrics:
-    """Errors of one matte, 0 is perfect. The first four are those of the unknown region."""
+class Errors:
+    """How far one alpha is from the truth, pixel by pixel; 0 is perfect. Alphas count as 0..1.
 
-    sad: float  # sum of |difference| / 1000
-    mse: float  # mean of the squared difference
+    sad: sum of |difference| / 1000; mse: mean of the squared difference; both over the unknown
+    region. sad_whole, mse_whole: over the whole image, where pixels that a crude trimap wrongly
+    calls known count too.
+    """
+
+    sad: float
+    sad_whole: float
+    mse: float
+    mse_whole: float
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The same, and the two metrics of structure over the unknown region; 0 is perfect."""
+
+    sad: float
+    mse: float
     grad: float  # sum of squared differences of the gradients' amplitudes / 1000
     conn: float  # sum of the differences in connectivity / 1000
-    sad_whole: float  # over the whole image: what a crude trimap calls known wrongly counts here
+    sad_whole: float
     mse_whole: float
+
+
+AnyErrors = TypeVar("AnyErrors", Errors, Metrics)
 
 
 def measure(prediction: Pixels, alpha: Pixels, trimap: Pixels) -> Metrics:
     """All H x W uint8: two alphas of 0..255, a trimap of the codes 0, 1, 2.
 
-    Where nothing is unknown the first four are 0: there was nothing to get wrong. Raises ValueError
-    if the arrays are of other kinds, of different sizes or empty, or if a code is another.
+    If no pixel is unknown, the metrics of the unknown region are 0. Raises ValueError if an array
+    is empty or not H x W uint8, if the sizes differ, or if the trimap holds another code.
     """
-    _check(prediction, alpha, trimap)
-    is_unknown = trimap == UNKNOWN
-    unknown, whole = (
-        differences(prediction, alpha, where) for where in (is_unknown, np.ones_like(is_unknown))
-    )
+    errors, is_unknown = errors_of(prediction, alpha, trimap), trimap == UNKNOWN
     return Metrics(
-        sad=sad(unknown),
-        mse=mse(unknown),
+        **asdict(errors),
         grad=grad(prediction, alpha, is_unknown),
         conn=conn(prediction, alpha, is_unknown),
-        sad_whole=sad(whole),
-        mse_whole=mse(whole),
     )
 
 
-def mean_of(metrics: Sequence[Metrics]) -> Metrics:
-    """Each image counts the same. Raises ValueError if there are none."""
-    if not metrics:
+def errors_of(prediction: Pixels, alpha: Pixels, trimap: Pixels) -> Errors:
+    """SAD and MSE alone, the two that are fast to compute. Arguments and errors as `measure`."""
+    _check(prediction, alpha, trimap)
+    is_unknown = trimap == UNKNOWN
+    unknown = differences(prediction, alpha, is_unknown)
+    whole = differences(prediction, alpha, np.ones_like(is_unknown))
+    return Errors(sad(unknown), sad(whole), mse(unknown), mse(whole))
+
+
+def mean_of(errors: Sequence[AnyErrors]) -> AnyErrors:
+    """The mean of each figure; each image counts the same. Raises ValueError if there are none."""
+    if not errors:
         raise ValueError("no metrics to take the mean of")
-    columns = zip(*map(astuple, metrics), strict=True)
-    return Metrics(*(math.fsum(column) / len(metrics) for column in columns))
+    columns = zip(*map(astuple, errors), strict=True)
+    return type(errors[0])(*(math.fsum(column) / len(errors) for column in columns))
 
 
 def differences(prediction: Pixels, alpha: Pixels, where: Mask) -> NDArray[np.int64]:
@@ -93,7 +115,7 @@ def sad(counts: NDArray[np.int64]) -> float:
 
 
 def mse(counts: NDArray[np.int64]) -> float:
-    """Mean of (p - t)^2, from the counts of `differences`; 0 of no pixels."""
+    """Mean of (p - t)^2, from the counts of `differences`; 0 if there are no pixels."""
     return float(counts @ _LEVELS**2) / 255**2 / max(1, int(counts.sum()))
 
 
@@ -101,7 +123,7 @@ def grad(prediction: Pixels, alpha: Pixels, where: Mask) -> float:
     """Sum of squared differences of the amplitudes of the two gradients / 1000.
 
     Each alpha is first stretched to 0..1 by its own minimum and maximum over the whole image, as
-    the official code does; a flat one has no gradient. Pixels at the border are repeated outwards.
+    the official code does; a constant alpha has no gradient. Border pixels are replicated.
     """
     difference = cv2.subtract(_amplitude(prediction), _amplitude(alpha))[where]
     return float(np.square(difference, dtype=np.float64).sum()) / _THOUSAND
@@ -119,12 +141,12 @@ def _amplitude(alpha: Pixels) -> NDArray[np.float32]:
 
 
 def conn(prediction: Pixels, alpha: Pixels, where: Mask) -> float:
-    """Sum of |phi(p) - phi(t)| / 1000: how differently two pixels hang on the subject.
+    """Sum of |phi(p) - phi(t)| / 1000: how differently the pixels are connected to the subject.
 
-    At each threshold of 0.1, 0.2 ... 1 the subject is the largest 4-connected component of the
-    pixels where both alphas reach it, anywhere in the image, or nothing where none does. A pixel's
-    distance is its alpha minus the last threshold up to which it belonged to all those components,
-    and counts from 0.15 on.
+    At each of the thresholds 0.1, 0.2 ... 1 the subject is the largest 4-connected component of all
+    pixels where both alphas reach the threshold; it is empty if no pixel does. The distance of a
+    pixel is its alpha minus the last threshold up to which it belonged to all these components;
+    distances below 0.15 count as 0.
     """
     both = np.minimum(prediction, alpha)
     stays = np.ones(both.shape, np.uint8)
@@ -142,11 +164,12 @@ def conn(prediction: Pixels, alpha: Pixels, where: Mask) -> float:
 def _largest(inside: Pixels) -> Pixels:
     """1 on the largest 4-connected component of the pixels that are 1 (H x W), else 0.
 
-    Of several as large, MATLAB's order decides: down the first column, then the next.
+    If several are equally large, the first one in MATLAB's order is taken: down the first column,
+    then the next.
     """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=4)
     areas = stats[:, cv2.CC_STAT_AREA].copy()
-    areas[0] = 0  # what is outside is no component
+    areas[0] = 0  # label 0 is the background, not a component
     if count == 1:
         return np.zeros(inside.shape, np.uint8)
     is_largest = areas == areas.max()

@@ -43,7 +43,7 @@ def alpha_of(prediction: Prediction) -> Pixels:
     return np.asarray(np.rint(levels), np.uint8)
 
 
-def trimap_of(prediction: Prediction) -> Pixels | None:
+def estimated_trimap(prediction: Prediction) -> Pixels | None:
     """H x W codes of the estimated trimap, of the first of the batch; None without its decoder."""
     if prediction.trimap_logits is None:
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from manifests.pixels import UNKNOWN
+from training.choices import Area
 from training.net.model import Prediction
 
 # SSIM (Wang et al. 2004): a Gaussian window of 11 x 11, and two constants for a range of 1.
@@ -20,13 +20,6 @@ _C1, _C2 = 0.01**2, 0.03**2
 
 REST = 10.0  # weight of the mean error outside the unknown area; see docs/results.md
 _INITIAL_SIGMA = 4.0
-
-
-class Area(StrEnum):
-    """Which pixels the alpha loss looks at."""
-
-    UNKNOWN = "unknown"  # the unknown area of the estimated trimap alone, as in the paper
-    EVERYWHERE = "everywhere"  # every unknown area there is, and the rest of the image
 
 
 class AlphaLoss(NamedTuple):

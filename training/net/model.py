@@ -6,7 +6,6 @@ After *IamAlpha: Instant and Adaptive Mobile Network for Alpha Matting*.
 from __future__ import annotations
 
 import copy
-from enum import StrEnum
 from typing import NamedTuple
 
 import torch
@@ -23,14 +22,6 @@ _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # much at both ends, and cut off at inference. While it is trained the overshoot stays, since a
 # pixel that was cut off would have no gradient, however wrong it is.
 _OVERSHOOT = 0.02
-
-
-class Variant(StrEnum):
-    """The ablation of the paper."""
-
-    BASE = "base"  # no trimap decoder
-    AN = "an"  # with it; fixed weights of the two losses
-    AN_TW = "an-tw"  # with it; trainable weights
 
 
 class Prediction(NamedTuple):

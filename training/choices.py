@@ -1,0 +1,35 @@
+"""What a user chooses by name. Without torch, so that the commands can show their help at once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Variant(StrEnum):
+    """The ablation of the paper."""
+
+    BASE = "base"  # no trimap decoder
+    AN = "an"  # with it; fixed weights of the two losses
+    AN_TW = "an-tw"  # with it; trainable weights
+
+
+class Area(StrEnum):
+    """The pixels of which the alpha loss is taken."""
+
+    UNKNOWN = "unknown"  # the unknown area of the estimated trimap alone, as in the paper
+    EVERYWHERE = "everywhere"  # where any of the trimaps is unknown, and the rest of the image
+
+
+class TrimapChoice(StrEnum):
+    """Which trimap of a sample the model is given."""
+
+    CRUDE = "crude"
+    EXACT = "exact"
+    MIXED = "mixed"  # one or the other, drawn anew for each visit
+
+
+class Precision(StrEnum):
+    """In which the network computes."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"  # autocast: weights and sums stay in 32 bits
