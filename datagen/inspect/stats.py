@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +44,7 @@ class Stats:
     histograms: dict[Cell, Histogram]  # 256 counts of alpha levels
 
 
-def read_stats(root: Path, on_shard: Callable[[int], None] | None = None) -> Stats:
+def read_stats(root: Path) -> Stats:
     """The statistics of a finished shard set.
 
     Raises FileNotFoundError or ValueError, with the file's name, if it cannot be read.
@@ -55,12 +54,10 @@ def read_stats(root: Path, on_shard: Callable[[int], None] | None = None) -> Sta
     columns = ["subject", "transparency", *sources, "unknown_share", *errors]
     tables: list[pa.Table] = []
     histograms: dict[Cell, Histogram] = {}
-    for done, shard in enumerate(read_dataset(root).shards, start=1):
+    for shard in read_dataset(root).shards:
         tables.append(read_index_columns(root, shard.name, columns))
         for cell, counts in read_alpha_histograms(root, shard.name).items():
             histograms[cell] = histograms.get(cell, np.zeros(256, np.int64)) + counts
-        if on_shard:
-            on_shard(done)
     rows = pa.concat_tables(tables)
     return Stats(
         samples=rows.num_rows,

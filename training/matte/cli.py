@@ -147,8 +147,11 @@ def evaluate(
 ) -> None:
     """Measure alphas: SAD, MSE, Grad and Conn where trimaps are unknown, SAD and MSE overall.
 
-    Either --predictions with --alphas and --trimaps; or --checkpoint or --method with --shards, or
-    with --images, --alphas and --trimaps.
+    Alphas in files: --predictions with --alphas and --trimaps.
+
+    A model or method on a shard set: --checkpoint or --method with --shards.
+
+    A model or method on files: the same with --images, --alphas and --trimaps.
     """
     from training.matte.evaluate import evaluate_folders, evaluate_method, folder_cases
 
