@@ -12,6 +12,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -118,10 +119,20 @@ class Cluster:
 def cluster(workers: int | None = None, address: str | None = None) -> Iterator[Cluster]:
     """Start an embedded Ray with `workers` processes (default: one per core), or join `address`.
 
-    Ray prints a line on standard output for each worker that dies, whatever its settings say.
+    If the program has started Ray already, that one is used and goes on afterwards. Ray prints a
+    line on standard output for each worker that dies, whatever its settings say.
 
-    Raises ConnectionError if there is no cluster at the address.
+    Raises ConnectionError if there is no cluster at the address, ValueError for an address if Ray
+    runs already in this process.
     """
+    if is_running():
+        if address is not None:
+            raise ValueError(
+                f"Ray runs already in this program, so it cannot join {address}; leave the address "
+                "out, or call ray.shutdown() before"
+            )
+        yield from _joined(workers)
+        return
     if address is None:
         os.environ.update(_EMBEDDED)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -147,12 +158,34 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
                 ray.init(address=address, **quiet)
             except (OSError, ValueError, RuntimeError) as error:
                 raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
-            count = workers or int(ray.cluster_resources().get("CPU", 1))
+            count = workers or _cores()
         stack.callback(ray.shutdown)
         try:
             yield Cluster(count)
         except ray.exceptions.RayError as error:
             raise RuntimeError(f"Ray: {error}") from error
+
+
+def is_running() -> bool:
+    """Whether this process is connected to a Ray already."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
+
+
+def _joined(workers: int | None) -> Iterator[Cluster]:
+    """The Ray that the program has started, which is not ended here."""
+    import ray
+
+    try:
+        yield Cluster(workers or _cores())
+    except ray.exceptions.RayError as error:
+        raise RuntimeError(f"Ray: {error}") from error
+
+
+def _cores() -> int:
+    import ray
+
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
 @contextmanager

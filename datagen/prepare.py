@@ -108,7 +108,7 @@ def prepare_sources(
         work = partial(prepare_source, folders, settings, cache)
         for done, outcome in enumerate(cluster.run(work, used), start=1):
             if outcome.error:
-                raise RuntimeError(f"{folders.path_of(outcome.item)}: {outcome.error}")
+                raise RuntimeError(f"{outcome.item.id}: {outcome.error}")
             advance(done)
 
 

@@ -33,7 +33,9 @@ HOME_PACKAGES = {
 }
 
 CORE = ("plan", *(f"sample/{path.stem}" for path in sorted((ROOT / "datagen/sample").glob("*.py"))))
-SHELL = {f"datagen.{name}" for name in ("cli", "cluster", "job", "printing")} | {"console"}
+SHELL = {
+    f"datagen.{name}" for name in ("cli", "cluster", "job", "library", "prepare", "printing")
+} | {"console"}
 
 
 def modules(package: str) -> list[Path]:

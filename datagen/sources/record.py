@@ -47,10 +47,16 @@ def scan_foreground(folder: Path, alpha_folder: Path | None, file: ToScan) -> Fo
         rgba = read_cutout(data, alpha_data)
     except PictureError as error:
         return Problem(shown(folder, file.name), error.kind, error.reason)
+    return foreground_of(file.name, sha256, rgba, file.label, file.alpha_name)
+
+
+def foreground_of(
+    name: str, sha256: str, rgba: NDArray[np.uint8], label: Label, alpha_name: str = ""
+) -> Foreground:
+    """The record of a cut-out, H x W x 4 straight RGBA with some alpha above 0."""
     alpha = rgba[..., 3]
-    label = file.label
     return Foreground(
-        id=file.name,
+        id=name,
         sha256=sha256,
         pixels_sha256=_pixels_sha256(rgba),
         height=rgba.shape[0],
@@ -62,7 +68,7 @@ def scan_foreground(folder: Path, alpha_folder: Path | None, file: ToScan) -> Fo
         soft_share=float(((alpha > 0) & (alpha < 255)).mean()),
         split=label.split,
         labels=label.others,
-        alpha_id=file.alpha_name,
+        alpha_id=alpha_name,
     )
 
 
@@ -74,12 +80,16 @@ def scan_background(folder: Path, file: ToScan) -> Background | Problem:
         label = file.label
         if isinstance(file.earlier, Background) and file.earlier.sha256 == sha256:
             return replace(file.earlier, split=label.split, labels=label.others)
-        colour = read_photo(data)
-        _refuse_thin(colour)
+        return background_of(file.name, sha256, read_photo(data), label)
     except PictureError as error:
         return Problem(shown(folder, file.name), error.kind, error.reason)
+
+
+def background_of(name: str, sha256: str, colour: NDArray[np.uint8], label: Label) -> Background:
+    """The record of a photo, H x W x 3. Raises PictureError ('too-thin') if no canvas fits in."""
+    _refuse_thin(colour)
     return Background(
-        id=file.name,
+        id=name,
         sha256=sha256,
         pixels_sha256=_pixels_sha256(colour),
         height=colour.shape[0],
