@@ -1,11 +1,14 @@
 # `make` lists the targets. Each makes the environment that it needs.
 
 PYTHON ?= python3
+# What `make newest` runs on: the first of these that this machine has.
+NEWEST_PYTHON ?= $(firstword $(foreach minor,15 14 13 12 11,$(shell python3.$(minor) -c 'import sys; print(sys.executable)' 2>/dev/null)))
 BIN := .venv/bin
+NEWEST := .venv-newest/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 DEMO := demo
 
-.PHONY: help setup demo quick test lint bench picture clean
+.PHONY: help setup demo quick test newest lint bench picture clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## */\1	/p' $(MAKEFILE_LIST) | expand -t 9
@@ -39,6 +42,10 @@ test: .venv/all .venv-server/all lint  ## lint, types and every test, with a rea
 	@$(BIN)/python -c 'import pymatting'
 	$(BIN)/pytest -n 2 --dist loadgroup
 
+newest: .venv-newest/all  ## the tests of all but annotation, on the newest Python and packages to be had
+	@$(NEWEST)/python -c 'import pymatting'
+	$(NEWEST)/pytest -n 2 --dist loadgroup tests/manifests tests/classical tests/datagen tests/training
+
 lint: .venv/all  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,7 +63,7 @@ picture: .venv/core  ## draw docs/samples.jpg, the picture in the README
 	$(BIN)/python docs/picture.py
 
 clean:  ## remove the environments, the demo and all caches
-	rm -rf .venv .venv-server $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-server .venv-newest $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # ---- environments: made when they are missing, or when what they are made of has changed
 
@@ -78,6 +85,14 @@ clean:  ## remove the environments, the demo and all caches
 .venv/all: .venv/core
 	@echo "Installing the packages for training, annotation and tests into .venv (about two minutes) ..."
 	@$(BIN)/python $(PIP) -c constraints.txt -e '.[training,annotation,dev]'
+	@touch $@
+
+# No constraints, and not the extra `annotation`, which holds OpenCV and numpy back.
+.venv-newest/all: pyproject.toml
+	@echo "Installing the newest packages into .venv-newest (about two minutes) ..."
+	@test -x $(NEWEST)/python || $(NEWEST_PYTHON) -m venv .venv-newest
+	@$(NEWEST)/python $(PIP) --upgrade --upgrade-strategy eager -e '.[training,test]'
+	@$(NEWEST)/python -c 'import cv2, numpy, sys; print("Python", sys.version.split()[0], "numpy", numpy.__version__, "OpenCV", cv2.__version__)'
 	@touch $@
 
 # The Label Studio server, apart from everything else. Its pages are compiled when they are needed.
