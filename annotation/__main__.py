@@ -1,4 +1,4 @@
-"""`annotate`: the commands, reached so that Ctrl-C during the imports is no traceback either."""
+"""`annotate`: the commands. Ctrl-C during the imports does not print a traceback either."""
 
 import sys
 

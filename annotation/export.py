@@ -37,8 +37,8 @@ Cells = Mapping[str, str]  # of one row, by column
 
 @dataclass(frozen=True)
 class Exported:
-    """How many foregrounds were written, were there, and were taken away because they are no
-    longer approved; `failed` are (photo or file, reason)."""
+    """How many foregrounds were written, were up to date already, and were removed because they are
+    no longer approved; `failed` are (photo or file, reason)."""
 
     written: int
     kept: int
@@ -63,10 +63,10 @@ def export_folder(
 ) -> Exported:
     """Write every approved alpha of a pull folder as `out`/ID.png, and their labels.
 
-    What is there and unchanged is kept; rows of other projects and by other hands stay. A
-    foreground of the same project that is no longer approved is removed. on_done is told after
-    each photo how many are done. Raises FileNotFoundError or ValueError if the table of the pull
-    folder or the label file of `out` cannot be read.
+    Files that are up to date are kept, and so are the rows of other projects and of other people.
+    A foreground of the same project that is no longer approved is removed. on_done is called after
+    each photo with the number of photos done. Raises FileNotFoundError or ValueError if the table
+    of the pull folder or the label file of `out` cannot be read.
     """
     annotations = read_annotations(annotations_path(pulled))
     approved = [
@@ -91,16 +91,16 @@ def export_folder(
                 removed += 1
             else:
                 failed.append((name, "is no longer approved, but was changed by hand: remove it"))
-    finally:  # what was written before an interruption is known again
+    finally:  # after an interruption, too: the next export has to know what was written
         if rows or (out / FOREGROUND_LABELS).exists():
             write_table(out / FOREGROUND_LABELS, columns, (rows[name] for name in sorted(rows)))
     return Exported(written, kept, removed, tuple(failed))
 
 
 def _take(pulled: Path, out: Path, row: Annotation, rows: dict[str, dict[str, str]]) -> bool:
-    """Brings one foreground and its row up to date; was a file written?"""
+    """Bring one foreground and its row up to date. Returns whether a file was written."""
     if not is_photo_id(row.photo_id):
-        raise ValueError(f"{row.photo_id!r} is no photo id that push gives; pull again")
+        raise ValueError(f"{row.photo_id!r} is not a photo id as push makes them; pull again")
     name = f"{row.photo_id}.png"
     before = rows.get(name, {})
     other = before.get("project")
@@ -118,7 +118,7 @@ def _take(pulled: Path, out: Path, row: Annotation, rows: dict[str, dict[str, st
 def _stale(
     rows: Mapping[str, Cells], annotations: Sequence[Annotation], approved: Sequence[Annotation]
 ) -> list[str]:
-    """Files that were exported from the same project, and would not be now."""
+    """Files that were exported from the same project, but are no longer approved."""
     projects = {(row.project, str(row.project_id)) for row in annotations}
     names = {f"{row.photo_id}.png" for row in approved}
     return [
@@ -144,7 +144,9 @@ def _is_exported(path: Path, row: Annotation, before: Cells) -> bool:
 def _export(pulled: Path, path: Path, row: Annotation) -> str:
     """Writes one cut-out; returns the sha256 of its bytes."""
     if _sha256(pulled / row.path) != row.sha256:
-        raise ValueError(f"{pulled / row.path} is missing or not what was pulled; pull again")
+        raise ValueError(
+            f"{pulled / row.path} is missing, or was changed since it was pulled; pull again"
+        )
     alpha = read_fitting(read_alpha, pulled / row.path, row.height, row.width)
     if not alpha.any() or alpha.min() == 255:
         raise ValueError(f"its alpha is {alpha.flat[0]} everywhere, so nothing is cut out")

@@ -1,13 +1,13 @@
 """Annotations from a project to a folder: exact, checked, and only what changed since.
 
-    DIR/annotations.parquet   a row for each annotation that is believed
+    DIR/annotations.parquet   a row for each valid annotation
     DIR/photos/ID.png         the picture as annotators saw it (or .jpg)
     DIR/alphas/ID.png         the result of a task, or
     DIR/trimaps/ID.png
     DIR/others/ID.7.png       its other annotations
-    DIR/pull.json             which tasks were seen, in what state
+    DIR/pull.json             which tasks were seen, and in what state
 
-Every name in it follows from ids that push gave and numbers; none is the server's.
+All names are made of ids that push gave and of numbers, never of a text of the server.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from manifests.pixels import encode_alpha, encode_trimap
 from manifests.storage import write_bytes
 
 _PHOTO_KINDS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg"}
-_SAVE_EVERY = 25  # tasks: what an interruption may cost
+_SAVE_EVERY = 25  # tasks; an interruption loses at most as many
 
 Advance = Callable[[int], None]
 Progress = Callable[[int], Advance]
@@ -52,7 +52,7 @@ Progress = Callable[[int], Advance]
 
 @dataclass(frozen=True)
 class BadAnnotation:
-    """An annotation (or, with annotation 0, a whole task) that was not believed."""
+    """A malformed annotation or, with annotation 0, a whole malformed task."""
 
     project: str
     task: int
@@ -62,7 +62,7 @@ class BadAnnotation:
 
 @dataclass(frozen=True)
 class Pulled:
-    """Tasks by what was done, and what could not be believed."""
+    """Tasks by what was done with them, and what was malformed."""
 
     tasks: int
     fetched: int
@@ -75,9 +75,10 @@ class Pulled:
 def pull(client: Client, title: str, root: Path, wanted: Wanted, begin: Progress) -> Pulled:
     """All annotations of a project that are wanted, to a folder.
 
-    What cannot be believed is in the result, and the rest is pulled; of a task that fails as a
-    whole, what an earlier pull brought stays. Raises ServerError if the server does not play
-    along, ValueError if the folder holds something else. Whenever it ends, the folder is whole.
+    Malformed annotations are named in the result, and the rest is pulled; what an earlier pull
+    brought of a task that is now malformed as a whole is kept. Raises ServerError if the server
+    refuses or does not answer, ValueError if the folder holds another project. However it ends, the
+    folder is consistent.
     """
     project = existing_project(client, title)
     folder = Folder(root, project, wanted)
@@ -202,7 +203,7 @@ def _photo(project: Project, root: Path, task: Task) -> str:
     width, height = _size(content)
     if (width, height) != (data.width, data.height):
         raise BadAnnotationError(
-            f"its picture is {height} x {width}, its data says {data.height} x {data.width}"
+            f"its picture is {height} x {width}, its data has {data.height} x {data.width}"
         )
     name = f"photos/{data.photo}.{kind}"
     write_bytes(root / name, content)
@@ -210,10 +211,10 @@ def _photo(project: Project, root: Path, task: Task) -> str:
 
 
 def _size(content: bytes) -> tuple[int, int]:
-    """(width, height) of a picture, not decoded. Raises BadAnnotationError if it is none."""
+    """(width, height) of a picture, not decoded. Raises BadAnnotationError if it is not one."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large sizes: the data says which is right
+            warnings.simplefilter("ignore")  # of large sizes: the task's data has the right one
             with Image.open(io.BytesIO(content), formats=["PNG", "JPEG"]) as image:
                 return image.size
     except Exception as error:  # Pillow raises whatever damaged bytes lead it to

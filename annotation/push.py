@@ -1,6 +1,6 @@
-"""Photos, and what is known of them, to a project: nothing twice, however often and at what fault.
+"""Photos, and what is known of them, to a project: nothing twice, whatever was interrupted before.
 
-A task is known again by its photo's id and sha256. Solved alphas go to tasks that are there, as
+A task is recognised by its photo's id and sha256. Solved alphas go to tasks that are there, as
 predictions to be approved.
 """
 
@@ -46,7 +46,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What there is now: tasks (or predictions) made, those that were there, and what is not."""
+    """How many tasks (or predictions) were made and were there already, and what went wrong."""
 
     url: str
     created: int
@@ -56,7 +56,7 @@ class Pushed:
 
 @dataclass
 class _Batch:
-    """Tasks as JSON by what they are known by, waiting for one import."""
+    """Tasks as JSON, by their identity, that wait for one import."""
 
     tasks: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
@@ -69,8 +69,9 @@ class _Batch:
 def push(client: Client, title: str, sources: Sources, begin: Progress) -> Pushed:
     """Every photo of a folder to the project of that title, which is made if there is none.
 
-    What is wrong with a photo or its companions is a problem, and the others are pushed. Raises
-    ServerError if the server does not play along, ValueError if a folder cannot be used.
+    A photo with a fault, or with a faulty companion, is a problem, and the others are pushed.
+    Raises ServerError if the server refuses or does not answer, ValueError if a folder cannot be
+    used.
     """
     root = _shown_root(sources)
     photos, problems = scan_photos(sources.photos)
@@ -121,14 +122,14 @@ def _shown_root(sources: Sources) -> Path | None:
 
 
 def identity(row: TaskSummary) -> tuple[str, str]:
-    """What a task is known by: its photo's id and sha256."""
+    """What identifies a task: its photo's id and sha256."""
     return str(row.data.get("photo")), str(row.data.get("photo_sha256"))
 
 
 def _known(
     photo: Photo, given: Companions, rows: Sequence[TaskSummary]
 ) -> TaskSummary | Problem | None:
-    """The photo's task, None if there is none, or what stands against making one."""
+    """The task of a photo; None if there is no task yet; a Problem if none can be made."""
     for row in rows:
         name, sha256 = identity(row)
         if name != photo.id:
@@ -146,7 +147,9 @@ def _known(
             if (value := getattr(given, label)) and value != row.data.get(label)
         ]
         if other:
-            reason = f"has now {', '.join(other)}, but its task {row.id} stays as it was made"
+            reason = (
+                f"now has {', '.join(other)}, but its task {row.id} keeps what it was made with"
+            )
             return Problem(photo.file, f"{reason}; to begin it anew, delete the task")
         return row
     return None
@@ -213,10 +216,10 @@ def _missing(project: Project, batch: _Batch) -> dict[tuple[str, str], bytes]:
 
 
 def _settle_duplicates(project: Project, newest: int) -> Iterator[Problem]:
-    """An import that was thought lost may still have been carried out, late.
+    """An import that seemed lost may have been carried out later.
 
     Of tasks for the same photo the oldest stays. A later one is deleted if this push made it and
-    nobody has touched it; else it is named.
+    nobody has touched it; otherwise it is reported.
     """
     first: dict[tuple[str, str], TaskSummary] = {}
     for row in sorted(project.summaries(), key=lambda row: row.id):

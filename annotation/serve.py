@@ -1,6 +1,6 @@
 """A Label Studio server for a team without one: on loopback, in its own virtual environment.
 
-The server pins versions that nobody else wants (1 GB of them), so it never shares an environment.
+The server pins the versions of many packages (1 GB), so it has an environment of its own.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ def serving(service: Service, wait: float = _START_SECONDS) -> Iterator[subproce
 
 
 def environment(service: Service) -> dict[str, str]:
-    """No questions asked, SQLite, nothing sent anywhere. Nothing of ours but what a process needs:
-    the caller's own token and settings stay here."""
+    """The settings of the server: SQLite, no questions, nothing sent to anybody. Of the caller's
+    environment it gets only what every process needs, not the token, for example."""
     kept = {
         k: os.environ[k] for k in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR") if k in os.environ
     }
@@ -151,21 +151,21 @@ def environment(service: Service) -> dict[str, str]:
 
 
 def _refuse_taken_port(port: int) -> None:
-    """Label Studio itself would start on the next free port, and say nothing."""
+    """Label Studio itself would start on the next free port, without a message."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
             raise ServeError(
-                f"port {port} cannot be had ({error.strerror}); another server may be running "
+                f"port {port} cannot be used ({error.strerror}); another server may be running "
                 "there: end it, or choose another with --port"
             ) from None
 
 
 def free_port() -> int:
-    """A port of loopback that nobody has just now, and that no outgoing connection is given: those
-    have theirs from the system's own range, above. Raises ServeError if none is found."""
+    """A port of loopback that is free now and below the range from which the system gives ports to
+    outgoing connections. Raises ServeError if none is found."""
     for port in random.sample(range(10_000, 32_000), 100):
         with socket.socket() as probe, suppress(OSError):
             probe.bind((HOST, port))
@@ -188,11 +188,11 @@ def _wait_until_ready(
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "the log is empty")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM to it and all that it started; SIGKILL to what does not listen."""
+    """SIGTERM to the server and all that it started, then SIGKILL to what is left."""
     for number, seconds in ((signal.SIGTERM, _STOP_SECONDS), (signal.SIGKILL, 5.0)):
         try:
             os.killpg(process.pid, number)

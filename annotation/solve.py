@@ -2,8 +2,8 @@
 
     DIR/trimaps/ID.png, DIR/photos/ID.*  ->  DIR/solved/ID.png and its row in DIR/solved.parquet
 
-The rows tell from which trimap an alpha was solved, so that it is solved again only when the
-trimap, or the method, is another.
+A row names the trimap from which its alpha was solved, so that an alpha is solved again only when
+the trimap or the method changed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CLOSED_FORM = "closed-form"
 
 @dataclass(frozen=True)
 class Solved:
-    """How many alphas were solved, and how many were there; `failed` are (photo, reason)."""
+    """How many alphas were solved, and how many were up to date; `failed` are (photo, reason)."""
 
     written: int
     kept: int
@@ -53,12 +53,12 @@ def solve_folder(
     """Solve every accepted trimap of a pull folder that is not solved yet, nor rejected.
 
     alphas: a folder with ID.png from a model, whose name `method` then is; their values count
-    where the trimap is unknown. on_done is told after each photo how many are done. Raises
+    where the trimap is unknown. on_done is called after each photo with their number so far. Raises
     FileNotFoundError or ValueError if the folder has no readable table, or method and alphas do not
     belong together.
     """
     if alphas is not None and method == CLOSED_FORM:
-        raise ValueError(f"alphas in files: give the name of their model, which is no {method!r}")
+        raise ValueError(f"alphas in files: give the name of their model, not {method!r}")
     if alphas is None and method != CLOSED_FORM:
         raise ValueError(
             f"method {method!r}: {CLOSED_FORM}, or the name of a model with its alphas"
@@ -94,7 +94,7 @@ def _known(out: Path) -> list[Annotation]:
 
 
 def _is_solved(out: Path, trimap: Annotation, before: Annotation, method: str) -> bool:
-    """Is an earlier alpha of this trimap and method, and its file as it was written?"""
+    """Whether an earlier alpha is of this trimap and method, and its file as it was written."""
     path = out / before.path
     return (
         (before.pushed_sha256, before.model) == (trimap.pixels_sha256, method)

@@ -34,7 +34,8 @@ Progress = Callable[[int], Callable[[int], None]]  # how many there are -> gets 
 
 @dataclass(frozen=True)
 class Cell:
-    """One subject and transparency: approved alphas, all that are labelled so, and what lacks."""
+    """One subject and transparency: approved alphas, all tasks with these labels, and how many
+    alphas are missing."""
 
     subject: str
     transparency: str
@@ -68,14 +69,14 @@ class Status:
 
     @property
     def mean_difference(self) -> float | None:
-        """None where no task has two people's annotations of a kind."""
+        """None if no task has annotations of one kind by two people."""
         if not self.agreement:
             return None
         return float(np.mean([pair.difference for pair in self.agreement]))
 
 
 def measure(client: Client, title: str, target: int, begin: Progress) -> Status:
-    """Count a project. Raises ServerError if there is none, or the server does not answer."""
+    """Count a project. Raises ServerError if it does not exist, or the server does not answer."""
     project = existing_project(client, title)
     rows = list(project.summaries())
     advance = begin(len(rows))
@@ -118,7 +119,7 @@ class _Counted:
 def _count(
     project: Project, row: TaskSummary, pairs: list[Agreement], bad: list[BadAnnotation]
 ) -> _Counted:
-    """A task's state; what is wrong with it, or was annotated by several people, is noted."""
+    """The state of a task. Its faults go to `bad`, annotations by several people to `pairs`."""
     cell = (str(row.data.get("subject", "")), str(row.data.get("transparency", "")))
     if row.annotations == 0:
         return _Counted("skipped" if row.skipped else "new", cell)

@@ -1,1 +1,1 @@
-"""Photos, their companions, and what was pulled: the files on this side."""
+"""Photos, their companions, and what was pulled: the files on the user's side."""

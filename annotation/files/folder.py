@@ -32,7 +32,7 @@ class Folder:
         return self.root / "pull.json"
 
     def load(self) -> None:
-        """What an earlier pull left. Where its table or pull.json is gone, nothing was seen.
+        """Read what an earlier pull left. If its table or pull.json is missing, every task is new.
 
         Raises ValueError if one of them is damaged, or of another project.
         """
@@ -57,7 +57,7 @@ class Folder:
             raise ValueError(f"{self.root}: holds {origin}, this is {ours}; give another --out")
 
     def save(self) -> None:
-        """The table first: what pull.json says was seen is in it."""
+        """Write the table, then pull.json: every task that pull.json names is in the table."""
         rows = [row for task in sorted(self.rows) for row in self.rows[task]]
         write_annotations(annotations_path(self.root), rows)
         origin = _origin(self.project.title, self.project.id)
@@ -65,7 +65,7 @@ class Folder:
         write_bytes(self.memory, json.dumps(memory, indent=1).encode())
 
     def is_unchanged(self, row: TaskSummary) -> bool:
-        """Is a task as it was seen, and are its files as they were written?"""
+        """Whether a task is as it was seen, and its files are as they were written."""
         if self.seen.get(str(row.id)) != _state(row):
             return False
         rows = self.rows.get(row.id, [])
@@ -79,7 +79,7 @@ class Folder:
         return next(owners, None)
 
     def put(self, task: int, rows: list[Annotation]) -> None:
-        """Take a task's rows for those that it had; its files that are no result any more go."""
+        """Replace the rows of a task, and remove those of its files that no row names any more."""
         old = self.rows.pop(task, [])
         if rows:
             self.rows[task] = rows
@@ -89,13 +89,13 @@ class Folder:
                 (self.root / name).unlink(missing_ok=True)
 
     def see(self, row: TaskSummary, is_whole: bool) -> None:
-        """A task that is not whole is fetched, and its faults are named, again next time."""
+        """Remember the state of a task. One with faults is fetched, and reported, again."""
         self.seen.pop(str(row.id), None)
         if is_whole:
             self.seen[str(row.id)] = _state(row)
 
     def forget(self, there: set[int]) -> None:
-        """Tasks that are no longer on the server are no longer in the folder."""
+        """Remove what the folder holds of tasks that are no longer on the server."""
         for task in self.rows.keys() - there:
             self.put(task, [])
         known = set(map(str, there))
@@ -107,7 +107,7 @@ def _origin(project: str, project_id: int) -> str:
 
 
 def is_file(path: Path, sha256: str) -> bool:
-    """Is there a file of these bytes?"""
+    """Whether there is a file with these bytes."""
     return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
 
 

@@ -59,13 +59,14 @@ def photo_id(file: str) -> str:
 
 
 def is_photo_id(text: object) -> bool:
-    """Has it the form of an id of ours? What a server says is asked this before it names a file."""
+    """Whether this is an id as `photo_id` makes them. It is checked before a server's text names a
+    file."""
     return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 
 def list_files(folder: Path) -> list[str]:
     """Paths of all files below a folder, '/' between the parts, sorted; names with a leading dot
-    are left out. Raises ValueError if it is no folder."""
+    are left out. Raises ValueError if `folder` is not a folder."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
     found = []

@@ -15,7 +15,7 @@ _START = "data:image/png;base64,"
 
 
 def decode_bitmask(url: object, height: int, width: int) -> Pixels:
-    """A data URL -> H x W alpha. Raises ValueError if it is no PNG with alpha of this size."""
+    """A data URL -> H x W alpha. Raises ValueError if it is not a PNG with alpha of this size."""
     if not isinstance(url, str) or not url.startswith(_START):
         raise ValueError(f"a bitmask is a data URL of a PNG, not {str(url)[:40]!r}")
     try:
@@ -26,7 +26,7 @@ def decode_bitmask(url: object, height: int, width: int) -> Pixels:
             if image.size == (width, height):
                 image.load()
     except Exception as error:  # Pillow raises whatever damaged bytes lead it to
-        raise ValueError(f"the bitmask is no whole PNG: {error}") from error
+        raise ValueError(f"the bitmask is not a complete PNG: {error}") from error
     if image.size != (width, height):
         found = f"{image.height} x {image.width}"
         raise ValueError(f"the bitmask is {found}, the photo {height} x {width}")

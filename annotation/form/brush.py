@@ -4,7 +4,7 @@ A brush region is thi.ng's rle-pack of a picture's RGBA bytes: 32 bits with the 
 with the bits of a value less one, four times 4 with the bits of a length less one; then tokens of 1
 bit (run or literal), 2 bits (which kind of length), the length less one, and one value (run) or as
 many as the length says (literal). Alpha is channel 3 as it is read, and all four as it is written:
-the browser's encoder may lose the last value of a run whose length is no multiple of four.
+the browser's encoder may lose the last value of a run whose length is not a multiple of four.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ def _pack(packed: Pixels, position: int, lengths: Integers, values: Pixels) -> i
 
 
 def decode_brush(rle: Sequence[int] | Pixels, height: int, width: int) -> Pixels:
-    """The bytes of a brush region -> H x W alpha. Raises ValueError if they are no such."""
+    """The bytes of a brush region -> H x W alpha. Raises ValueError if they are malformed."""
     data, count = _bytes_of(rle), 4 * height * width
     bits = 8 * len(data) - _HEADER
     if bits < 0 or count <= 0:
-        raise ValueError(f"{len(data)} bytes for {height} x {width} pixels are no brush region")
+        raise ValueError(f"{len(data)} bytes for {height} x {width} pixels are not a brush region")
     head = int.from_bytes(data[:7], "big") >> 3
     word, sizes = (head >> 16 & 31) + 1, [(head >> shift & 15) + 1 for shift in (12, 8, 4, 0)]
     if head >> 21 != count or word > 8:

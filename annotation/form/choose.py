@@ -10,7 +10,7 @@ from annotation.form.tasks import Chosen, Painted
 from manifests.annotations import State
 from manifests.sources import Subject
 
-NOTHING_TO_APPROVE = "it approves, but in this task nothing was painted that can be believed"
+NOTHING_TO_APPROVE = "it approves, but this task has no valid alpha or trimap to approve"
 
 Judged = TypeVar("Judged", Painted, Chosen)
 
@@ -32,7 +32,7 @@ def choose(
 
 
 def approvals(reviews: Sequence[Chosen]) -> list[int]:
-    """The annotations that approve, whatever it is."""
+    """The ids of the reviews that approve."""
     return [review.annotation_id for review in reviews if review.state is State.APPROVED]
 
 

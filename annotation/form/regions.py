@@ -1,7 +1,7 @@
 """Label Studio's results, a list of regions and choices <-> alpha or trimap.
 
-The server checks nothing of what a browser or script sends it, so that everything is checked here
-before it is believed. Names of the labelling interface are those of labels.xml.
+The server does not check what a browser or script sends it, so everything is checked here. Names
+of the labelling interface are those of labels.xml.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class RegionLabel(StrEnum):
 
 
 class BadAnnotationError(ValueError):
-    """An annotation (or a task) that cannot be believed; the message is the reason."""
+    """A malformed annotation or task; the message is the reason."""
 
 
 class Content(NamedTuple):
-    """What regions and choices say: an alpha (0..255) or a trimap (codes), H x W; choices by
+    """The content of regions and choices: an alpha (0..255) or a trimap (codes), H x W; choices by
     control; the origins of the regions."""
 
     kind: Kind
@@ -118,8 +118,8 @@ def read_choices(result: object) -> dict[str, str]:
 
 
 def read_kind(result: object) -> Kind | None:
-    """What regions make, by their labels alone; None if nothing was painted. No pixel is decoded,
-    and no region believed. Raises BadAnnotationError."""
+    """Alpha or trimap, by the labels of the regions alone; None if nothing was painted. No pixel is
+    decoded, and the regions are not checked further. Raises BadAnnotationError."""
     regions = [region for region in _regions(result) if region.get("type") != "choices"]
     labels = [region["value"].get(str(region.get("type"))) for region in regions]
     if not labels:
@@ -132,7 +132,7 @@ def _regions(result: object) -> list[Json]:
         raise BadAnnotationError(f"its result is {type(result).__name__}, expected a list")
     for region in result:
         if not isinstance(region, Mapping) or not isinstance(region.get("value"), Mapping):
-            raise BadAnnotationError("its result holds something that is no region")
+            raise BadAnnotationError("its result holds something that is not a region")
         if region.get("to_name") != IMAGE:
             raise BadAnnotationError(f"a region is of {region.get('to_name')!r}, not of {IMAGE!r}")
     return result

@@ -1,4 +1,4 @@
-"""What a task says of its photo: written by push, believed only where it is sound."""
+"""The data of a task, which describe its photo: written by push, checked when they are read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class TaskData:
-    """What a task says of its photo; written by `task_of`, and all strings and integers.
+    """The description of a photo in its task; written by `task_of`, and all strings and integers.
 
     `photo_sha256` is that of the original file, `image_sha256` that of the bytes that the server
     shows; `alpha_sha256` and `trimap_sha256` those of the pushed file, "" if there was none.
@@ -37,24 +37,24 @@ class TaskData:
 
 
 def read_data(task: Json) -> TaskData:
-    """What a task says of its photo. Raises BadAnnotationError if it is no task of ours."""
+    """The data of a task. Raises BadAnnotationError if push did not make the task."""
     data = task.get("data")
     if not isinstance(data, Mapping):
         raise BadAnnotationError("the task has no data")
     if not is_photo_id(data.get("photo")):
-        raise BadAnnotationError(f"its photo {data.get('photo')!r} is no id that push gives")
+        raise BadAnnotationError(f"its photo {data.get('photo')!r} is not an id as push makes them")
     values: dict[str, Any] = {}
     for field in dataclasses.fields(TaskData):
         value = data.get(field.name)
         values[field.name] = value
         if field.name in ("height", "width"):
             if type(value) is not int or not 0 < value <= MAX_SIDE:
-                raise BadAnnotationError(f"its data says {field.name} = {value!r}")
+                raise BadAnnotationError(f"its data has {field.name} = {value!r}")
         elif not isinstance(value, str) or value != value.encode("utf-8", "replace").decode():
-            raise BadAnnotationError(f"its data says {field.name} = {value!r}, expected a text")
+            raise BadAnnotationError(f"its data has {field.name} = {value!r}, expected a text")
         elif field.name.endswith("sha256") and not _SHA256.fullmatch(value):
             if value or field.name not in ("alpha_sha256", "trimap_sha256"):
-                raise BadAnnotationError(f"its data says {field.name} = {value!r}, no sha256")
+                raise BadAnnotationError(f"its data has {field.name} = {value!r}, not a sha256")
         elif field.name in CHOICES and value and value not in CHOICES[field.name]:
-            raise BadAnnotationError(f"its data says {field.name} = {value!r}")
+            raise BadAnnotationError(f"its data has {field.name} = {value!r}")
     return TaskData(**values)

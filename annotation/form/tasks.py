@@ -49,7 +49,7 @@ __all__ = [
 
 
 class SkippedError(BadAnnotationError):
-    """The annotator skipped the task: nothing is wrong, but there is no result."""
+    """The annotator skipped the task: not an error, but there is no result."""
 
 
 @dataclass(frozen=True, eq=False)

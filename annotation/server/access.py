@@ -1,4 +1,4 @@
-"""Where the server is, and what it lets in: URLs and tokens, checked before anything is sent."""
+"""The server's address and the token for it, checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOKEN_HELP = (
 
 
 def access_ends(access: str) -> float:
-    """When an access token (a JWT) runs out, seconds since 1970; 0 if it does not say."""
+    """When an access token (a JWT) expires, in seconds since 1970; 0 if it has no such field."""
     try:
         body = access.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
@@ -24,7 +24,8 @@ def access_ends(access: str) -> float:
 
 
 def checked_url(url: str) -> str:
-    """An address to which paths may be added. Raises ValueError if it is none, or holds secrets."""
+    """An address to which paths may be added. Raises ValueError if it is malformed, or
+    holds a password."""
     try:
         parts = urlsplit(url.strip())
         host, _ = parts.hostname, parts.port
@@ -33,7 +34,7 @@ def checked_url(url: str) -> str:
     if "@" in parts.netloc:
         raise ValueError("--url: leave user and password out of the address; give a token")
     if parts.scheme not in {"http", "https"} or not host:
-        raise ValueError(f"--url: {url!r} is no http:// or https:// address")
+        raise ValueError(f"--url: {url!r} is not an http:// or https:// address")
     return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
 
 
@@ -49,5 +50,5 @@ def checked_token(token: str) -> str:
     if not bare:
         raise ValueError(f"there is no token; {TOKEN_HELP}")
     if not bare.isascii() or not bare.isprintable() or " " in bare:
-        raise ValueError(f"the token holds characters that no token has; {TOKEN_HELP}")
+        raise ValueError(f"the token holds characters that do not occur in tokens; {TOKEN_HELP}")
     return bare

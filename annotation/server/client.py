@@ -1,8 +1,8 @@
 """One Label Studio server, spoken to over HTTP: the only network code.
 
-The SDK's client repeats a POST after a 5xx, and so makes tasks twice. Here a request is repeated
-where that cannot hurt (reading, or the server never saw it); where it may already have been
-carried out, `UnsureError` goes to the caller, who looks before anything is made again.
+A request is repeated where that is harmless (reading, or the server never saw it). Where it may
+already have been carried out, the caller gets an `UnsureError` and looks before anything is made
+again. Why this is not the SDK's client: see docs/decisions.md.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from annotation.server.access import (
 from annotation.settings import Patience
 
 Json = Any  # what the server sends; its readers check it
-_Read = Callable[[httpx.Response], Json]  # raises ValueError if the answer is no whole one
+_Read = Callable[[httpx.Response], Json]  # raises ValueError if the answer is cut short
 
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
-_NOT_BEGUN = {425, 429}  # turned away at the door: nothing was done
-_BUSY_NOW = {429, 503}  # nobody but a server says this
+_NOT_BEGUN = {425, 429}  # refused before anything was done
+_BUSY_NOW = {429, 503}  # only a running server answers this
 _EXCERPT = 300  # letters of a server's answer that are shown
 
 
@@ -41,7 +41,7 @@ class ServerError(RuntimeError):
 
 
 class RefusedError(ServerError):
-    """The server understood and said no: repeating would not help."""
+    """The server refused the request, and would refuse it again."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -54,7 +54,7 @@ class OutageError(ServerError):
 
 class UnsureError(ServerError):
     """The request broke off: it may have been carried out. `is_over` if it is not being carried
-    out any more, because the server itself said that it failed."""
+    out any more, because the server itself answered that it failed."""
 
     def __init__(self, message: str, is_over: bool) -> None:
         super().__init__(message)
@@ -69,7 +69,7 @@ class _Fault(NamedTuple):
     begun: bool
     wait: float | None = None  # as the server asks, in seconds
     is_over: bool = False
-    is_there: bool = False  # somebody answers who will have time later
+    is_there: bool = False  # a server answers, but is busy now
 
 
 class Client:
@@ -91,7 +91,7 @@ class Client:
         self._http = httpx.Client(
             base_url=self.url,
             timeout=httpx.Timeout(self.patience.answer, connect=self.patience.connect),
-            trust_env=not is_loopback(self.url),  # a company's proxy does not know this machine
+            trust_env=not is_loopback(self.url),  # a company's proxy cannot reach this machine
         )
 
     def __enter__(self) -> Self:
@@ -135,7 +135,7 @@ class Client:
         return self._send("PATCH", path, _json, repeatable=True, content=data)
 
     def delete(self, path: str) -> None:
-        """Remove something; that it is gone already is no error."""
+        """Remove something; it is not an error if it is gone already."""
         try:
             self._send("DELETE", path, _bytes, repeatable=True)
         except RefusedError as error:
@@ -190,7 +190,7 @@ class Client:
     def _attempt(
         self, method: str, path: str, read: _Read, content: Mapping[str, Any]
     ) -> Json | _Fault:
-        """What the server answers, once, or why there is no answer."""
+        """The server's answer to one attempt, or why there is none."""
         for is_fresh in (False, True):
             try:
                 headers = {"Authorization": self._authorization(is_fresh)}
@@ -215,7 +215,7 @@ class Client:
             return read(response)
         except ValueError:
             if not self._reached:
-                raise ServerError(f"{self.url}: this is no Label Studio server") from None
+                raise ServerError(f"{self.url}: this is not a Label Studio server") from None
             return _Fault(f"an answer of {len(response.content)} bytes that is cut short", True)
 
     def _judge(self, method: str, path: str, response: httpx.Response) -> _Fault | None:
@@ -237,15 +237,16 @@ class Client:
         raise RefusedError(f"{what}: {text[:_EXCERPT]}", status)
 
     def _authorization(self, is_fresh: bool) -> str:
-        """A legacy token is sent as it is; a personal one buys access for some minutes."""
+        """A legacy token is sent as it is; a personal one is exchanged for an access token, which is
+        valid for some minutes."""
         if not self._is_personal:
             return f"Token {self._token}"
         if is_fresh or time.time() > self._access_ends - 20:
-            self._access = self._buy_access()
+            self._access = self._fetch_access()
             self._access_ends = access_ends(self._access)
         return f"Bearer {self._access}"
 
-    def _buy_access(self) -> str:
+    def _fetch_access(self) -> str:
         path = "/api/token/refresh/"
         try:
             response = self._http.post(path, json={"refresh": self._token})
@@ -262,7 +263,7 @@ class Client:
             raise _NoAccessError(_Fault("an access token that is cut short", False)) from None
 
     def pauses(self) -> Iterator[float]:
-        """Doubling, and never in step with other clients."""
+        """Seconds to wait: doubling, and never in step with other clients."""
         first, longest = self.patience.pause, self.patience.longest_pause
         doubling = (min(first * 2**n, longest) for n in itertools.count())
         return (pause * random.uniform(0.8, 1.2) for pause in doubling)
@@ -275,7 +276,7 @@ class Client:
 
 
 class _NoAccessError(Exception):
-    """Access could not be bought just now; the request itself was not sent."""
+    """No access token could be had; the request itself was not sent."""
 
     def __init__(self, fault: _Fault) -> None:
         super().__init__(fault.reason)
@@ -291,7 +292,7 @@ def _bytes(response: httpx.Response) -> bytes:
 
 
 def is_up(url: str) -> bool:
-    """Whether a Label Studio server at the URL says that it is ready."""
+    """Whether a Label Studio server at the URL is ready."""
     try:
         return bool(httpx.get(f"{url}/health", timeout=5, trust_env=False).json()["status"] == "UP")
     except (httpx.RequestError, ValueError, KeyError, TypeError):

@@ -74,13 +74,13 @@ class Project:
                 skipped=int(task.get("cancelled_annotations") or 0),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ServerError(f"{self.url}: a task that is none: {error!r}") from error
+            raise ServerError(f"{self.url}: a malformed task: {error!r}") from error
 
     def task(self, id_: int) -> dict[str, Any]:
         """A task with its annotations and predictions."""
         task = self.client.get(f"/api/tasks/{id_}/", resolve_uri="false")
         if not isinstance(task, dict):
-            raise ServerError(f"{self.client.url}: task {id_} is no JSON object")
+            raise ServerError(f"{self.client.url}: task {id_} is not a JSON object")
         return task
 
     def find_task(self, id_: int) -> dict[str, Any] | None:
@@ -185,7 +185,7 @@ def find_project(client: Client, title: str) -> Project | None:
 
 
 def existing_project(client: Client, title: str) -> Project:
-    """The project of that title. Raises ServerError if there is none, or several."""
+    """The project of that title. Raises ServerError if no project, or several, have it."""
     project = find_project(client, title)
     if project is None:
         raise ServerError(f"{client.url}: no project is named {title!r}; `annotate push` makes it")
@@ -193,11 +193,12 @@ def existing_project(client: Client, title: str) -> Project:
 
 
 def make_project(client: Client, title: str, interface: str, model_version: str) -> Project:
-    """The project of that title, made if there is none, and so set that predictions prefill.
+    """The project of that title, made if it does not exist, and set to show predictions
+    to annotators.
 
-    One that is there is left as people set it; where they chose no version of predictions, the
-    server takes that of the first import. interface: the labelling interface, XML. Raises
-    ServerError if a project of the title has another one.
+    An existing project keeps its settings; where no version of predictions is chosen, the server
+    takes that of the first import. interface: the labelling interface, XML. Raises
+    ServerError if an existing project has an interface that lacks parts of it.
     """
     title = title.strip()
     project = find_project(client, title)
@@ -222,7 +223,7 @@ def make_project(client: Client, title: str, interface: str, model_version: str)
 
 
 def once(client: Client, act: Callable[[], object], is_done: Callable[[], bool], what: str) -> None:
-    """Do what must not be done twice: after a broken connection look before doing it again."""
+    """Do what must not be done twice: after a broken connection, look before it is done again."""
     pauses = client.pauses()
     for _ in range(TRIES):
         try:
@@ -234,7 +235,7 @@ def once(client: Client, act: Callable[[], object], is_done: Callable[[], bool],
             time.sleep(next(pauses))
         else:
             return
-    raise OutageError(f"{what}: given up after {TRIES} tries; {last}")
+    raise OutageError(f"{what}: not done after {TRIES} tries; {last}")
 
 
 def _controls(interface: str) -> set[str]:
@@ -252,11 +253,13 @@ def _controls(interface: str) -> set[str]:
 
 
 def _same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    """Whether two predictions say the same; the ids of regions are drawn anew each time."""
-    return ours["model_version"] == theirs.get("model_version") and _said(ours) == _said(theirs)
+    """Whether two predictions have the same content; the ids of regions differ each time."""
+    return ours["model_version"] == theirs.get("model_version") and _content(ours) == _content(
+        theirs
+    )
 
 
-def _said(prediction: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+def _content(prediction: Mapping[str, Any]) -> list[tuple[Any, Any]]:
     regions = prediction.get("result") or []
     return [(region.get("from_name"), region.get("value")) for region in regions]
 
@@ -265,4 +268,4 @@ def _page(page: Any, items: str, total: str) -> tuple[list[dict[str, Any]], int]
     try:
         return list(page[items]), int(page[total])
     except (KeyError, TypeError, ValueError):
-        raise ServerError(f"a list of {items} without {items!r} and {total!r}") from None
+        raise ServerError(f"the server's list of {items} lacks {items!r} or {total!r}") from None

@@ -229,7 +229,7 @@ def test_no_proxy_stands_before_this_machine(server: Running) -> None:
 def test_other_kind_of_server(server: Running, proxy: Proxy, three: Sources) -> None:
     proxy.troubles.append(Trouble("answer", "", status=200, times=99, body=b"<html>hello</html>"))
     command = ("push", "--photos", str(three.photos), "--project", "x", "--url", proxy.url)
-    assert "no Label Studio server" in stopped(annotate(server, *command))
+    assert "not a Label Studio server" in stopped(annotate(server, *command))
 
 
 def test_the_token_is_never_shown(
