@@ -237,7 +237,7 @@ class Client:
         raise RefusedError(f"{what}: {text[:_EXCERPT]}", status)
 
     def _authorization(self, is_fresh: bool) -> str:
-        """A legacy token is sent as it is; a personal one is exchanged for an access token, which is
+        """A legacy token is sent as it is; a personal one is exchanged for an access token that is
         valid for some minutes."""
         if not self._is_personal:
             return f"Token {self._token}"
