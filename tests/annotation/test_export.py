@@ -174,7 +174,7 @@ def test_what_cannot_be_exported_is_named_and_the_rest_is_done(tmp_path: Path) -
     assert "255 everywhere" in reasons["opaque.jpg"]
     assert "pull again" in reasons["changed.jpg"]
     assert "none.png" in reasons["no photo.jpg"]
-    assert "no photo id" in reasons["escape.jpg"]
+    assert "is not a photo id" in reasons["escape.jpg"]
     assert "40 x 51" in reasons["small.jpg"]
     assert not (tmp_path / "escape.png").exists()
     assert [row["photo"] for row in labels(out)] == ["fine.jpg"]
