@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
+import annotation
 from manifests.annotations import Kind
 from tests.annotation.conftest import start_annotate
 from tests.annotation.proxy import Trouble, proxied
@@ -30,3 +32,9 @@ def test_no_name_of_a_photo_controls_the_terminal(tmp_path: Path) -> None:
     ran = finish(start_annotate("solve", "--out", str(tmp_path)))
     assert ran.code == 1
     assert "error: evil\\x1b[2J.jpg: " in ran.err
+
+
+def test_the_package_promises_its_version_alone() -> None:
+    assert annotation.__all__ == ["__version__"]
+    assert annotation.__version__ == version("matting-data")
+    assert not hasattr(annotation, "version_of_something_else")
