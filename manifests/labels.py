@@ -117,8 +117,13 @@ def _bare(text: str) -> str:
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
-    """Write a label file, atomically; a row's missing cells are empty."""
+    """Write a label file of two or more columns, atomically; a row's missing cells are empty."""
     with writing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        for cells in (columns, *([row.get(column, "") for column in columns] for row in rows)):
+            file.write(",".join(map(_quoted, cells)) + "\n")
+
+
+def _quoted(cell: str) -> str:
+    """As csv.writer does, which before Python 3.13 left a carriage return bare."""
+    is_plain = not any(letter in cell for letter in ',"\r\n')
+    return cell if is_plain else '"' + cell.replace('"', '""') + '"'
