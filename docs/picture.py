@@ -1,10 +1,13 @@
-"""Draws docs/samples.jpg, the picture in the README: `make picture`.
+"""Draws docs/samples.jpg, the picture in the README, or another FILE: `make picture`.
+
+    python docs/picture.py [FILE]
 
 One procedural sample for each transparency, from its two sources to its trimaps.
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -33,7 +36,7 @@ ROWS = (
 )
 
 
-def main() -> None:
+def main(out: Path) -> None:
     height = TOP + len(ROWS) * (CELL + GAP)
     sheet = Image.new("RGB", (LEFT + len(COLUMNS) * (CELL + GAP), height), PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
@@ -47,8 +50,8 @@ def main() -> None:
         photo = make_background(background, 640, seed=0)
         for column, pixels in enumerate(pictures(cutout, photo, seed)):
             sheet.paste(fitted(pixels), (LEFT + column * (CELL + GAP), top))
-    sheet.save(OUT, quality=88, subsampling=0)
-    print(f"{OUT}: {OUT.stat().st_size / 1000:.0f} kB")
+    sheet.save(out, quality=88, subsampling=0)
+    print(f"{out}: {out.stat().st_size / 1000:.0f} kB")
 
 
 def pictures(cutout: Pixels, photo: Pixels, seed: int) -> list[Pixels]:
@@ -81,4 +84,4 @@ def fitted(pixels: Pixels) -> Image.Image:
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else OUT)
