@@ -125,6 +125,8 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
     Raises ConnectionError if there is no cluster at the address, ValueError for an address if Ray
     runs already in this process.
     """
+    if address is not None:
+        _knock(address)
     if is_running():
         if address is not None:
             raise ValueError(
@@ -154,7 +156,6 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
             )
         else:
             try:
-                _knock(address)
                 ray.init(address=address, **quiet)
             except (OSError, ValueError, RuntimeError) as error:
                 raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
@@ -214,10 +215,13 @@ def _cancelling(running: dict[Any, Any]) -> Iterator[None]:
 
 
 def _knock(address: str) -> None:
-    """Raise OSError if nobody listens at HOST:PORT; Ray itself would try for half an hour."""
+    """Raise ConnectionError if nobody listens at HOST:PORT; Ray would try for half an hour."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=10).close()
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except (OSError, OverflowError) as error:  # OverflowError: no such port
+            raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
 
 
 def _attempt(function: Callable[..., Any], item: Any, number: int, board: Any) -> tuple[Any, str]:

@@ -97,7 +97,7 @@ def test_alone_it_starts_and_ends_a_ray_and_swallows_nothing(folder: Path, tmp_p
 
 
 def test_a_running_ray_is_joined_and_goes_on(
-    folder: Path, two_workers: Cluster, sources: SourceFolders
+    folder: Path, two_workers: Cluster, address: str, sources: SourceFolders
 ) -> None:
     import ray
 
@@ -111,8 +111,10 @@ def test_a_running_ray_is_joined_and_goes_on(
     assert (again.samples, again.samples_per_second) == (12, 0.0)
     with pytest.raises(RefusedError, match="size: 64 -> 65"):
         datagen.compose(fgs, bgs, out="a", **(given | {"size": 65}))
-    with pytest.raises(ValueError, match=r"cannot join 127\.0\.0\.1:9; leave the address out"):
-        datagen.compose(fgs, bgs, out="b", ray_address="127.0.0.1:9")
+    with pytest.raises(ValueError, match=f"cannot join {address}; leave the address out"):
+        datagen.compose(fgs, bgs, out="b", ray_address=address)
+    with pytest.raises(ConnectionError, match="no Ray cluster at nonsense:1"):
+        datagen.compose(fgs, bgs, out="b", ray_address="nonsense:1")
     assert ray.is_initialized()
 
 
