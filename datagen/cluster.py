@@ -226,7 +226,7 @@ def _knock(address: str) -> None:
 
 def _attempt(function: Callable[..., Any], item: Any, number: int, board: Any) -> tuple[Any, str]:
     """Run one item in a worker; (value, "") or (None, reason)."""
-    cv2.setNumThreads(1)  # one core a worker: Ray counts the cores
+    cv2.setNumThreads(1)  # one core per worker: Ray counts the cores
     report = None if board is None else _Reporter(board, number)
     for trial in range(_WRITE_RETRIES + 1):
         try:

@@ -90,12 +90,12 @@ def verify_shard(root: Path, dataset: Dataset, shard: Shard) -> list[Finding]:
         rows = read_index(root, shard.name)
         for count, sample in enumerate(read_shard(data), start=1):
             row = rows[count - 1] if count <= len(rows) else None
-            reasons, levels = _sample_faults(contract, shard, sample, row)
+            reasons, counts = _sample_faults(contract, shard, sample, row)
             if sample.row.key in keys:
                 reasons.append("another sample has its key")
             keys.add(sample.row.key)
             about_samples += [Finding(shard.name, sample.row.key, reason) for reason in reasons]
-            histogram += levels
+            histogram += counts
         if count != shard.samples or len(rows) != shard.samples:
             reason = f"{count} samples, {len(rows)} rows, dataset.json says {shard.samples}"
             findings.append(Finding(shard.name, "", reason))

@@ -25,7 +25,7 @@ from manifests.samples import CrudeRecipe, Piece
 
 BEND_CELLS = (5, 14)  # grid sizes of the two octaves of noise that bends the edges
 OUTLINE_CELLS = (8, 24)  # ... and of that which frays the outlines of lost and swallowed pieces
-CONTRAST = 3  # how much steeper the network's belief is than alpha where alpha is soft
+CONTRAST = 3  # factor by which the network is more decided than alpha where alpha is soft
 FINE_RAMP = 100  # levels from where distances are counted to the wider end of the unknown band
 
 
@@ -104,16 +104,16 @@ def _opinion(cells: Pixels, recipe: CrudeRecipe, size: float) -> Pixels:
     rng = np.random.Generator(np.random.PCG64(recipe.noise_seed))
     down, right, change = (_noise(rng, cells.shape, BEND_CELLS) for _ in range(3))
     outline = _noise(rng, cells.shape, OUTLINE_CELLS)
-    belief = _stretched(cells, recipe.blur)
-    subject = (belief > 127).view(np.uint8)
+    certainty = _stretched(cells, recipe.blur)
+    subject = (certainty > 127).view(np.uint8)
     area = cv2.countNonZero(subject)
     if area:
-        belief[_holes(subject, recipe.hole_share * area)] = 255
+        certainty[_holes(subject, recipe.hole_share * area)] = 255
         for piece, value in ((recipe.lost, 0), (recipe.swallowed, 255)):
             if piece.share > 0.0:
                 is_taken = subject.view(bool) if value == 0 else ~subject.view(bool)
-                belief[_grown(subject, is_taken, piece, outline, size)] = value
-    moved = _moved(belief, recipe, down, right, size)
+                certainty[_grown(subject, is_taken, piece, outline, size)] = value
+    moved = _moved(certainty, recipe, down, right, size)
     smooth = _smoothed(moved, recipe.blur)
     added = (round(recipe.noise) * (change.astype(np.int16) - 128)) >> 7
     return np.clip(smooth + added + round(recipe.level), 0, 255).astype(np.uint8)
@@ -195,7 +195,7 @@ def _grown(
 
 
 def _moved(
-    belief: Pixels, recipe: CrudeRecipe, noise_y: Pixels, noise_x: Pixels, size: float
+    certainty: Pixels, recipe: CrudeRecipe, noise_y: Pixels, noise_x: Pixels, size: float
 ) -> Pixels:
     """Shifted and warped by recipe.shift and recipe.warp; the border is repeated.
 
@@ -207,11 +207,11 @@ def _moved(
         ((np.int16(warp) * (noise.astype(np.int16) - 128)) >> 7) - shift
         for noise, shift in ((noise_y, down), (noise_x, right))
     )
-    whole = np.empty((*belief.shape, 2), np.int16)
-    whole[..., 0] = (x >> 5) + np.arange(belief.shape[1], dtype=np.int16)
-    whole[..., 1] = (y >> 5) + np.arange(belief.shape[0], dtype=np.int16)[:, None]
+    whole = np.empty((*certainty.shape, 2), np.int16)
+    whole[..., 0] = (x >> 5) + np.arange(certainty.shape[1], dtype=np.int16)
+    whole[..., 1] = (y >> 5) + np.arange(certainty.shape[0], dtype=np.int16)[:, None]
     part = ((y & 31) * 32 + (x & 31)).astype(np.uint16)
-    moved = cv2.remap(belief, whole, part, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.remap(certainty, whole, part, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.uint8)
 
 
