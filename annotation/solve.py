@@ -23,13 +23,12 @@ from manifests.annotations import (
     Origin,
     State,
     annotations_path,
-    pixels_sha256,
     read_annotations,
     solved_path,
     write_annotations,
 )
 from manifests.pictures import read_alpha, read_photo, read_trimap
-from manifests.pixels import UNKNOWN, encode_alpha
+from manifests.pixels import UNKNOWN, encode_alpha, pixels_sha256
 from manifests.storage import write_bytes
 
 CLOSED_FORM = "closed-form"

@@ -133,16 +133,16 @@ def compose(
 ) -> None:
     """Compose every foreground over every background into a shard set."""
     from datagen.job import make_shard_set
-    from datagen.resume import refuse_other_settings
+    from datagen.resume import check_beginning
     from datagen.sources.folders import SourceFolders
 
     fg, bg, out = (_for_workers(path, ray_address) for path in (fg, bg, out))
     sources = SourceFolders(fg, bg, alpha and _for_workers(alpha, ray_address))
-    refuse_other_settings(out, settings)  # before seconds are spent on starting workers
+    beginning = check_beginning(out, settings)  # before seconds are spent on starting workers
     if plan:
         raise typer.Exit(_plan(sources, settings, out, skip_bad, workers, json_))
     with _cluster(workers, ray_address) as ray:
-        result = make_shard_set(ray, sources, settings, out, skip_bad)
+        result = make_shard_set(ray, sources, settings, out, skip_bad, beginning)
     if json_:
         show_json(asdict(result))
     else:
@@ -193,8 +193,9 @@ def stats(
 ) -> None:
     """Show statistics of a shard set, read from its index alone."""
     from datagen.inspect.stats import read_stats
+    from manifests import open_shards
 
-    found = read_stats(shards)
+    found = read_stats(open_shards(shards))
     if plot is not None:
         from datagen.inspect.plot import plot_stats
 
@@ -220,8 +221,10 @@ def preview(
 ) -> None:
     """Draw a few samples side by side: image, alpha, trimap, crude trimap."""
     from datagen.inspect.preview import preview as run_preview
+    from manifests import open_shards
 
-    keys = run_preview(shards, out, rows)
+    with open_shards(shards, check=False) as opened:
+        keys = run_preview(opened, out, rows)
     say(f"{out}: {', '.join(keys)}")
 
 
@@ -234,14 +237,13 @@ def verify(
 ) -> None:
     """Check a shard set completely, and name what is wrong by shard and sample."""
     from datagen.inspect.verify import verify as run_verify
-    from manifests.dataset import read_dataset
+    from manifests import open_shards
 
-    shards = _for_workers(shards, ray_address)
-    dataset = read_dataset(shards)
+    opened = open_shards(_for_workers(shards, ray_address))
     findings, samples = [], 0
-    total = sum(shard.samples for shard in dataset.shards)
+    total = len(opened)
     with _cluster(workers, ray_address) as ray, progress("verify", total, "samples") as advance:
-        for shard, found in run_verify(ray, shards, dataset):
+        for shard, found in run_verify(ray, opened):
             samples += shard.samples
             findings += found
             advance(samples)
@@ -249,7 +251,7 @@ def verify(
     if json_:
         show_json({"samples": total, "findings": [asdict(finding) for finding in findings]})
     else:
-        print_findings(findings, total, len(dataset.shards))
+        print_findings(findings, total, len(opened.shards))
     raise typer.Exit(FAILED if findings else DONE)
 
 
@@ -265,8 +267,10 @@ def replay(
     """Compose one sample of a shard set again, and compare it byte for byte."""
     from datagen.inspect.replay import replay as run_replay
     from datagen.sources.folders import SourceFolders
+    from manifests import open_shards
 
-    found = run_replay(key, shards, SourceFolders(fg, bg, alpha), out)
+    with open_shards(shards, check=False) as opened:
+        found = run_replay(key, opened, SourceFolders(fg, bg, alpha), out)
     for path in found.files:
         say(str(path))
     if found.different:

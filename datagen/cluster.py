@@ -76,6 +76,7 @@ class Cluster:
         import ray
 
         board = _board() if on_progress else None
+        shared = ray.put(function)  # once: with each task, what it holds would be copied again
         # Work waits on the driver, not in Ray: the queue of 880 shards, or of 100,000 files,
         # would be held in its memory.
         waiting = iter(enumerate(items))
@@ -85,7 +86,7 @@ class Cluster:
         with _cancelling(running):
             while True:
                 for number, item in islice(waiting, max(0, 4 * self.workers - len(running))):
-                    running[task.remote(function, item, number, board)] = (number, item)
+                    running[task.remote(shared, item, number, board)] = (number, item)
                 if not running:
                     break
                 done, _ = ray.wait(list(running), num_returns=1, timeout=_REPORT_SECONDS)

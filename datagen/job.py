@@ -17,20 +17,21 @@ from datagen.plan import SplitPlan, plan_splits
 from datagen.prepare import prepare_sources, scan_and_split
 from datagen.resume import (
     WORK,
+    Beginning,
     RefusedError,
+    check_beginning,
     finished_shard,
     libraries,
     missing_shards,
     record_sources,
     recorded_sources,
     refuse_other_libraries,
-    refuse_other_settings,
     write_beginning,
 )
 from datagen.settings import Settings
 from datagen.shard import ShardTask, make_shard, shard_tasks, used_sources
 from datagen.sources.folders import SourceFolders
-from manifests.dataset import CONTRACT, Dataset, Skipped, dataset_path, write_dataset
+from manifests.dataset import CONTRACT, Manifest, Skipped, dataset_path, write_manifest
 from manifests.shards import Shard, shard_name
 from manifests.storage import sweep
 
@@ -57,9 +58,16 @@ class Result:
 
 
 def make_shard_set(
-    cluster: Cluster, folders: SourceFolders, settings: Settings, out: Path, skip_bad: bool = False
+    cluster: Cluster,
+    folders: SourceFolders,
+    settings: Settings,
+    out: Path,
+    skip_bad: bool = False,
+    beginning: Beginning | None = None,
 ) -> Result:
     """Make what is missing of a shard set; the shards that cannot be made are in the result.
+
+    beginning: what `check_beginning` returned, if the caller has called it for these settings.
 
     Raises RefusedError if `out` holds another shard set or another run is at work in it,
     BadSourcesError if sources have problems and not `skip_bad`, PlanError for a plan that cannot
@@ -67,13 +75,13 @@ def make_shard_set(
     since it was scanned.
     """
     begin = time.monotonic()
-    refuse_other_settings(out, settings)
+    beginning = beginning or check_beginning(out, settings)
     for folder in (folders.foregrounds, folders.backgrounds, folders.alphas):
         if folder is not None and out.resolve().is_relative_to(folder.resolve()):
             raise RefusedError(f"{out}: lies inside {folder}, whose files are the sources")
     with _locked(out):
         sweep(out)
-        recorded = recorded_sources(out)
+        recorded = recorded_sources(out, beginning)
         found = scan_and_split(cluster, folders, settings, skip_bad, recorded)
         sources = found.foregrounds, found.backgrounds
         plans = plan_splits(settings, *sources)
@@ -83,7 +91,8 @@ def make_shard_set(
         missing = missing_shards(plans, settings, out)
         tasks = partial(shard_tasks, missing, settings, *sources, out, out / WORK)
         if missing:
-            refuse_other_libraries(out)
+            if beginning is not None:
+                refuse_other_libraries(out, beginning)
             dataset_path(out).unlink(missing_ok=True)
             used = used_sources(tasks(), sum(map(len, sources)))
             prepare_sources(cluster, folders, settings, out / WORK, used)
@@ -92,8 +101,8 @@ def make_shard_set(
         skipped = tuple(Skipped(p.file, p.kind, p.reason) for p in found.problems)
         shards, failed = _gather(plans, settings, out, made.failed)
         if not failed and not dataset_path(out).exists():
-            dataset = Dataset(CONTRACT, settings.to_json(), libraries(), shards, skipped)
-            write_dataset(out, dataset)
+            manifest = Manifest(CONTRACT, settings.to_json(), libraries(), shards, skipped)
+            write_manifest(out, manifest)
     return Result(
         samples=sum(shard.samples for shard in shards),
         shards=len(shards),

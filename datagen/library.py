@@ -90,7 +90,7 @@ def compose(
     """
     from datagen.cluster import cluster, is_running
     from datagen.job import make_shard_set
-    from datagen.resume import refuse_other_settings
+    from datagen.resume import check_beginning
     from datagen.sources.folders import SourceFolders
 
     chosen = _settings(settings)
@@ -104,10 +104,10 @@ def compose(
     assert root is not None
     assert foregrounds is not None
     assert backgrounds is not None
-    refuse_other_settings(root, chosen)  # before seconds are spent on starting workers
+    beginning = check_beginning(root, chosen)  # before seconds are spent on starting workers
     with cluster(workers, ray_address) as ray:
         folders = SourceFolders(foregrounds, backgrounds, alphas)
-        return make_shard_set(ray, folders, chosen, root, skip_bad)
+        return make_shard_set(ray, folders, chosen, root, skip_bad, beginning)
 
 
 def compose_one(

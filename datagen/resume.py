@@ -4,7 +4,7 @@ settings, sources and libraries, or is refused."""
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,11 +14,11 @@ from datagen.plan import SplitPlan
 from datagen.settings import Settings, difference
 from manifests.dataset import (
     dataset_path,
-    read_dataset,
     read_sources,
     sources_path,
     write_sources,
 )
+from manifests.shard_set import ShardSet, open_shards
 from manifests.shards import Shard, data_path, read_shard_record, shard_name
 from manifests.sources import Background, Foreground, Split
 from manifests.storage import write_bytes
@@ -34,10 +34,11 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Beginning:
-    """What decides the bytes of a shard set, beside its sources."""
+    """What decides the bytes of a shard set, beside its sources; and the set if it is finished."""
 
-    settings: dict[str, Any]
-    libraries: dict[str, str]
+    settings: Mapping[str, Any]
+    libraries: Mapping[str, str]
+    shards: ShardSet | None = None
 
 
 @dataclass(frozen=True)
@@ -54,28 +55,34 @@ def write_beginning(out: Path, settings: Settings) -> None:
     write_bytes(out / WORK / "settings.json", json.dumps(beginning).encode())
 
 
-def refuse_other_settings(out: Path, settings: Settings) -> None:
-    """Raise RefusedError, with the difference, if `out` was begun with other settings, or is not
-    finished and was begun with other libraries."""
-    begun = _beginning(out)
-    changes = [] if begun is None else difference(begun.settings, settings.to_json())
+def check_beginning(out: Path, settings: Settings) -> Beginning | None:
+    """What `out` was begun with; None if it was not begun.
+
+    Raises RefusedError, with the difference, if `out` was begun with other settings, or is not
+    finished and was begun with other libraries, or holds something else; ValueError if a finished
+    set is malformed.
+    """
+    beginning = _beginning(out)
+    if beginning is None:
+        return None
+    changes = difference(beginning.settings, settings.to_json())
     if changes:
         raise RefusedError(
             f"{out}: was begun with other settings; name another --out, or remove it, or repeat "
             f"these ({'; '.join(changes)})"
         )
-    if not dataset_path(out).exists():
-        refuse_other_libraries(out)
+    if beginning.shards is None:
+        refuse_other_libraries(out, beginning)
+    return beginning
 
 
-def refuse_other_libraries(out: Path) -> None:
+def refuse_other_libraries(out: Path, beginning: Beginning) -> None:
     """Raise RefusedError, with the difference, if `out` was begun with other libraries.
 
     Their versions decide bytes, too: a set that is half of one and half of another could not be
     made again.
     """
-    begun = _beginning(out)
-    changes = [] if begun is None else difference(begun.libraries, libraries())
+    changes = difference(beginning.libraries, libraries())
     if changes:
         raise RefusedError(
             f"{out}: was begun with other versions of libraries; name another --out, or remove it, "
@@ -84,10 +91,9 @@ def refuse_other_libraries(out: Path) -> None:
 
 
 def _beginning(out: Path) -> Beginning | None:
-    """What `out` was begun with; None if it was not begun."""
     if dataset_path(out).exists():
-        dataset = read_dataset(out)
-        return Beginning(dataset.settings, dataset.libraries)
+        shards = open_shards(out)
+        return Beginning(shards.all_settings, shards.libraries, shards)
     if (out / WORK / "settings.json").exists():
         fields = json.loads((out / WORK / "settings.json").read_bytes())
         if fields.keys() != {"settings", "libraries"}:
@@ -103,8 +109,13 @@ def libraries() -> dict[str, str]:
     return {name: version(name) for name in _LIBRARIES}
 
 
-def recorded_sources(out: Path) -> RecordedSources:
+def recorded_sources(out: Path, beginning: Beginning | None) -> RecordedSources:
     """The sources that `out` was begun with."""
+    if beginning is not None and beginning.shards is not None:
+        shards = beginning.shards
+        return RecordedSources(
+            tuple(shards.foregrounds.values()), tuple(shards.backgrounds.values())
+        )
     if not all(sources_path(out, kind).exists() for kind in (Foreground, Background)):
         return RecordedSources()
     return RecordedSources(read_sources(out, Foreground), read_sources(out, Background))

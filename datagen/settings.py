@@ -131,7 +131,7 @@ class Settings:
         return from_dict(cls, values)
 
 
-def difference(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """The settings that differ, as "name: old -> new"."""
     names = [*new, *(name for name in old if name not in new)]
     return [f"{n}: {old.get(n)} -> {new.get(n)}" for n in names if old.get(n) != new.get(n)]

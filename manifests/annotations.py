@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.pixels import Pixels
 from manifests.sources import Subject
 from manifests.storage import writing
 from manifests.tables import from_table, to_table
@@ -47,7 +44,7 @@ class Annotation:
     """One alpha or trimap for one photo, with its provenance.
 
     Paths are below the table's folder, with '/' between the parts. `sha256` are those of a
-    file's bytes, `pixels_sha256` those of the array (see the function of that name), so that
+    file's bytes, `pixels_sha256` those of the array (see `manifests.pixels`), so that
     what was pushed, solved and approved can be followed from row to row.
     """
 
@@ -105,10 +102,3 @@ def read_annotations(path: Path) -> list[Annotation]:
         return from_table(Annotation, pq.read_table(path))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def pixels_sha256(pixels: Pixels) -> str:
-    """Of the shape and the values: the same however they are stored."""
-    digest = hashlib.sha256(repr(pixels.shape).encode())
-    digest.update(np.ascontiguousarray(pixels).data)
-    return digest.hexdigest()

@@ -1,8 +1,7 @@
-"""A shard set as a whole: dataset.json, its sources, and splits that do not leak."""
+"""What describes a shard set as a whole: dataset.json, and the tables of its sources."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.pixels import ImageCodec
 from manifests.shards import Root, Shard, ShardFormat
 from manifests.sources import Background, Foreground
 from manifests.storage import Location, read_bytes, write_bytes, writing
@@ -32,8 +32,34 @@ class Skipped:
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """The content of dataset.json. Its presence means that every shard is there."""
+class ShardSettings:
+    """The settings that a reader of the shards needs, among those of the program that made them.
+
+    size: height and width of each image, pixels.
+    jpeg_quality: of the colours, if `image_codec` is JPEG.
+    shard_size: samples in each shard of a split but its last.
+    layers: whether the shards hold the streams foreground and background.
+    """
+
+    format: ShardFormat
+    image_codec: ImageCodec
+    jpeg_quality: int
+    size: int
+    shard_size: int
+    layers: bool
+
+    def __post_init__(self) -> None:
+        for name in ("size", "shard_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}, expected 1 or more")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of dataset.json. Its presence means that every shard is there.
+
+    settings: all those of the program that made the shards.
+    """
 
     contract: int
     settings: dict[str, Any]
@@ -41,35 +67,25 @@ class Dataset:
     shards: tuple[Shard, ...]
     skipped: tuple[Skipped, ...]
 
-    @property
-    def format(self) -> ShardFormat:
-        return ShardFormat(self.settings["format"])
-
-    @property
-    def fingerprint(self) -> str:
-        """Hexadecimal; the same for the same samples in the same order, wherever they are."""
-        digests = "".join(shard.sha256 for shard in self.shards)
-        return hashlib.sha256(digests.encode()).hexdigest()
-
 
 def dataset_path(root: Root) -> Root:
     return root / "dataset.json"
 
 
-def write_dataset(root: Path, dataset: Dataset) -> None:
+def write_manifest(root: Path, manifest: Manifest) -> None:
     fields = {
-        **vars(dataset),
-        "shards": [to_dict(shard) for shard in dataset.shards],
-        "skipped": [to_dict(source) for source in dataset.skipped],
+        **vars(manifest),
+        "shards": [to_dict(shard) for shard in manifest.shards],
+        "skipped": [to_dict(source) for source in manifest.skipped],
     }
     write_bytes(dataset_path(root), (json.dumps(fields, indent=1) + "\n").encode())
 
 
-def read_dataset(root: Location) -> Dataset:
+def read_manifest(root: Location) -> tuple[Manifest, ShardSettings]:
     """Read and check dataset.json, in a folder or elsewhere.
 
-    Raises FileNotFoundError if there is none, OSError if it is elsewhere and cannot be had,
-    ValueError if it cannot be read, is of another contract, or if a source is in both splits.
+    Raises FileNotFoundError if there is none, OSError if it is elsewhere and cannot be fetched,
+    ValueError if it is malformed or of another contract.
     """
     path = dataset_path(root)
     try:
@@ -83,20 +99,17 @@ def read_dataset(root: Location) -> Dataset:
         if fields["contract"] != CONTRACT:
             found = fields["contract"]
             raise ValueError(f"contract {found}, this program reads contract {CONTRACT}")
-        ShardFormat(fields["settings"]["format"])
-        dataset = Dataset(
+        manifest = Manifest(
             contract=fields["contract"],
             settings=fields["settings"],
             libraries=fields["libraries"],
             shards=tuple(from_dict(Shard, shard) for shard in fields["shards"]),
             skipped=tuple(from_dict(Skipped, source) for source in fields["skipped"]),
         )
+        return manifest, from_dict(ShardSettings, manifest.settings)
     except (KeyError, TypeError, ValueError) as error:
         missing = "no " if isinstance(error, KeyError) else ""
         raise ValueError(f"{path}: {missing}{error}") from error
-    check_splits(read_sources(root, Foreground), "foreground")
-    check_splits(read_sources(root, Background), "background")
-    return dataset
 
 
 def sources_path(root: Root, kind: type) -> Root:

@@ -7,6 +7,7 @@ bytes, so that a data set can be compared by checksum.
 
 from __future__ import annotations
 
+import hashlib
 import io
 from enum import StrEnum
 
@@ -53,6 +54,13 @@ def check_trimap(trimap: Pixels, name: str) -> None:
     if trimap.size and trimap.max() > FOREGROUND:
         codes = np.unique(trimap).tolist()
         raise ValueError(f"{name}: trimap codes {codes}, expected only 0, 1, 2")
+
+
+def pixels_sha256(pixels: Pixels) -> str:
+    """Of the shape and the values: the same for the same pixels, however they are stored."""
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
 
 
 def encode_colour(pixels: Pixels, codec: ImageCodec, quality: int = 95) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from manifests.pixels import ImageCodec
+from manifests.pixels import ImageCodec, Pixels, decode_alpha, decode_colour, decode_trimap
 from manifests.sources import Split, Subject, Transparency
 
 
@@ -153,6 +153,15 @@ LABELS = ("alpha", "trimap", "crude_trimap")
 def stream_names(layers: bool) -> tuple[str, ...]:
     """The streams of a sample, in the order in which a shard holds them."""
     return ("image", *LABELS, *(LAYERS if layers else ()))
+
+
+_DECODERS = {"alpha": decode_alpha, "trimap": decode_trimap, "crude_trimap": decode_trimap}
+
+
+def decode_stream(stream: str, data: bytes) -> Pixels:
+    """The pixels of a stream, as `manifests.pixels` describes them. Raises ValueError if `data` is
+    not an image of the stream's kind."""
+    return _DECODERS.get(stream, decode_colour)(data)
 
 
 def extension_of(stream: str, codec: ImageCodec) -> str:

@@ -35,7 +35,6 @@ Histogram = NDArray[np.int64]  # 256 counts, one a level of alpha
 Cell = tuple[str, str]  # subject, transparency
 Root = TypeVar("Root", Path, Url, Location)  # of a shard set
 
-_COPY_BYTES = 4 << 20  # a stream is one write, not twenty of 16 KiB: 0.5 ms a sample
 _NOTES = b"matting"  # the key of our notes in the index's footer
 
 

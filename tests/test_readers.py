@@ -26,10 +26,11 @@ from datagen.sample.working_copies import (
 from datagen.settings import Settings
 from datagen.shard import make_shard, shard_task
 from datagen.sources.scan import scan
-from manifests.dataset import CONTRACT, Dataset, write_sources
+from manifests import open_shards
+from manifests.dataset import CONTRACT, Manifest, write_manifest, write_sources
 from manifests.pictures import read_cutout, read_photo
-from manifests.pixels import ImageCodec, Pixels, decode_alpha, decode_colour, decode_trimap
-from manifests.samples import EncodedSample, extension_of, stream_names
+from manifests.pixels import ImageCodec, Pixels
+from manifests.samples import EncodedSample, decode_stream, extension_of, stream_names
 from manifests.shards import ShardFormat, data_path, read_shard, read_shard_record
 from manifests.sources import Background, Foreground
 from manifests.tables import to_dict
@@ -85,8 +86,8 @@ def make(folder: Path, settings: Settings) -> Made:
         path = data_path(root, shard.name, settings.format)
         record = read_shard_record(root, shard.name, shard.split)
         assert record is not None
-        dataset = Dataset(CONTRACT, settings.to_json(), {}, (record,), ())
-        assert verify_shard(root, dataset, record) == []
+        write_manifest(root, Manifest(CONTRACT, settings.to_json(), {}, (record,), ()))
+        assert verify_shard(open_shards(root), record) == []
         made.files.append(str(path))
         made.samples.extend(read_shard(path))
     assert len(made.samples) == 9
@@ -143,8 +144,7 @@ def read_tars(made: Made, decode: str = "") -> list[dict[str, Any]]:
 
 
 def ours(sample: EncodedSample, stream: str) -> Pixels:
-    decoders = {"alpha": decode_alpha, "trimap": decode_trimap, "crude_trimap": decode_trimap}
-    return decoders.get(stream, decode_colour)(sample.streams[stream])
+    return decode_stream(stream, sample.streams[stream])
 
 
 def same_pixels(image: Image.Image, sample: EncodedSample, stream: str) -> None:

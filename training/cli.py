@@ -83,6 +83,7 @@ def train(
 
     With several GPUs: torchrun --nproc-per-node 4 -m training --shards ...
     """
+    from manifests.shard_set import ShardSet, open_shards
     from training.processes import join, pick_device
     from training.runs import open_run
     from training.train import Stopped
@@ -117,22 +118,27 @@ def train(
     folder = out or Path("runs") / str(variant)
     with join(pick_device(device)) as processes:
         refused: OSError | ValueError | None = None
+        opened: ShardSet | None = None
         if processes.first:
             try:
-                open_run(folder, settings, resume, processes)
+                opened = open_shards(shards, cache or None)
+                open_run(folder, opened, settings, resume, processes)
             except (OSError, ValueError) as error:
                 refused = error
         if processes.any(refused is not None):  # and waits for the first
             raise refused or typer.Exit(FAILED)
         try:
             with ExitStack() as stack:
+                if opened is None:
+                    opened = open_shards(shards, cache or None)
+                stack.enter_context(opened)
                 tell: Callable[[Any], None] = functools.partial(_tell_bad, set())
                 if processes.first:
                     shown = progress("train", iterations, "iterations", latest_iteration(folder))
                     advance = stack.enter_context(shown)
                     tell = functools.partial(_tell, advance, time.monotonic(), set())
                 is_stopping = stack.enter_context(interrupt_noted())
-                train_model(settings, folder, processes, tell, is_stopping)
+                train_model(opened, settings, folder, processes, tell, is_stopping)
         except Stopped:
             raise KeyboardInterrupt from None
     if processes.first:

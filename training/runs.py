@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from manifests.dataset import read_dataset
-from manifests.storage import location_of, write_bytes
+from manifests.shard_set import ShardSet
+from manifests.storage import write_bytes
 from training.checkpoint import checkpoints, sweep
 from training.loading.batches import epoch_length
 from training.log import is_busy
@@ -15,14 +15,16 @@ from training.processes import Processes
 from training.settings import FREE_TO_CHANGE, TrainSettings
 
 
-def open_run(run: Path, settings: TrainSettings, resume: bool, processes: Processes) -> None:
+def open_run(
+    run: Path, shards: ShardSet, settings: TrainSettings, resume: bool, processes: Processes
+) -> None:
     """Make a run's folder, or check that it holds the same run; only the first process does this.
 
     Raises what `batches` raises for shards that cannot be used, and ValueError if there is a run
     already and `resume` is False, if there is none and it is True, or if the settings differ.
     """
     # Before anything is written: a mistyped path must not leave a run that is in the way later.
-    epoch_length(settings, processes.world)
+    epoch_length(shards, settings, processes.world)
     config = run / "config.json"
     if is_busy(run):
         raise ValueError(f"{run}: another process is training there")
@@ -32,8 +34,8 @@ def open_run(run: Path, settings: TrainSettings, resume: bool, processes: Proces
         raise ValueError(f"{run}: a run is here; go on with --resume, or name another --out")
     ours = {
         **settings.to_dict(),
-        "shards": settings.shards_name,
-        "samples": read_dataset(location_of(settings.shards)).fingerprint,
+        "shards": str(shards.root),  # without what a URL keeps to itself
+        "samples": shards.fingerprint,
     }
     if resume:
         _check_same(run, ours, _read_config(config))

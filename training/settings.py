@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from manifests.storage import location_of
 from training.choices import Area, Precision, TrimapChoice, Variant
 
 
@@ -42,11 +41,6 @@ class LoaderSettings:
                 "workers": (self.workers >= 0, "0 (load in this process) or more"),
             }
         )
-
-    @property
-    def shards_name(self) -> str:
-        """The shard set as messages name it: a URL without its query, which may hold a key."""
-        return str(location_of(self.shards))
 
     def _check(self, rules: dict[str, tuple[bool, str]]) -> None:
         """rules: name of a setting -> (whether its value is allowed, the allowed values)."""

@@ -7,9 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from manifests.shard_set import ShardSet
 from training.learner import Learner
 from training.loading.batches import Batch, batches
-from training.loading.scratch import scratch
 from training.log import RunLog
 from training.matte.metrics import Errors
 from training.processes import Processes
@@ -33,6 +33,7 @@ class News:
 
 
 def train(
+    shards: ShardSet,
     settings: TrainSettings,
     run: Path,
     processes: Processes,
@@ -47,13 +48,10 @@ def train(
     """
     learner = Learner(settings, processes)
     first = learner.restore(run)
-    stream = batches(settings, first, settings.iterations, processes.rank, processes.world)
+    ours = processes.rank, processes.world
+    stream = batches(shards, settings, first, settings.iterations, *ours)
     report = _Report(tell, processes.world)
-    with (
-        closing(stream),
-        scratch() as notes,
-        RunLog(run if processes.first else None, first) as log,
-    ):
+    with closing(stream), RunLog(run if processes.first else None, first) as log:
         for batch in stream:
             # A lost shard takes whole batches with it. Either all processes make a step, or none.
             is_step = not processes.any(not batch.keys)
@@ -67,11 +65,11 @@ def train(
             if due.report:
                 report.losses(done, log.flush())  # not finite: raises before anything is saved
             if due.end and first == report.samples == 0:
-                raise ValueError(f"{settings.shards_name}: none of the samples can be read")
+                raise ValueError(f"{shards.root}: none of the samples can be read")
 
             validation = _Validation()
             if due.validation and processes.first:
-                validation = _validated(learner, settings, log, done, notes)
+                validation = _validated(learner, shards, settings, log, done)
                 report.validation(done, validation)
             is_best = learner.is_best(validation.errors)
             if processes.first and (due.checkpoint or is_best):
@@ -110,11 +108,11 @@ class _Validation:
 
 
 def _validated(
-    learner: Learner, settings: TrainSettings, log: RunLog, done: int, notes: Path
+    learner: Learner, shards: ShardSet, settings: TrainSettings, log: RunLog, done: int
 ) -> _Validation:
     bad: dict[str, str] | None = {} if settings.skip_bad else None
     try:
-        errors = validate(learner.model, settings, log.panels(done), bad, notes)
+        errors = validate(learner.model, shards, settings, log.panels(done), bad)
     except (OSError, ValueError) as failure:
         return _Validation(failure=failure)
     if errors is not None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from manifests.dataset import read_dataset
 from manifests.pixels import Pixels
+from manifests.shard_set import ShardSet
 from manifests.sources import Split
-from manifests.storage import location_of
 from training.choices import Precision
 from training.loading.batches import whole_samples
 from training.matte.metrics import Errors, errors_of, mean_of
@@ -26,23 +24,22 @@ Show = Callable[[str, Pixels], None]
 
 def validate(
     model: MattingModel,
+    shards: ShardSet,
     settings: TrainSettings,
     show: Show,
     skipped: dict[str, str] | None = None,
-    folder: Path | None = None,
 ) -> Errors | None:
-    """The model stays in the mode that it was in. `skipped`, `folder`: as for whole_samples.
+    """The model stays in the mode that it was in. `skipped`: as for whole_samples.
 
     None if the set holds nothing out: then a few training samples are shown, and none is measured.
     """
-    held_out = has_validation(settings.shards)
+    held_out = Split.VAL in shards.splits
     split, limit = (Split.VAL, settings.validation_samples) if held_out else (Split.TRAIN, _PANELS)
     precision = torch.bfloat16 if settings.precision is Precision.BF16 else torch.float32
     was_training = model.training
     model.eval()
     found = []
-    samples = whole_samples(settings.shards, split, limit, skipped, settings.cache, folder)
-    for number, sample in enumerate(samples):
+    for number, sample in enumerate(whole_samples(shards, split, limit, skipped)):
         prediction = predict(model, sample.image, sample.crude_trimap, precision)
         alpha = alpha_of(prediction)
         found.append(errors_of(alpha, sample.alpha, sample.trimap))
@@ -56,11 +53,6 @@ def validate(
     if not found or not held_out:
         return None  # all were skipped, or all are training samples
     return mean_of(found)
-
-
-def has_validation(shards: str) -> bool:
-    dataset = read_dataset(location_of(shards))
-    return any(shard.split is Split.VAL and shard.samples for shard in dataset.shards)
 
 
 def panel(

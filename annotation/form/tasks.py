@@ -28,8 +28,8 @@ from annotation.form.regions import (
     stroke,
 )
 from annotation.form.taskdata import TaskData, read_data
-from manifests.annotations import Annotation, Author, Kind, Origin, State, pixels_sha256
-from manifests.pixels import FOREGROUND, UNKNOWN, Pixels
+from manifests.annotations import Annotation, Author, Kind, Origin, State
+from manifests.pixels import FOREGROUND, UNKNOWN, Pixels, pixels_sha256
 from manifests.sources import Subject
 
 __all__ = [

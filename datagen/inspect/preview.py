@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from manifests.dataset import read_dataset
-from manifests.pixels import Pixels, decode_alpha, decode_colour, decode_trimap
-from manifests.samples import EncodedSample, Sample
-from manifests.shards import data_path, read_index, read_shard
+from manifests.pixels import Pixels
+from manifests.samples import Sample
+from manifests.shard_set import DecodedSample, ShardSet
+from manifests.shards import read_index
 from manifests.storage import writing
 
 _CELL = 240  # pixels
@@ -20,21 +20,16 @@ _COLUMNS = ("image", "alpha", "trimap", "crude trimap")
 _INK, _PAPER = (235, 235, 235), (24, 24, 26)
 
 
-def preview(root: Path, path: Path, rows: int) -> list[str]:
+def preview(shards: ShardSet, path: Path, rows: int) -> list[str]:
     """Draw samples of as many cells as there are into a PNG; returns their keys.
 
-    They come from the first shard, so that a set of any size is looked at in a moment.
+    They come from the first shard, so that a set of any size takes a moment.
     """
-    dataset = read_dataset(root)
-    chosen = _varied(read_index(root, dataset.shards[0].name), rows)
-    keys = {row.key for row in chosen}
-    data = data_path(root, dataset.shards[0].name, dataset.format)
-    samples = [sample for sample in read_shard(data) if sample.row.key in keys]
-    order = {row.key: number for number, row in enumerate(chosen)}
-    samples.sort(key=lambda sample: order[sample.row.key])
+    chosen = _varied(read_index(shards.folder, shards.shards[0].name), rows)
+    samples = [shards[row.key] for row in chosen]
     with writing(path) as part:
         _sheet(samples).save(part, "PNG")
-    return [sample.row.key for sample in samples]
+    return [sample.key for sample in samples]
 
 
 def _varied(rows: list[Sample], count: int) -> list[Sample]:
@@ -48,7 +43,7 @@ def _varied(rows: list[Sample], count: int) -> list[Sample]:
     return [row for _, _, row in sorted(ranked, key=lambda entry: entry[:2])[:count]]
 
 
-def _sheet(samples: list[EncodedSample]) -> Image.Image:
+def _sheet(samples: list[DecodedSample]) -> Image.Image:
     width = len(_COLUMNS) * (_CELL + _GAP) + _GAP
     row_height = _CELL + _CAPTION + _GAP
     sheet = Image.new("RGB", (width, len(samples) * row_height + _CAPTION + _GAP), _PAPER)
@@ -70,12 +65,6 @@ def _sheet(samples: list[EncodedSample]) -> Image.Image:
     return sheet
 
 
-def _pictures(sample: EncodedSample) -> list[Pixels]:
-    streams = sample.streams
+def _pictures(sample: DecodedSample) -> list[Pixels]:
     grey = np.array([0, 128, 255], np.uint8)
-    return [
-        decode_colour(streams["image"]),
-        decode_alpha(streams["alpha"]),
-        grey[decode_trimap(streams["trimap"])],
-        grey[decode_trimap(streams["crude_trimap"])],
-    ]
+    return [sample.image, sample.alpha, grey[sample.trimap], grey[sample.crude_trimap]]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.dataset import read_dataset
+from manifests.shard_set import ShardSet
 from manifests.shards import Cell, Histogram, read_alpha_histograms, read_index_columns
 from manifests.sources import Subject, Transparency
 
@@ -44,19 +43,19 @@ class Stats:
     histograms: dict[Cell, Histogram]  # 256 counts of alpha levels
 
 
-def read_stats(root: Path) -> Stats:
+def read_stats(shards: ShardSet) -> Stats:
     """The statistics of a finished shard set.
 
-    Raises FileNotFoundError or ValueError, with the file's name, if it cannot be read.
+    Raises ValueError that names the file if its index cannot be read.
     """
     errors = [f"crude_{name}" for name in CRUDE_ERRORS]
     sources = ["foreground_id", "background_id"]
     columns = ["subject", "transparency", *sources, "unknown_share", *errors]
     tables: list[pa.Table] = []
     histograms: dict[Cell, Histogram] = {}
-    for shard in read_dataset(root).shards:
-        tables.append(read_index_columns(root, shard.name, columns))
-        for cell, counts in read_alpha_histograms(root, shard.name).items():
+    for shard in shards.shards:
+        tables.append(read_index_columns(shards.folder, shard.name, columns))
+        for cell, counts in read_alpha_histograms(shards.folder, shard.name).items():
             histograms[cell] = histograms.get(cell, np.zeros(256, np.int64)) + counts
     rows = pa.concat_tables(tables)
     return Stats(

@@ -12,19 +12,16 @@ from numpy.typing import NDArray
 
 from datagen.cluster import Cluster
 from datagen.sample.composite import blend
-from manifests.dataset import Dataset, read_sources
 from manifests.pixels import (
     BACKGROUND,
     FOREGROUND,
     UNKNOWN,
     ImageCodec,
     Pixels,
-    decode_alpha,
-    decode_colour,
-    decode_trimap,
     trimap_of,
 )
-from manifests.samples import EncodedSample, Sample, stream_names
+from manifests.samples import EncodedSample, Sample, decode_stream, stream_names
+from manifests.shard_set import ShardSet
 from manifests.shards import (
     Shard,
     data_path,
@@ -34,7 +31,6 @@ from manifests.shards import (
     read_shard,
     sha256_of,
 )
-from manifests.sources import Background, Foreground
 
 # Mean difference between a JPEG image of quality 95 and the blend of its JPEG layers over the soft
 # pixels, and how much more is allowed for each step below that. White noise, the worst there is,
@@ -52,45 +48,29 @@ class Finding:
     reason: str
 
 
-def verify(cluster: Cluster, root: Path, dataset: Dataset) -> Iterator[tuple[Shard, list[Finding]]]:
+def verify(cluster: Cluster, shards: ShardSet) -> Iterator[tuple[Shard, list[Finding]]]:
     """Check every shard, in any order; no findings means that it keeps its promises."""
-    work = partial(verify_shard, root, dataset)
-    for outcome in cluster.run(work, dataset.shards):
+    for outcome in cluster.run(partial(verify_shard, shards), shards.shards):
         failed = [Finding(outcome.item.name, "", outcome.error)] if outcome.error else []
         yield outcome.item, failed or (outcome.value or [])
 
 
-@dataclass(frozen=True)
-class _Contract:
-    """What a worker needs to know of the shard set."""
-
-    root: Path
-    dataset: Dataset
-    foregrounds: dict[str, Foreground]
-    backgrounds: dict[str, Background]
-
-
-def verify_shard(root: Path, dataset: Dataset, shard: Shard) -> list[Finding]:
+def verify_shard(shards: ShardSet, shard: Shard) -> list[Finding]:
     """Every broken promise of one shard."""
-    data = data_path(root, shard.name, dataset.format)
+    root = shards.folder
+    data = data_path(root, shard.name, shards.settings.format)
     findings = [Finding(shard.name, "", reason) for reason in _file_faults(root, data, shard)]
     about_samples: list[Finding] = []
     keys: set[str] = set()
     if not data.exists() or not index_path(root, shard.name).exists():
         return findings
-    contract = _Contract(
-        root,
-        dataset,
-        {source.id: source for source in read_sources(root, Foreground)},
-        {source.id: source for source in read_sources(root, Background)},
-    )
     histogram = np.zeros(256, np.int64)
     count = 0
     try:
         rows = read_index(root, shard.name)
         for count, sample in enumerate(read_shard(data), start=1):
             row = rows[count - 1] if count <= len(rows) else None
-            reasons, counts = _sample_faults(contract, shard, sample, row)
+            reasons, counts = _sample_faults(shards, shard, sample, row)
             if sample.row.key in keys:
                 reasons.append("another sample has its key")
             keys.add(sample.row.key)
@@ -117,20 +97,19 @@ def _file_faults(root: Path, data: Path, shard: Shard) -> Iterator[str]:
 
 
 def _sample_faults(
-    contract: _Contract, shard: Shard, sample: EncodedSample, indexed: Sample | None
+    shards: ShardSet, shard: Shard, sample: EncodedSample, indexed: Sample | None
 ) -> tuple[list[str], NDArray[np.int64]]:
     """The broken promises of one sample, and its alpha histogram."""
-    settings, row = contract.dataset.settings, sample.row
-    faults = list(_row_faults(contract, shard, row, indexed))
-    expected = stream_names(settings["layers"])
+    settings, row = shards.settings, sample.row
+    faults = list(_row_faults(shards, shard, row, indexed))
+    expected = stream_names(settings.layers)
     if tuple(sample.streams) != expected:
         faults.append(f"streams {list(sample.streams)}, expected {list(expected)}")
         return faults, np.zeros(256, np.int64)
-    decoders = {"alpha": decode_alpha, "trimap": decode_trimap, "crude_trimap": decode_trimap}
     streams: dict[str, Pixels] = {}
     for name, data in sample.streams.items():
         try:
-            streams[name] = decoders.get(name, decode_colour)(data)
+            streams[name] = decode_stream(name, data)
         except ValueError as error:
             faults.append(f"{name}: {error}")
             continue
@@ -139,26 +118,26 @@ def _sample_faults(
     if faults:
         return faults, np.zeros(256, np.int64)
     faults += _pixel_faults(row, streams)
-    if settings["layers"]:
-        is_jpeg = ImageCodec(settings["image_codec"]) is ImageCodec.JPEG
-        quality = settings["jpeg_quality"] if is_jpeg else None
+    if settings.layers:
+        is_jpeg = settings.image_codec is ImageCodec.JPEG
+        quality = settings.jpeg_quality if is_jpeg else None
         faults += _layer_faults(streams, quality)
     return faults, np.bincount(streams["alpha"].ravel(), minlength=256)
 
 
 def _row_faults(
-    contract: _Contract, shard: Shard, row: Sample, indexed: Sample | None
+    shards: ShardSet, shard: Shard, row: Sample, indexed: Sample | None
 ) -> Iterator[str]:
     if row != indexed:
         yield "its row is not the one in the index"
     if (row.shard, row.split) != (shard.name, shard.split):
         yield f"says it is in {row.shard} ({row.split})"
-    size = contract.dataset.settings["size"]
+    size = shards.settings.size
     if (row.height, row.width) != (size, size):
         yield f"{row.height} x {row.width}, the settings say {size} x {size}"
-    foreground = contract.foregrounds.get(row.foreground_id)
-    background = contract.backgrounds.get(row.background_id)
-    second = contract.foregrounds.get(row.recipe.second.foreground_id)
+    foreground = shards.foregrounds.get(row.foreground_id)
+    background = shards.backgrounds.get(row.background_id)
+    second = shards.foregrounds.get(row.recipe.second.foreground_id)
     if foreground is None or foreground.sha256 != row.foreground_sha256:
         yield f"foreground {row.foreground_id} is not in sources/"
     elif (row.subject, row.transparency) != (foreground.subject, foreground.transparency):

@@ -14,6 +14,7 @@ from datagen.sources.labels import Label
 from datagen.sources.listing import Problem, shown
 from datagen.sources.transparency import measure_transparency
 from manifests.pictures import PictureError, read_cutout, read_file, read_photo
+from manifests.pixels import pixels_sha256
 from manifests.sources import Background, Box, Foreground, Subject
 
 # Long side over short side of a background. It is enlarged until it covers the canvas: a strip of
@@ -58,7 +59,7 @@ def foreground_of(
     return Foreground(
         id=name,
         sha256=sha256,
-        pixels_sha256=_pixels_sha256(rgba),
+        pixels_sha256=pixels_sha256(rgba),
         height=rgba.shape[0],
         width=rgba.shape[1],
         box=_box(alpha),
@@ -91,7 +92,7 @@ def background_of(name: str, sha256: str, colour: NDArray[np.uint8], label: Labe
     return Background(
         id=name,
         sha256=sha256,
-        pixels_sha256=_pixels_sha256(colour),
+        pixels_sha256=pixels_sha256(colour),
         height=colour.shape[0],
         width=colour.shape[1],
         split=label.split,
@@ -118,13 +119,6 @@ def _relabelled(earlier: Foreground, label: Label) -> Foreground | None:
         split=label.split,
         labels=label.others,
     )
-
-
-def _pixels_sha256(array: NDArray[np.uint8]) -> str:
-    """Of the shape and the values, so that the same bytes in another shape are another picture."""
-    digest = hashlib.sha256(repr(array.shape).encode())
-    digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
 
 
 def _box(alpha: NDArray[np.uint8]) -> Box:

@@ -18,10 +18,9 @@ from manifests.annotations import (
     Origin,
     State,
     annotations_path,
-    pixels_sha256,
     write_annotations,
 )
-from manifests.pixels import Pixels, encode_alpha, encode_trimap, trimap_of
+from manifests.pixels import Pixels, encode_alpha, encode_trimap, pixels_sha256, trimap_of
 from manifests.sources import Subject
 from manifests.storage import write_bytes
 

@@ -15,11 +15,10 @@ from manifests.annotations import (
     Kind,
     Origin,
     State,
-    pixels_sha256,
     read_annotations,
     solved_path,
 )
-from manifests.pixels import decode_alpha, encode_alpha
+from manifests.pixels import decode_alpha, encode_alpha, pixels_sha256
 from tests.annotation.pulled import add, photo_of, soft_alpha, trimap, write
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

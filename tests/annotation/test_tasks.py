@@ -30,8 +30,8 @@ from annotation.form.tasks import (
     record_of,
     task_of,
 )
-from manifests.annotations import Annotation, Kind, Origin, State, pixels_sha256
-from manifests.pixels import Pixels
+from manifests.annotations import Annotation, Kind, Origin, State
+from manifests.pixels import Pixels, pixels_sha256
 from manifests.sources import Subject
 from tests.annotation.test_brush import data_url
 from tests.strategies import few, many, soft_alphas, trimaps

@@ -36,6 +36,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from classical.methods import Method, solve
+from manifests import open_shards
 from manifests.pixels import UNKNOWN
 from manifests.sources import Split, Transparency
 from tests.bench.masks import BAND, LEAST, SURE
@@ -186,7 +187,7 @@ def regions(work: Path, names: list[str], limit: int) -> str:
     models = {name: load_model(last_checkpoint(work, name)) for name in names}
     for split in (Split.VAL, Split.TRAIN):
         rows: dict[str, list[list[float]]] = {name: [] for name in (*names, "crude trimap")}
-        for sample in whole_samples(str(work / "shards"), split, limit):
+        for sample in whole_samples(open_shards(work / "shards"), split, limit):
             crude = sample.crude_trimap
             believed = _LEVELS[crude]
             is_known = crude != UNKNOWN
@@ -236,7 +237,7 @@ def curves(work: Path, names: list[str]) -> Figure:
 def figure(work: Path, name: str, count: int = 4) -> Figure:
     """`count` held-out samples, a row each: what was given, what was estimated, and the truth."""
     model = load_model(last_checkpoint(work, name))
-    samples = list(whole_samples(str(work / "shards"), Split.VAL, count))
+    samples = list(whole_samples(open_shards(work / "shards"), Split.VAL, count))
     sheet, axes = plt.subplots(count, len(COLUMNS), figsize=(2 * len(COLUMNS), 2 * count))
     for number, (row, sample) in enumerate(zip(axes, samples, strict=True)):
         prediction = predict(model, sample.image, sample.crude_trimap)

@@ -30,12 +30,13 @@ import cv2
 import numpy as np
 import torch
 
+from manifests import open_shards
 from manifests.pixels import Pixels, trimap_of
 from manifests.samples import LAYERS
 from manifests.shards import ShardFormat, read_shard
+from manifests.store import Streams
 from training.loading.augment import Scales, cut_into, cut_unmixed_into, draw_pixel, draw_window
 from training.loading.batches import batches
-from training.loading.store import Streams
 from training.settings import LoaderSettings
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -58,9 +59,9 @@ def rate(seconds_of: Callable[[], float]) -> float:
 
 def loader_seconds(root: Path, layers: bool, epoch: int = 1) -> float:
     """An epoch of a run in this process. In epoch 0 the checksums of the shards are taken too."""
-    settings = LoaderSettings(str(root), batch_size=BATCH, crop_size=CROP, layers=layers, workers=0)
+    settings = LoaderSettings(batch_size=BATCH, crop_size=CROP, layers=layers, workers=0)
     size = SAMPLES // BATCH
-    with closing(batches(settings, 0, (epoch + 1) * size)) as made:
+    with closing(batches(open_shards(root), settings, 0, (epoch + 1) * size)) as made:
         # The first batch of a run opens files; an epoch is timed from its first batch on
         count = sum(len(batch.keys) for batch in itertools.islice(made, epoch * size))
         begin = time.process_time()  # of one process: a busy neighbour changes it least
@@ -72,11 +73,9 @@ def loader_seconds(root: Path, layers: bool, epoch: int = 1) -> float:
 
 def workers_seconds(root: Path, workers: int) -> float:
     """The same from other processes, by the clock on the wall, once they are started."""
-    settings = LoaderSettings(
-        str(root), batch_size=BATCH, crop_size=CROP, layers=False, workers=workers
-    )
+    settings = LoaderSettings(batch_size=BATCH, crop_size=CROP, layers=False, workers=workers)
     size = SAMPLES // BATCH
-    with closing(batches(settings, 0, 3 * size)) as made:
+    with closing(batches(open_shards(root), settings, 0, 3 * size)) as made:
         # What is ready beforehand at the beginning is as much as what is at the end
         for _ in itertools.islice(made, size):
             pass

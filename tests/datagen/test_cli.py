@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,10 @@ import pytest
 from console.commands import DONE, FAILED, WRONG_USAGE
 from datagen.cluster import Cluster
 from datagen.job import make_shard_set
-from datagen.resume import refuse_other_settings
+from datagen.resume import check_beginning
 from datagen.settings import Settings
 from datagen.sources.folders import SourceFolders
-from manifests.dataset import read_dataset
+from manifests import open_shards
 from manifests.shards import data_path
 from tests.conftest import (
     SMALL,
@@ -149,7 +150,7 @@ def test_mistake_can_be_corrected(
     out = tmp_path / "shards"
     with pytest.raises(ValueError, match="6 of 6 sources held out"):
         make_shard_set(two_workers, sources, replace(SETTINGS, holdout_fg=6, holdout_bg=1), out)
-    refuse_other_settings(out, SETTINGS)
+    check_beginning(out, SETTINGS)
 
 
 def test_labels_that_hold_out_one_kind_alone(
@@ -191,8 +192,40 @@ def test_bad_sources(own_sources: SourceFolders, address: str, tmp_path: Path) -
     assert ran.code == DONE
     (skipped,) = json.loads(ran.out)["skipped"]
     assert (skipped["file"], set(skipped)) == (str(bad), {"file", "kind", "reason"})
-    (recorded,) = read_dataset(out).skipped
+    (recorded,) = open_shards(out).skipped
     assert vars(recorded) == skipped
+
+
+WATCHED = """
+import sys
+opened = []
+sys.addaudithook(lambda event, values: opened.append(str(values[0])) if event == "open" else None)
+from datagen.__main__ import main
+try:
+    main()
+finally:
+    for part in ("dataset.json", "foregrounds.parquet", "backgrounds.parquet"):
+        print(part, sum(name.endswith(part) for name in opened), file=sys.stderr)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_opens_a_finished_set_once(
+    sources: SourceFolders, composed: tuple[Path, Ran], address: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "shards"
+    shutil.copytree(composed[0], out)
+    compose_again = ("compose", *folders(sources), "--out", str(out), *SMALL)
+    for command in (compose_again, ("verify", "--shards", str(out))):
+        ran = subprocess.run(
+            [sys.executable, "-c", WATCHED, *command, "--ray-address", address],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == DONE, ran
+        for part in ("dataset.json", "foregrounds.parquet", "backgrounds.parquet"):
+            assert f"{part} 1\n" in ran.stderr, command[0]
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from PIL import Image
 from console.commands import INTERRUPTED, WRONG_USAGE
 from datagen.cluster import Cluster, Outcome
 from datagen.job import FailedShard, make_shard_set
-from datagen.resume import RefusedError, refuse_other_settings
+from datagen.resume import RefusedError, check_beginning
 from datagen.settings import Settings
 from datagen.shard import make_shard
 from datagen.sources.folders import SourceFolders
@@ -184,7 +184,7 @@ def test_other_libraries_are_refused_while_something_is_missing(
     begun = {name: fields[name] for name in ("settings", "libraries")}
     (whole / ".work" / "settings.json").write_text(json.dumps(begun))
     with pytest.raises(RefusedError, match=expected):
-        refuse_other_settings(whole, SETTINGS)
+        check_beginning(whole, SETTINGS)
 
 
 class Elsewhere(Cluster):

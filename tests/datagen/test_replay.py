@@ -17,11 +17,11 @@ from datagen.inspect.verify import verify
 from datagen.job import make_shard_set
 from datagen.settings import Settings
 from datagen.sources.folders import SourceFolders
-from manifests.dataset import read_dataset, read_sources
+from manifests import open_shards
 from manifests.pixels import ImageCodec
 from manifests.samples import Sample
 from manifests.shards import ShardFormat, index_path, read_index, read_shard
-from manifests.sources import Background, Foreground, Split
+from manifests.sources import Split
 from tests.conftest import (
     CUTOUTS,
     Ran,
@@ -39,7 +39,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 def all_rows(out: Path) -> list[Sample]:
-    return [row for shard in read_dataset(out).shards for row in read_index(out, shard.name)]
+    return [row for shard in open_shards(out).shards for row in read_index(out, shard.name)]
 
 
 def stored(out: Path, key: str) -> dict[str, bytes]:
@@ -117,8 +117,9 @@ def test_held_out_sources_are_in_val_alone(
         val = {getattr(row, name) for row in rows if row.split is Split.VAL}
         assert train.isdisjoint(val)
         assert len(val) == (2 if name == "foreground_id" else 1)
-    splits = [source.split for source in read_sources(out, Foreground)]
-    splits += [source.split for source in read_sources(out, Background)]
+    shards = open_shards(out)
+    splits = [source.split for source in shards.foregrounds.values()]
+    splits += [source.split for source in shards.backgrounds.values()]
     assert splits.count(Split.VAL) == 3
     matches(capsys, "val-00000001", out, sources, tmp_path / "sample")
 
@@ -225,7 +226,7 @@ def test_files_open_as_pictures(
 
 
 def test_verify_of_a_whole_set(composed: tuple[Path, Ran], two_workers: Cluster) -> None:
-    found = list(verify(two_workers, composed[0], read_dataset(composed[0])))
+    found = list(verify(two_workers, open_shards(composed[0])))
     assert sorted((shard.name, findings) for shard, findings in found) == [
         (f"train-{number:05d}", []) for number in range(3)
     ]

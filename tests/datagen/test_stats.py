@@ -21,7 +21,8 @@ from console.commands import DONE, FAILED
 from datagen.inspect.stats import CELLS, CRUDE_ERRORS, read_stats
 from datagen.printing import sparkline
 from datagen.settings import Settings
-from manifests.dataset import CONTRACT, Dataset, read_sources, write_dataset, write_sources
+from manifests import open_shards
+from manifests.dataset import CONTRACT, Manifest, read_sources, write_manifest, write_sources
 from manifests.pixels import decode_alpha
 from manifests.samples import Sample
 from manifests.shards import Shard, data_path, index_path, read_index, read_shard
@@ -39,7 +40,7 @@ def rows(composed: tuple[Path, Ran]) -> list[Sample]:
 
 
 def test_counts_and_shares(composed: tuple[Path, Ran], rows: list[Sample]) -> None:
-    found = read_stats(composed[0])
+    found = read_stats(open_shards(composed[0]))
     assert (found.samples, found.foregrounds, found.backgrounds) == (30, 6, 5)
     cells = [tuple(line.split(",")[1:]) for line in LABELS.splitlines()[1:]]
     expected = Counter(cells)
@@ -53,7 +54,7 @@ def test_counts_and_shares(composed: tuple[Path, Ran], rows: list[Sample]) -> No
 
 
 def test_crude_errors_are_quantiles(composed: tuple[Path, Ran], rows: list[Sample]) -> None:
-    found = read_stats(composed[0]).crude
+    found = read_stats(open_shards(composed[0])).crude
     assert list(found) == list(CRUDE_ERRORS)
     for name, points in found.items():
         values = np.sort([getattr(row, f"crude_{name}") for row in rows])
@@ -71,7 +72,7 @@ def test_histograms_are_those_of_the_stored_alphas(composed: tuple[Path, Ran]) -
             expected[cell] += np.bincount(
                 decode_alpha(sample.streams["alpha"]).ravel(), minlength=256
             )
-    found = read_stats(out).histograms
+    found = read_stats(open_shards(out)).histograms
     for cell in CELLS:
         np.testing.assert_array_equal(found.get(cell, np.zeros(256)), expected[cell])
 
@@ -82,7 +83,7 @@ def test_no_pixel_is_read(composed: tuple[Path, Ran], tmp_path: Path) -> None:
     for name in ("index", "sources", "dataset.json"):
         (root / name).symlink_to(composed[0] / name)
     assert not data_path(root, "train-00000", Settings().format).exists()
-    assert read_stats(root).samples == 30
+    assert read_stats(open_shards(root)).samples == 30
 
 
 def test_json(composed: tuple[Path, Ran], capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,8 +197,7 @@ def write_large(root: Path, composed: Path) -> dict[tuple[str, str], int]:
     cutouts = [replace(cutout, id=name, pixels_sha256=name) for name in names[:FOREGROUNDS]]
     write_sources(root, Foreground, cutouts)
     write_sources(root, Background, [replace(photo, id=name, pixels_sha256=name) for name in names])
-    dataset = Dataset(CONTRACT, Settings().to_json(), {}, tuple(shards), ())
-    write_dataset(root, dataset)
+    write_manifest(root, Manifest(CONTRACT, Settings().to_json(), {}, tuple(shards), ()))
     return dict(counts)
 
 
@@ -205,7 +205,7 @@ def write_large(root: Path, composed: Path) -> dict[tuple[str, str], int]:
 def test_whole_product_is_counted_in_seconds(composed: tuple[Path, Ran], tmp_path: Path) -> None:
     counts = write_large(tmp_path / "large", composed[0])
     begin = time.process_time()
-    found = read_stats(tmp_path / "large")
+    found = read_stats(open_shards(tmp_path / "large"))
     seconds = time.process_time() - begin
     print(f"880,000 rows in {seconds:.2f} s of this process")
     assert (found.samples, found.foregrounds, found.backgrounds) == (880_000, 440, 2000)

@@ -16,7 +16,8 @@ import pytest
 
 from datagen.inspect.verify import Finding, verify_shard
 from datagen.settings import LOWEST_JPEG_QUALITY
-from manifests.dataset import CONTRACT, Dataset, write_sources
+from manifests import open_shards
+from manifests.dataset import CONTRACT, Manifest, write_manifest, write_sources
 from manifests.pixels import (
     ImageCodec,
     Pixels,
@@ -118,7 +119,7 @@ def sample(number: int, codec: ImageCodec, alpha: Pixels | None = None) -> Encod
 
 
 @dataclass(frozen=True)
-class ShardSet:
+class OneShard:
     """A folder with one shard, and what dataset.json would say."""
 
     root: Path
@@ -138,8 +139,9 @@ class ShardSet:
 
     def findings(self, shard: Shard) -> list[Finding]:
         settings = {"format": self.form, "image_codec": self.codec, "layers": True, "size": SIZE}
-        settings |= {"jpeg_quality": self.quality}
-        return verify_shard(self.root, Dataset(CONTRACT, settings, {}, (shard,), ()), shard)
+        settings |= {"jpeg_quality": self.quality, "shard_size": 1000}
+        write_manifest(self.root, Manifest(CONTRACT, settings, {}, (shard,), ()))
+        return verify_shard(open_shards(self.root), shard)
 
     @property
     def data(self) -> Path:
@@ -156,7 +158,7 @@ def held_out(source: Source, id_: str) -> Source:
 
 
 @pytest.fixture(params=ShardFormat)
-def made(tmp_path: Path, request: pytest.FixtureRequest) -> ShardSet:
+def made(tmp_path: Path, request: pytest.FixtureRequest) -> OneShard:
     box, size = Box(0, 0, SIZE, SIZE), (SIZE, SIZE)
     front = Foreground(
         *("a.png", "file of a", "pixels of a"), *size, box, *SUBJECT, False, 0.5, Split.TRAIN, "{}"
@@ -166,11 +168,11 @@ def made(tmp_path: Path, request: pytest.FixtureRequest) -> ShardSet:
     bgs = [behind, held_out(behind, "w.jpg")]
     write_sources(tmp_path, Foreground, fgs)
     write_sources(tmp_path, Background, bgs)
-    return ShardSet(tmp_path, request.param)
+    return OneShard(tmp_path, request.param)
 
 
 @pytest.mark.parametrize("codec", ImageCodec)
-def test_a_clean_shard_has_no_findings(made: ShardSet, codec: ImageCodec) -> None:
+def test_a_clean_shard_has_no_findings(made: OneShard, codec: ImageCodec) -> None:
     made = replace(made, codec=codec)
     assert made.findings(made.write(good(codec))) == []
 
@@ -260,7 +262,7 @@ SAMPLES = {**STREAMS, **{name: (with_row(**row), reason) for name, (row, reason)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_broken_sample_is_named(made: ShardSet, name: str) -> None:
+def test_a_broken_sample_is_named(made: OneShard, name: str) -> None:
     samples, reason = SAMPLES[name]
     ((shard, key, found_reason),) = of_samples(made.findings(made.write(samples)))
     assert (shard, key) == (NAME, BAD)
@@ -268,12 +270,12 @@ def test_a_broken_sample_is_named(made: ShardSet, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["garbage", "other background", "size"])
-def test_the_index_is_not_blamed_for_a_broken_sample(made: ShardSet, name: str) -> None:
+def test_the_index_is_not_blamed_for_a_broken_sample(made: OneShard, name: str) -> None:
     findings = made.findings(made.write(SAMPLES[name][0]))
     assert [finding.sample for finding in findings] == [BAD]
 
 
-def test_another_split_is_named(made: ShardSet) -> None:
+def test_another_split_is_named(made: OneShard) -> None:
     findings = of_samples(made.findings(made.write(with_row(split=Split.VAL))))
     assert findings == [
         *only(f"says it is in {NAME} (val)"),
@@ -282,14 +284,14 @@ def test_another_split_is_named(made: ShardSet) -> None:
     ]
 
 
-def test_a_leak_through_the_second_foreground_is_named(made: ShardSet) -> None:
+def test_a_leak_through_the_second_foreground_is_named(made: OneShard) -> None:
     merged = replace(RECIPE, second=replace(_PLACED, foreground_id="v.png"))
     ((_, key, reason),) = of_samples(made.findings(made.write(with_row(recipe=merged))))
     assert key == BAD
     assert "v.png" in reason
 
 
-def test_a_missing_stream_is_named(made: ShardSet) -> None:
+def test_a_missing_stream_is_named(made: OneShard) -> None:
     if made.form is ShardFormat.PARQUET:
         pytest.skip("a table has every column in every row: this cannot be written")
     first, bad, last = good()
@@ -301,7 +303,7 @@ def test_a_missing_stream_is_named(made: ShardSet) -> None:
 
 
 @pytest.mark.parametrize("quality", [LOWEST_JPEG_QUALITY, 80, 95, 100])
-def test_what_jpeg_does_to_noise_is_no_finding(made: ShardSet, quality: int) -> None:
+def test_what_jpeg_does_to_noise_is_no_finding(made: OneShard, quality: int) -> None:
     noise = np.random.default_rng(quality).integers(0, 256, (2, SIZE, SIZE, 3), np.uint8)
     weight = soft_alpha()[..., None] / 255
     image = np.rint(weight * noise[0] + (1 - weight) * noise[1])
@@ -312,7 +314,7 @@ def test_what_jpeg_does_to_noise_is_no_finding(made: ShardSet, quality: int) -> 
 
 
 @pytest.mark.parametrize("codec", ImageCodec)
-def test_a_replaced_layer_is_named(made: ShardSet, codec: ImageCodec) -> None:
+def test_a_replaced_layer_is_named(made: OneShard, codec: ImageCodec) -> None:
     made = replace(made, codec=codec)
     samples = changed(codec, foreground=encode_colour(picture(8), codec))
     ((shard, key, reason),) = found(made.findings(made.write(samples)))
@@ -321,7 +323,7 @@ def test_a_replaced_layer_is_named(made: ShardSet, codec: ImageCodec) -> None:
     assert reason.endswith("(mean)") == (codec is ImageCodec.JPEG)
 
 
-def test_a_changed_alpha_is_noticed(made: ShardSet) -> None:
+def test_a_changed_alpha_is_noticed(made: OneShard) -> None:
     """Within the soft region no stream contradicts it: the counts in the index do."""
     shard = made.write(changed(alpha=encode_alpha(OTHER_ALPHA)))
     assert found(made.findings(shard)) == [(NAME, "", "the index's alpha histogram is not its own")]
@@ -330,7 +332,7 @@ def test_a_changed_alpha_is_noticed(made: ShardSet) -> None:
     assert only("trimap is not Eq. (2) of alpha")[0] in found(made.findings(shard))
 
 
-def test_nothing_left_of_the_subject(made: ShardSet) -> None:
+def test_nothing_left_of_the_subject(made: OneShard) -> None:
     first, _, last = good()
     empty = np.zeros((SIZE, SIZE), np.uint8)
     shard = made.write(
@@ -341,7 +343,7 @@ def test_nothing_left_of_the_subject(made: ShardSet) -> None:
     )
 
 
-def test_a_row_that_is_not_the_index_s(made: ShardSet, tmp_path: Path) -> None:
+def test_a_row_that_is_not_the_index_s(made: OneShard, tmp_path: Path) -> None:
     other = replace(made, root=tmp_path / "other")
     other.write(with_row(seed=7))
     shard = made.write(good())
@@ -352,7 +354,7 @@ def test_a_row_that_is_not_the_index_s(made: ShardSet, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("which", ["data", "index"])
-def test_a_flipped_byte_and_a_missing_file(made: ShardSet, which: str) -> None:
+def test_a_flipped_byte_and_a_missing_file(made: OneShard, which: str) -> None:
     shard = made.write(good())
     path = made.data if which == "data" else index_path(made.root, NAME)
     reason = f"{path}: its sha256 is not the one in dataset.json"
@@ -367,12 +369,12 @@ def test_a_flipped_byte_and_a_missing_file(made: ShardSet, which: str) -> None:
     assert missing.startswith(f"{path}: missing")
 
 
-def test_a_missing_sample(made: ShardSet) -> None:
+def test_a_missing_sample(made: OneShard) -> None:
     shard = replace(made.write(good()[:2]), samples=3)
     assert found(made.findings(shard)) == [(NAME, "", "2 samples, 2 rows, dataset.json says 3")]
 
 
-def test_a_sample_that_the_data_lack(made: ShardSet, tmp_path: Path) -> None:
+def test_a_sample_that_the_data_lack(made: OneShard, tmp_path: Path) -> None:
     short = replace(made, root=tmp_path / "short")
     shard = short.write(good()[:2])
     whole = made.write(good())
@@ -381,7 +383,7 @@ def test_a_sample_that_the_data_lack(made: ShardSet, tmp_path: Path) -> None:
     assert found(made.findings(shard)) == [(NAME, "", "2 samples, 3 rows, dataset.json says 3")]
 
 
-def test_a_sample_that_the_index_lacks(made: ShardSet, tmp_path: Path) -> None:
+def test_a_sample_that_the_index_lacks(made: OneShard, tmp_path: Path) -> None:
     short = replace(made, root=tmp_path / "short").write(good()[:2])
     shard = made.write(good())
     index_path(made.root, NAME).write_bytes(index_path(tmp_path / "short", NAME).read_bytes())
@@ -393,7 +395,7 @@ def test_a_sample_that_the_index_lacks(made: ShardSet, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7])
-def test_a_truncated_shard(made: ShardSet, share: float) -> None:
+def test_a_truncated_shard(made: OneShard, share: float) -> None:
     shard = made.write(good())
     data = made.data.read_bytes()
     made.data.write_bytes(data[: int(share * len(data)) // 512 * 512 + 100 * (share > 0)])

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from manifests.annotations import (
     Annotation,
     annotations_path,
-    pixels_sha256,
     read_annotations,
     solved_path,
     write_annotations,
 )
+from manifests.pixels import pixels_sha256
 from manifests.tables import schema_of
 from tests.strategies import few, records
 

@@ -11,25 +11,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from manifests import open_shards
 from manifests.dataset import (
     CONTRACT,
-    Dataset,
+    Manifest,
+    ShardSettings,
     Skipped,
     check_splits,
     dataset_path,
-    read_dataset,
+    read_manifest,
     read_sources,
     sources_path,
-    write_dataset,
+    write_manifest,
     write_sources,
 )
+from manifests.pixels import ImageCodec
 from manifests.shards import Shard, ShardFormat
 from manifests.sources import Background, Box, Foreground, Split, Subject, Transparency
 from tests.strategies import backgrounds, few, foregrounds, records
 
-DATASET = Dataset(
+MANIFEST = Manifest(
     contract=CONTRACT,
-    settings={"format": "parquet", "size": 800, "layers": True, "rotation": 10.0},
+    settings={
+        **{"format": "parquet", "image_codec": "jpeg", "jpeg_quality": 90, "size": 800},
+        **{"shard_size": 2, "layers": True, "rotation": 10.0},
+    },
     libraries={"numpy": "2.2.6"},
     shards=(Shard("train-00000", Split.TRAIN, 2, 1234, "ab" * 32, "cd" * 32),),
     skipped=(Skipped("fgs/bröken.png", "truncated", "ends early"),),
@@ -59,18 +65,19 @@ def background(id_: str, split: Split, pixels: str = "") -> Background:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A shard set without its shards, which read_dataset does not open."""
+    """A shard set without its shards, which are not opened before they are read."""
     write_sources(tmp_path, Foreground, [foreground("a.png", Split.TRAIN)])
     write_sources(tmp_path, Background, [background("b.jpg", Split.TRAIN)])
-    write_dataset(tmp_path, DATASET)
+    write_manifest(tmp_path, MANIFEST)
     return tmp_path
 
 
 def test_a_dataset_comes_back(root: Path) -> None:
-    assert read_dataset(root) == DATASET
-    assert read_dataset(root).format is ShardFormat.PARQUET
+    manifest, settings = read_manifest(root)
+    assert manifest == MANIFEST
+    assert settings == ShardSettings(ShardFormat.PARQUET, ImageCodec.JPEG, 90, 800, 2, True)
     before = dataset_path(root).read_bytes()
-    write_dataset(root, read_dataset(root))
+    write_manifest(root, manifest)
     assert dataset_path(root).read_bytes() == before
 
 
@@ -82,9 +89,9 @@ def test_any_shards_come_back(
     folder = tmp_path_factory.mktemp("set")
     write_sources(folder, Foreground, [])
     write_sources(folder, Background, [])
-    dataset = replace(DATASET, shards=tuple(shards), skipped=tuple(skipped))
-    write_dataset(folder, dataset)
-    assert read_dataset(folder) == dataset
+    manifest = replace(MANIFEST, shards=tuple(shards), skipped=tuple(skipped))
+    write_manifest(folder, manifest)
+    assert read_manifest(folder)[0] == manifest
 
 
 @given(fgs=st.lists(foregrounds, max_size=3), bgs=st.lists(backgrounds, max_size=3))
@@ -102,9 +109,9 @@ def test_sources_come_back(
 def test_a_set_that_is_not_there(tmp_path: Path, root: Path) -> None:
     dataset_path(root).unlink()
     with pytest.raises(FileNotFoundError, match=r"dataset\.json: the shards are not finished"):
-        read_dataset(root)
+        open_shards(root)
     with pytest.raises(FileNotFoundError, match=r"none.dataset\.json: no such folder"):
-        read_dataset(tmp_path / "none")
+        open_shards(tmp_path / "none")
 
 
 @given(share=st.floats(0, 0.99))
@@ -113,11 +120,11 @@ def test_half_of_a_dataset_is_refused(
     tmp_path_factory: pytest.TempPathFactory, share: float
 ) -> None:
     folder = tmp_path_factory.mktemp("set")
-    write_dataset(folder, DATASET)
+    write_manifest(folder, MANIFEST)
     text = dataset_path(folder).read_text()
     dataset_path(folder).write_text(text[: int(share * len(text.rstrip()))])
     with pytest.raises(ValueError, match=str(dataset_path(folder))):
-        read_dataset(folder)
+        open_shards(folder)
 
 
 @pytest.mark.parametrize(
@@ -128,13 +135,17 @@ def test_half_of_a_dataset_is_refused(
         ({"shards": [{"name": "train-00000"}]}, "not a Shard: .*split"),
         ({"shards": 3}, "int"),
         ({"skipped": None}, "NoneType"),
+        ({"settings": {}}, "not a ShardSettings: .*format"),
+        ({"settings": {**MANIFEST.settings, "format": "zip"}}, "'zip' is not a valid ShardFormat"),
+        ({"settings": {**MANIFEST.settings, "layers": 1}}, "1 is not bool"),
+        ({"settings": {**MANIFEST.settings, "shard_size": 0}}, "shard_size = 0, expected 1"),
     ],
 )
 def test_another_content_is_refused(root: Path, change: dict[str, Any], reason: str) -> None:
     path = dataset_path(root)
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(ValueError, match=rf"dataset\.json: .*{reason}"):
-        read_dataset(root)
+        open_shards(root)
 
 
 @pytest.mark.parametrize("name", ["contract", "settings", "libraries", "shards", "skipped"])
@@ -144,14 +155,14 @@ def test_a_missing_field_is_refused(root: Path, name: str) -> None:
     del fields[name]
     path.write_text(json.dumps(fields))
     with pytest.raises(ValueError, match=rf"dataset\.json: .*{name}"):
-        read_dataset(root)
+        open_shards(root)
 
 
 @pytest.mark.parametrize("content", [b"[]", b"null", b"\xff\xfe", b"3"])
 def test_no_object_is_refused(root: Path, content: bytes) -> None:
     dataset_path(root).write_bytes(content)
     with pytest.raises(ValueError, match=r"dataset\.json: "):
-        read_dataset(root)
+        open_shards(root)
 
 
 @pytest.mark.parametrize("kind", [Foreground, Background])
@@ -160,7 +171,7 @@ def test_damaged_sources_are_refused(root: Path, kind: type[Any], damage: bytes 
     path = sources_path(root, kind)
     path.unlink() if damage is None else path.write_bytes(damage)
     with pytest.raises(ValueError, match=str(path)):
-        read_dataset(root)
+        open_shards(root)
 
 
 # Both by the same id and by the same pixels under another.
@@ -176,11 +187,11 @@ def test_a_source_in_both_splits_is_refused(
     bgs = [background("x", splits[0], first_pixels), background(other, splits[1], second_pixels)]
     write_sources(root, Foreground, fgs)
     with pytest.raises(ValueError, match=f"the splits leak: foreground {other} is in {splits[1]}"):
-        read_dataset(root)
+        open_shards(root)
     write_sources(root, Foreground, [])
     write_sources(root, Background, bgs)
     with pytest.raises(ValueError, match=f"the splits leak: background {other} is in {splits[1]}"):
-        read_dataset(root)
+        open_shards(root)
 
 
 def test_sources_apart_are_accepted(root: Path) -> None:
@@ -188,4 +199,4 @@ def test_sources_apart_are_accepted(root: Path) -> None:
     check_splits([foreground("z", Split.TRAIN), *twins], "foreground")
     write_sources(root, Foreground, [foreground("z", Split.TRAIN), *twins])
     write_sources(root, Background, [background("x", Split.TRAIN, "same")])
-    assert read_dataset(root) == DATASET, "a foreground may look like a background"
+    assert len(open_shards(root)) == 2, "a foreground may look like a background"

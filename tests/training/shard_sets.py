@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from manifests.dataset import CONTRACT, Dataset, write_dataset, write_sources
+from manifests import open_shards
+from manifests.dataset import CONTRACT, Manifest, write_manifest, write_sources
 from manifests.pixels import (
     ImageCodec,
     Pixels,
@@ -28,6 +29,7 @@ from manifests.samples import (
     Sample,
     stream_names,
 )
+from manifests.shard_set import ShardSet
 from manifests.shards import (
     Shard,
     ShardFormat,
@@ -37,6 +39,7 @@ from manifests.shards import (
     shard_name,
 )
 from manifests.sources import Background, Foreground, Split, Subject, Transparency
+from training.settings import LoaderSettings
 
 _PLAIN = Colour(1.0, 1.0, 1.0, 0.0)
 _PLACED = Placement("fg.png", False, 1.0, 1.0, 0.0, 0.0, 0.0)
@@ -146,9 +149,15 @@ def write_set(
             shards.append(record)
     write_sources(root, Foreground, [])
     write_sources(root, Background, [])
-    settings = {"format": str(form), "layers": layers, "size": size[0]}
-    write_dataset(root, Dataset(CONTRACT, settings, {}, tuple(shards), ()))
+    of_colours = {"image_codec": "png", "jpeg_quality": 95}
+    settings = {"format": str(form), "layers": layers, "size": size[0], "shard_size": 1000}
+    write_manifest(root, Manifest(CONTRACT, settings | of_colours, {}, tuple(shards), ()))
     return keys
+
+
+def opened(settings: LoaderSettings) -> ShardSet:
+    """The shard set that the settings name."""
+    return open_shards(settings.shards, settings.cache or None)
 
 
 def break_sample(root: Path, split: Split, shard: int = 0) -> None:

@@ -18,11 +18,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from manifests import open_shards
 from manifests.pixels import trimap_of
 from manifests.shards import ShardFormat
 from manifests.sources import Split
 from tests.conftest import descendants
-from tests.training.shard_sets import pixels_of, write_set
+from tests.training.shard_sets import opened, pixels_of, write_set
 from training.choices import TrimapChoice
 from training.loading.batches import (
     Batch,
@@ -52,7 +53,10 @@ def settings_of(root: Path, **changes: Any) -> LoaderSettings:
 def run(
     settings: LoaderSettings, first: int, end: int, rank: int = 0, world: int = 1
 ) -> list[Batch]:
-    with closing(batches(settings, first, end, rank, world)) as made:
+    with (
+        opened(settings) as shards,
+        closing(batches(shards, settings, first, end, rank, world)) as made,
+    ):
         return list(made)
 
 
@@ -128,7 +132,7 @@ def test_beginning_at_n_is_the_tail_of_the_whole(root: Path) -> None:
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_each_sample_once_an_epoch_over_all_ranks(root: Path, world: int) -> None:
     settings = settings_of(root, batch_size=1, crop_size=8)
-    assert epoch_length(settings, world) == TOTAL
+    assert epoch_length(opened(settings), settings, world) == TOTAL
     seen: dict[int, Counter[str]] = {}
     for rank in range(world):
         made = run(settings, 0, 2 * TOTAL, rank, world)
@@ -205,7 +209,7 @@ def test_the_model_s_generator_is_left_alone(root: Path) -> None:
 
 def test_the_end_of_the_range(root: Path) -> None:
     assert run(settings_of(root), 5, 5) == []
-    with closing(batches(settings_of(root), 10**12)) as endless:
+    with closing(batches(open_shards(root), settings_of(root), 10**12)) as endless:
         assert next(endless).number == 10**12
 
 
@@ -229,7 +233,7 @@ def test_resuming_reads_as_little_anywhere(tmp_path: Path, form: ShardFormat) ->
 
 
 def test_validation_samples_are_whole_and_once_each(root: Path) -> None:
-    found = list(whole_samples(str(root)))
+    found = list(whole_samples(open_shards(root)))
     assert [sample.key for sample in found] == [f"val-{n:08d}" for n in range(7)]
     for number, sample in enumerate(found):
         stored = pixels_of(number, 40, 48)
@@ -242,7 +246,7 @@ def test_validation_samples_are_whole_and_once_each(root: Path) -> None:
     ("limit", "numbers"), [(1, [0]), (3, [0, 2, 4]), (7, range(7)), (9, range(7))]
 )
 def test_a_limit_is_spread_evenly(root: Path, limit: int, numbers: list[int]) -> None:
-    found = [sample.key for sample in whole_samples(str(root), limit=limit)]
+    found = [sample.key for sample in whole_samples(open_shards(root), limit=limit)]
     assert found == [f"val-{n:08d}" for n in numbers]
 
 
@@ -269,7 +273,9 @@ def wait_for(processes: set[int], seconds: float = 60) -> None:
 def test_workers_end_with_the_batches(root: Path, how: str) -> None:
     run(settings_of(root, workers=1), 0, 1)  # the server itself stays
     before = workers_now()
-    made = batches(settings_of(root, workers=2), 0, 3 if how == "exhausted" else None)
+    made = batches(
+        open_shards(root), settings_of(root, workers=2), 0, 3 if how == "exhausted" else None
+    )
     next(made)
     assert len(workers_now() - before) >= 2
     if how == "close":
@@ -285,7 +291,7 @@ def test_workers_end_with_the_batches(root: Path, how: str) -> None:
 def test_a_killed_worker_is_an_error(root: Path) -> None:
     run(settings_of(root, workers=1), 0, 1)
     before = workers_now()
-    with closing(batches(settings_of(root, workers=2))) as made:
+    with closing(batches(open_shards(root), settings_of(root, workers=2))) as made:
         next(made)
         for pid in workers_now() - before:
             os.kill(pid, signal.SIGKILL)
@@ -296,10 +302,12 @@ def test_a_killed_worker_is_an_error(root: Path) -> None:
 
 INTERRUPTED = """
 import sys
+from manifests import open_shards
 from training.loading.batches import batches
 from training.settings import LoaderSettings
 if __name__ == "__main__":
-    for batch in batches(LoaderSettings(sys.argv[1], batch_size=4, crop_size=24, workers=2)):
+    settings = LoaderSettings(batch_size=4, crop_size=24, workers=2)
+    for batch in batches(open_shards(sys.argv[1]), settings):
         print(batch.number, flush=True)
 """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tarfile
 from collections.abc import Callable, Iterator
@@ -13,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from manifests.dataset import CONTRACT, dataset_path
+from manifests import open_shards
 from manifests.shards import ShardFormat, data_path
 from manifests.sources import Split
-from tests.training.shard_sets import write_set
+from tests.training.shard_sets import opened, write_set
 from tests.web import Web, serving
 from training.loading.batches import (
     Batch,
@@ -52,7 +51,8 @@ def settings_of(root: Path | str, **changes: Any) -> LoaderSettings:
 
 
 def epoch(settings: LoaderSettings) -> list[Batch]:
-    with closing(batches(settings, 0, TOTAL // settings.batch_size)) as made:
+    end = TOTAL // settings.batch_size
+    with opened(settings) as shards, closing(batches(shards, settings, 0, end)) as made:
         return list(made)
 
 
@@ -234,9 +234,9 @@ def test_validation_names_or_leaves_out(tmp_path: Path) -> None:
     found = member(path, "val-00000001.image.png")
     overwrite(path, found.offset_data + 40, b"\0" * 20)
     with pytest.raises(ValueError, match=r"broken samples: val-00000001 \(image: "):
-        list(whole_samples(str(tmp_path)))
+        list(whole_samples(open_shards(tmp_path)))
     skipped: dict[str, str] = {}
-    kept = [sample.key for sample in whole_samples(str(tmp_path), skipped=skipped)]
+    kept = [sample.key for sample in whole_samples(open_shards(tmp_path), skipped=skipped)]
     assert kept == ["val-00000000", "val-00000002"]
     assert sorted(skipped) == ["val-00000", "val-00000001"]
     assert skipped["val-00000"].startswith(f"{path}: its sha256 is not the one in dataset.json")
@@ -246,26 +246,17 @@ def test_validation_names_or_leaves_out(tmp_path: Path) -> None:
 def test_no_such_split(tmp_path: Path) -> None:
     write_set(tmp_path, {Split.TRAIN: [2]})
     with pytest.raises(ValueError, match=r"no split val, only train .*--holdout-fg"):
-        next(iter(whole_samples(str(tmp_path))))
+        next(iter(whole_samples(open_shards(tmp_path))))
     write_set(tmp_path / "empty", {})
     with pytest.raises(ValueError, match="no split train, no samples at all"):
-        batches(settings_of(tmp_path / "empty"))
+        batches(opened(settings_of(tmp_path / "empty")), settings_of(tmp_path / "empty"))
 
 
-def test_another_contract(root: Path) -> None:
-    path = dataset_path(root)
-    path.write_text(json.dumps({**json.loads(path.read_text()), "contract": CONTRACT + 1}))
-    with pytest.raises(ValueError, match=rf"dataset\.json: contract {CONTRACT + 1}, .* reads"):
-        batches(settings_of(root))
-
-
-def test_mistakes_are_told_before_the_first_batch(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"none.dataset\.json: no such folder"):
-        batches(settings_of(tmp_path / "none"))
+def test_mistakes_are_reported_before_the_first_batch(root: Path) -> None:
     with pytest.raises(ValueError, match="3 shards for 4 processes"):
-        batches(settings_of(root), world=4)
+        batches(opened(settings_of(root)), settings_of(root), world=4)
     with pytest.raises(ValueError, match="rank 2 of 2 processes"):
-        batches(settings_of(root), rank=2, world=2)
+        batches(opened(settings_of(root)), settings_of(root), rank=2, world=2)
 
 
 @pytest.mark.parametrize(
@@ -305,11 +296,11 @@ def test_shards_from_elsewhere(tmp_path: Path, form: ShardFormat, workers: int) 
 
 
 def test_only_what_is_read_is_fetched(web: Web) -> None:
-    settings = settings_of(web.url)
-    assert epoch_length(settings) == TOTAL
-    web.requests.clear()
-    with closing(batches(replace(settings, batch_size=1), 10**6, 10**6 + 1)) as made:
-        list(made)
+    settings = settings_of(web.url, batch_size=1)
+    with opened(settings) as shards:
+        assert epoch_length(shards, settings) == TOTAL
+        with closing(batches(shards, settings, 10**6, 10**6 + 1)) as made:
+            list(made)
     assert sorted(request.rpartition("/")[2][:5] for request in web.requests) == [
         "backg",
         "datas",
@@ -325,7 +316,7 @@ def test_few_shards_are_kept_unless_there_is_a_cache(tmp_path: Path, cached: boo
     with serving(tmp_path / "set") as web:
         settings = settings_of(web.url, batch_size=9, cache=str(cache) if cached else "")
         for _ in range(2):
-            with closing(batches(settings, 0, 2)) as made:
+            with opened(settings) as shards, closing(batches(shards, settings, 0, 2)) as made:
                 assert [len(batch.keys) for batch in made] == [9, 9]
         fetched = sum("/data/" in request for request in web.requests)
     if cached:
@@ -338,7 +329,7 @@ def test_validation_may_have_a_cache(tmp_path: Path) -> None:
     write_set(tmp_path / "set", {Split.VAL: [1] * 9})
     with serving(tmp_path / "set") as web:
         for _ in range(2):
-            found = list(whole_samples(web.url, cache=str(tmp_path / "cache")))
+            found = list(whole_samples(open_shards(web.url, tmp_path / "cache")))
             assert len(found) == 9
         assert sum("/data/" in request for request in web.requests) == 9
 

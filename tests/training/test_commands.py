@@ -16,6 +16,7 @@ from PIL import Image
 from classical.colours import cutout_of
 from classical.methods import Method, solve
 from console.commands import DONE, FAILED, INTERRUPTED, WRONG_USAGE
+from manifests import open_shards
 from manifests.pictures import write_alpha
 from manifests.pixels import ImageCodec, Pixels, encode_colour
 from manifests.sources import Split
@@ -275,7 +276,7 @@ def test_evaluate_a_model_on_shards(
     assert ran.code == DONE, ran
     assert ran.out.splitlines()[-2].split()[:2] == ["all", f"{VAL_SAMPLES}"]
     found = json.loads((folders / "found.json").read_text())
-    samples = list(whole_samples(str(shards)))
+    samples = list(whole_samples(open_shards(shards)))
     expected = [
         measure(matte(lively(), s.image, s.crude_trimap), s.alpha, s.trimap) for s in samples
     ]
@@ -315,7 +316,7 @@ def test_evaluate_a_classical_method(shards: Path, capsys: Capture) -> None:
     given = ["evaluate", "--method", "closed-form", "--shards", shards, "--limit", "1"]
     ran = run(capsys, *given, "--json", "-")
     assert ran.code == DONE, ran
-    (sample,) = whole_samples(str(shards), limit=1)
+    (sample,) = whole_samples(open_shards(shards), limit=1)
     alpha = solve(Method.CLOSED_FORM, sample.image, sample.crude_trimap)
     expected = vars(measure(alpha, sample.alpha, sample.trimap))
     found = json.loads(ran.out)

@@ -28,13 +28,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from console.commands import DONE, FAILED, INTERRUPTED, WRONG_USAGE
-from manifests.dataset import read_dataset
+from manifests import open_shards
 from manifests.pixels import Pixels
 from manifests.shards import ShardFormat, data_path, shard_name
 from manifests.sources import Split
 from tests.conftest import Ran, finish
 from tests.training.conftest import TRAIN_SAMPLES, VAL_SAMPLES, called, lively, started
-from tests.training.shard_sets import break_sample, write_set
+from tests.training.shard_sets import break_sample, opened, write_set
 from tests.web import serving
 from training.checkpoint import MODEL, OPTIMIZER, STATE, checkpoints, load_model
 from training.choices import Precision, Variant
@@ -133,7 +133,7 @@ def test_a_run_leaves_what_is_needed(whole: tuple[Path, Ran], shards: Path) -> N
         keep=1,
     )
     config = json.loads((run / "config.json").read_text())
-    assert config == {**expected.to_dict(), "samples": read_dataset(shards).fingerprint}
+    assert config == {**expected.to_dict(), "samples": open_shards(shards).fingerprint}
     assert [path.name for path in checkpoints(run)] == ["00000012"]
     assert sorted(path.name for path in checkpoints(run)[0].iterdir()) == [MODEL, OPTIMIZER, STATE]
     assert not list(run.rglob(".part-*"))
@@ -223,13 +223,13 @@ def test_bf16_goes_on_to_the_bit(shards: Path, run: Path) -> None:
     settings = settings_of(
         shards, precision=Precision.BF16, iterations=4, checkpoint_every=2, keep=2
     )
-    train(settings, run, ALONE, silent)
+    train(opened(settings), settings, run, ALONE, silent)
     again = run.with_name("again")
     try:
         shutil.copytree(run, again)
         shutil.rmtree(checkpoints(again)[-1])  # as if killed before it was written
         shutil.rmtree(again / "best")
-        train(settings, again, ALONE, silent)
+        train(opened(settings), settings, again, ALONE, silent)
         assert_same(again, run)
     finally:
         shutil.rmtree(again)
@@ -283,15 +283,15 @@ def test_what_cannot_be_resumed(whole: tuple[Path, Ran], shards: Path, capsys: C
 
 def test_what_ended_before_its_first_checkpoint_is_begun_again(shards: Path, run: Path) -> None:
     settings = settings_of(shards)
-    open_run(run, settings, False, ALONE)
+    open_run(run, opened(settings), settings, False, ALONE)
     other = replace(settings, seed=1)
-    open_run(run, other, False, ALONE)
+    open_run(run, opened(other), other, False, ALONE)
     assert json.loads((run / "config.json").read_text())["seed"] == 1
     with RunLog(run, 0), pytest.raises(ValueError, match="another process is training there"):
-        open_run(run, settings, False, ALONE)
+        open_run(run, opened(settings), settings, False, ALONE)
     (run / "config.json").write_text("")
     with pytest.raises(ValueError, match=r"config\.json: not the settings of a run"):
-        open_run(run, other, True, ALONE)
+        open_run(run, opened(other), other, True, ALONE)
 
 
 # config.json of a run that an earlier version started, before some settings could be chosen
@@ -309,11 +309,11 @@ EARLIER = """
 
 def test_a_run_of_an_earlier_version_goes_on(shards: Path, run: Path) -> None:
     run.mkdir()
-    (run / "config.json").write_text(EARLIER % read_dataset(shards).fingerprint)
+    (run / "config.json").write_text(EARLIER % open_shards(shards).fingerprint)
     settings = settings_of(shards)
-    open_run(run, settings, True, ALONE)
+    open_run(run, opened(settings), settings, True, ALONE)
     with pytest.raises(ValueError, match=r"other settings \(layers: True -> False\)"):
-        open_run(run, replace(settings, layers=False), True, ALONE)
+        open_run(run, open_shards(shards), replace(settings, layers=False), True, ALONE)
     assert json.loads(EARLIER).keys() < settings.to_dict().keys() | {"samples"}
 
 
@@ -326,7 +326,13 @@ def test_a_cache_and_a_signature(shards: Path, run: Path, tmp_path: Path, capsys
         )
         assert ran.code == DONE, ran
         fetched = [request for request in web.requests if "/data/" in request]
-    assert len(fetched) == len(list(cache.iterdir())) == len(read_dataset(shards).shards)
+        assert sorted({*web.requests} - {*fetched}) == [
+            "GET /dataset.json",
+            "GET /sources/backgrounds.parquet",
+            "GET /sources/foregrounds.parquet",
+        ]
+        assert len(web.requests) == len(fetched) + 3, "two validations open nothing again"
+    assert len(fetched) == len(list(cache.iterdir())) == len(open_shards(shards).shards)
     assert "secret" not in (run / "config.json").read_text() + ran.err
 
 
@@ -402,7 +408,7 @@ def test_a_loss_that_is_no_number_stops_the_run(
 
     ran = called(capsys, train_main, *options(shards, run, "--resume", "--workers", "0"))
     settings = settings_of(shards, iterations=ITERATIONS)
-    with closing(batches(settings, 5, 6)) as made:
+    with closing(batches(opened(settings), settings, 5, 6)) as made:
         (batch,) = made
     assert ran.code == FAILED
     assert ran.err == (
@@ -418,7 +424,7 @@ def test_a_gradient_that_is_no_number_is_named(shards: Path, run: Path) -> None:
     learner = Learner(settings, ALONE)
     last = learner.model.alpha_decoder.head.weight
     last.register_hook(lambda gradient: gradient * math.inf)
-    with closing(batches(settings, 0, 1)) as made, RunLog(run, 0) as log:
+    with closing(batches(opened(settings), settings, 0, 1)) as made, RunLog(run, 0) as log:
         batch = next(made)
         log.add(learner.step(7, batch))
         keys = ", ".join(batch.keys)
@@ -441,7 +447,7 @@ def test_weights_that_are_no_numbers_are_not_saved(shards: Path, run: Path) -> N
 @pytest.mark.parametrize("variant", [Variant.AN, Variant.BASE])
 def test_fixed_weights_stay(shards: Path, run: Path, variant: Variant) -> None:
     settings = settings_of(shards, variant=variant, weights_from=0.0, validate_every=9)
-    train(settings, run, ALONE, silent)
+    train(opened(settings), settings, run, ALONE, silent)
     for row in steps(run):
         assert (row["s1"], row["s2"]) == pytest.approx((4.0, 4.0), rel=1e-6)
         parts = row["l1"] + row["l2"] + row["composition"] + row["ssim"] + REST * row["rest"]
@@ -454,7 +460,7 @@ def test_fixed_weights_stay(shards: Path, run: Path, variant: Variant) -> None:
 def test_the_model_sees_new_colours_and_the_loss_their_contrast(shards: Path) -> None:
     cpu = torch.device("cpu")
     settings = settings_of(shards, batch_size=8)
-    with closing(batches(settings, 0, 1)) as made:
+    with closing(batches(opened(settings), settings, 0, 1)) as made:
         batch = next(made)
     image, _, alpha, _, contrast = on_device(batch, cpu)
     maps = batch.colours.double().numpy()
@@ -484,7 +490,7 @@ def test_a_step_is_as_long_as_the_learning_rate(shards: Path, iteration: int) ->
     settings = settings_of(shards, iterations=ITERATIONS, lr=1e-3)
     learner = Learner(settings, ALONE)
     before = [weights.detach().clone() for weights in learner.model.parameters()]
-    with closing(batches(settings, 0, 1)) as made:
+    with closing(batches(opened(settings), settings, 0, 1)) as made:
         step = learner.step(iteration, next(made))
     assert (step.iteration, len(step.keys)) == (iteration, BATCH)
     pairs = zip(before, learner.model.parameters(), strict=True)
@@ -500,7 +506,7 @@ def test_bf16_learns_in_32_bits_and_a_set_may_hold_nothing_out(tmp_path: Path, r
         tmp_path / "set", iterations=24, precision=Precision.BF16, lr=1e-3, log_every=5, colour=0
     )
     told: list[News] = []
-    train(settings, run, ALONE, told.append)
+    train(opened(settings), settings, run, ALONE, told.append)
     rows = steps(run)
     assert [line["iteration"] for line in lines(run)] == list(range(24)), "no validation"
     for name, share in (("trimap", 0.75), ("l1", 0.9)):
@@ -510,7 +516,7 @@ def test_bf16_learns_in_32_bits_and_a_set_may_hold_nothing_out(tmp_path: Path, r
     state = (checkpoints(run)[-1] / STATE).read_text()
     assert json.loads(state, parse_constant=pytest.fail)["best"] is None
     panels: dict[str, Pixels] = {}
-    assert validate(load_model(run), settings, panels.__setitem__) is None
+    assert validate(load_model(run), opened(settings), settings, panels.__setitem__) is None
     assert list(panels) == ["training/train-00000000"], "there is something to see nevertheless"
     assert load_model(run).trimap_decoder is not None
     assert [news.iteration for news in told] == [5, 10, 15, 20, 24]
@@ -527,9 +533,9 @@ def test_bad_samples_stop_the_run_or_are_skipped_and_counted(tmp_path: Path, run
     break_sample(root, Split.VAL)
     settings = settings_of(root, validate_every=2)
     with pytest.raises(ValueError, match=r"train-00000\.tar.*train-00000000 \("):
-        train(settings, run, ALONE, silent)
+        train(opened(settings), settings, run, ALONE, silent)
     told: list[News] = []
-    train(replace(settings, skip_bad=True), run, ALONE, told.append)
+    train(open_shards(root), replace(settings, skip_bad=True), run, ALONE, told.append)
     reasons = [reason for news in told for reason in news.bad]
     assert told[-1].samples == 3
     for split in (Split.TRAIN, Split.VAL):
@@ -537,7 +543,7 @@ def test_bad_samples_stop_the_run_or_are_skipped_and_counted(tmp_path: Path, run
         assert sum(f"{split}-00000.tar: its sha256 is not" in reason for reason in reasons) == 1
     assert len(reasons) == 4
     assert told[-1].errors is not None
-    assert told[-1].errors == validate(load_model(run), settings, unseen, {})
+    assert told[-1].errors == validate(load_model(run), opened(settings), settings, unseen, {})
 
 
 def test_a_bad_validation_sample_costs_no_training(tmp_path: Path, run: Path) -> None:
@@ -545,13 +551,15 @@ def test_a_bad_validation_sample_costs_no_training(tmp_path: Path, run: Path) ->
     write_set(root, {Split.TRAIN: [4], Split.VAL: [2]}, size=(72, 80))
     break_sample(root, Split.VAL)
     settings = settings_of(root, validate_every=2)
-    open_run(run, settings, False, ALONE)
+    open_run(run, opened(settings), settings, False, ALONE)
     with pytest.raises(ValueError, match=r"val-00000000 \("):
-        train(settings, run, ALONE, silent)
+        train(opened(settings), settings, run, ALONE, silent)
     assert [path.name for path in checkpoints(run)] == ["00000002"]
     lenient = replace(settings, skip_bad=True)
-    open_run(run, lenient, True, ALONE)  # it may be seen only now that some are bad
-    train(lenient, run, ALONE, silent)
+    open_run(
+        run, opened(lenient), lenient, True, ALONE
+    )  # it may be seen only now that some are bad
+    train(opened(lenient), lenient, run, ALONE, silent)
 
 
 def test_a_lost_shard_is_skipped_batch_by_batch(tmp_path: Path, run: Path, capsys: Capture) -> None:
@@ -578,8 +586,8 @@ def unseen(name: str, picture: Pixels) -> None:
 def test_the_score_is_that_of_the_metrics(shards: Path) -> None:
     model, settings = lively(), settings_of(shards)
     panels: dict[str, Pixels] = {}
-    score = validate(model, settings, panels.__setitem__)
-    samples = list(whole_samples(str(shards)))
+    score = validate(model, open_shards(shards), settings, panels.__setitem__)
+    samples = list(whole_samples(open_shards(shards)))
     found = [measure(matte(model, s.image, s.crude_trimap), s.alpha, s.trimap) for s in samples]
     expected = asdict(mean_of(found))
     assert score is not None
@@ -594,7 +602,7 @@ def test_the_score_is_that_of_the_metrics(shards: Path) -> None:
         assert set(np.unique(estimated)) <= {0, 127, 254}
         assert (alpha == matte(model, sample.image, sample.crude_trimap)[..., None]).all()
         assert (truth == sample.alpha[..., None]).all()
-    one = validate(model, replace(settings, validation_samples=1), unseen)
+    one = validate(model, open_shards(shards), replace(settings, validation_samples=1), unseen)
     assert one is not None
     assert one.sad_whole == pytest.approx(found[0].sad_whole)
 
@@ -639,7 +647,7 @@ def first_batches(settings: TrainSettings, count: int) -> list[list[Batch]]:
     """Of each of two processes."""
     found = []
     for rank in range(2):
-        with closing(batches(settings, 0, count, rank, 2)) as made:
+        with closing(batches(opened(settings), settings, 0, count, rank, 2)) as made:
             found.append(list(made))
     return found
 

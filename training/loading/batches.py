@@ -9,9 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +17,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from manifests.dataset import Dataset as ShardSet
-from manifests.dataset import read_dataset
 from manifests.pixels import Pixels, trimap_of
 from manifests.samples import LAYERS, Sample
+from manifests.shard_set import ShardSet
 from manifests.sources import Split
-from manifests.storage import Location, location_of
+from manifests.store import ShardStore, Streams
 from training.choices import TrimapChoice
 from training.loading.augment import (
     Scales,
@@ -36,8 +33,6 @@ from training.loading.augment import (
 )
 from training.loading.colours import NUMBERS, colour_maps
 from training.loading.order import Order, Place, generator_of
-from training.loading.scratch import scratch
-from training.loading.store import ShardStore, Streams, shards_of
 from training.loading.workers import in_order
 from training.settings import LoaderSettings
 
@@ -87,12 +82,13 @@ class WholeSample:
         return self.row.key
 
 
-def epoch_length(settings: LoaderSettings, world: int = 1) -> int:
+def epoch_length(shards: ShardSet, settings: LoaderSettings, world: int = 1) -> int:
     """How many samples an epoch has, over all `world` processes. Raises as `batches`."""
-    return _order(settings, read_dataset(location_of(settings.shards)), 0, world).epoch_samples
+    return _order(shards.split(Split.TRAIN), settings, 0, world).epoch_samples
 
 
 def batches(
+    shards: ShardSet,
     settings: LoaderSettings,
     first: int = 0,
     end: int | None = None,
@@ -101,95 +97,74 @@ def batches(
 ) -> Generator[Batch, None, None]:
     """The batches of one rank with first <= number < end, or without end; epoch follows epoch.
 
+    shards: the set that `settings` names, opened.
+
     To resume is to begin at `first`: what comes before is neither read nor counted. Closing the
     generator ends its workers.
 
-    Raises FileNotFoundError or OSError if there is no shard set, ValueError if it is of another
-    contract, has no such split or fewer shards than there are ranks; and, as batches come,
-    ValueError that names the file and the sample that are broken, RuntimeError if a worker is
-    killed.
+    Raises ValueError if the set has no samples to train on or fewer shards than there are ranks;
+    and, as batches come, ValueError that names the file and the sample that are broken,
+    RuntimeError if a worker is killed.
     """
-    root = location_of(settings.shards)
-    dataset = read_dataset(root)
-    order = _order(settings, dataset, rank, world)  # mistakes are found now, not at the first batch
-    return _batches(settings, root, dataset, order, range(first, _ENDLESS if end is None else end))
+    trained = shards.split(Split.TRAIN)
+    order = _order(trained, settings, rank, world)  # mistakes are found now, not at the first batch
+    return _batches(trained, settings, order, range(first, _ENDLESS if end is None else end))
 
 
 def whole_samples(
-    shards: str,
+    shards: ShardSet,
     split: Split = Split.VAL,
     limit: int | None = None,
     skipped: dict[str, str] | None = None,
-    cache: str = "",
-    folder: Path | None = None,
 ) -> Iterator[WholeSample]:
     """Whole samples, each once, in order; `limit` of them, evenly spread over the split.
 
-    Broken ones come to `skipped`, key -> reason, if it is given, and so do damaged shards, by their
-    names, that are used nevertheless. `cache`: as in LoaderSettings. `folder`: notes of which
-    shards are whole, for the next time. Raises as `batches` does.
+    If `skipped` is given, broken samples are left out and added to it, key -> reason, and so are
+    damaged shards that are used nevertheless, by their names. Otherwise they raise as in `batches`.
     """
-    root = location_of(shards)
-    dataset = read_dataset(root)
-    counts = [shard.samples for shard in shards_of(root, dataset, split)]
+    of_split = shards.split(split)
+    counts = [shard.samples for shard in of_split.shards]
     places = [(shard, n) for shard, count in enumerate(counts) for n in range(count)]
     if limit is not None and limit < len(places):
         places = [places[n * len(places) // limit] for n in range(limit)]
-    with nullcontext(folder) if folder else scratch() as notes:
-        lenient = skipped is not None
-        store = ShardStore(root, dataset, split, _STREAMS, notes, _folder_of(cache), lenient)
-        try:
-            for place in places:
-                try:
-                    pixels = store.sample(*place)[1].all()
-                    row = store.row(*place)
-                except ValueError as error:
-                    if skipped is None:
-                        raise
-                    skipped[store.name(*place)] = str(error)
-                    continue
-                finally:
-                    if skipped is not None:
-                        skipped |= store.damage()
-                alpha, crude = pixels["alpha"], pixels["crude_trimap"]
-                yield WholeSample(row, pixels["image"], alpha, trimap_of(alpha), crude)
-        finally:
-            store.close()
+    store = of_split.store(_STREAMS, lenient=skipped is not None)
+    try:
+        for place in places:
+            try:
+                row, streams = store.whole(*place)
+                pixels = streams.all()
+            except ValueError as error:
+                if skipped is None:
+                    raise
+                skipped[store.name(*place)] = str(error)
+                continue
+            finally:
+                if skipped is not None:
+                    skipped |= store.damage()
+            alpha, crude = pixels["alpha"], pixels["crude_trimap"]
+            yield WholeSample(row, pixels["image"], alpha, trimap_of(alpha), crude)
+    finally:
+        store.close()
 
 
-def _folder_of(cache: str) -> Path | None:
-    return Path(cache) if cache else None
-
-
-def _order(settings: LoaderSettings, dataset: ShardSet, rank: int, world: int) -> Order:
-    shards = shards_of(location_of(settings.shards), dataset, Split.TRAIN)
-    counts = [shard.samples for shard in shards]
-    return Order(counts, settings.seed, rank, world)
+def _order(shards: ShardSet, settings: LoaderSettings, rank: int, world: int) -> Order:
+    return Order([shard.samples for shard in shards.shards], settings.seed, rank, world)
 
 
 def _batches(
-    settings: LoaderSettings, root: Location, dataset: ShardSet, order: Order, numbers: range
+    shards: ShardSet, settings: LoaderSettings, order: Order, numbers: range
 ) -> Generator[Batch, None, None]:
-    layers = LAYERS if settings.layers and dataset.settings.get("layers") else ()
-    with scratch() as folder:
-        store = ShardStore(
-            root,
-            dataset,
-            Split.TRAIN,
-            (*_STREAMS, *layers),
-            folder,
-            _folder_of(settings.cache),
-            lenient=settings.skip_bad,
-        )
-        made = in_order(_Batches(settings, order, store, layers), settings.workers, numbers)
-        try:
-            for batch in made:
-                if isinstance(batch, _Failure):
-                    raise ValueError(batch.reason)  # noqa: TRY004 (the type says: no batch)
-                yield batch
-        finally:
-            made.close()  # and with it the workers, before the folder goes
-            store.close()
+    layers = LAYERS if settings.layers and shards.settings.layers else ()
+    store = shards.store((*_STREAMS, *layers), lenient=settings.skip_bad)
+    made = in_order(_Batches(settings, order, store, layers), settings.workers, numbers)
+    try:
+        for batch in made:
+            if isinstance(batch, _Failure):
+                raise ValueError(batch.reason)  # noqa: TRY004 (the type says: no batch)
+            yield batch
+    finally:
+        made.close()  # ends the workers
+        store.close()
 
 
 @dataclass(frozen=True)

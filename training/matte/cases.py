@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from manifests.pixels import trimap_of
+from manifests.shard_set import ShardSet
 from manifests.sources import Split
 from training.choices import TrimapChoice
 from training.loading.batches import whole_samples
@@ -19,15 +20,14 @@ class ShardCases:
     What cannot be read comes last, as Failures.
     """
 
-    shards: str
+    shards: ShardSet
     split: Split
     limit: int | None = None
     given: TrimapChoice = TrimapChoice.CRUDE  # or exact
-    cache: str = ""  # where shards from elsewhere stay
 
     def __iter__(self) -> Iterator[Case | Failure]:
         broken: dict[str, str] = {}
-        for sample in whole_samples(self.shards, self.split, self.limit, broken, self.cache):
+        for sample in whole_samples(self.shards, self.split, self.limit, broken):
             exact = trimap_of(sample.alpha)
             yield Case(
                 name=sample.key,

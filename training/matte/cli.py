@@ -185,10 +185,11 @@ def evaluate(
             )
         else:
             if shards is not None:
+                from manifests import open_shards
                 from training.matte.cases import ShardCases
 
                 kinds = split or Split.VAL, limit, trimap or TrimapChoice.CRUDE
-                cases: Any = ShardCases(shards, *kinds, cache)
+                cases: Any = ShardCases(open_shards(shards, cache or None), *kinds)
             else:
                 truth = _needed("alphas", alphas), _needed("trimaps", trimaps)
                 cases = folder_cases(_needed("images", images), *truth, given_trimaps)

@@ -1,69 +1,93 @@
-"""The samples of one split by number: their shards checked, and fetched if they are elsewhere.
+"""Shards opened as they are needed: checked, and fetched first if they are elsewhere.
 
-A folder of the run's own holds what its processes share: the shards fetched last, and notes of
-which ones were found to be whole, so that each is fetched and checked once, not once a process.
+A temporary folder holds what the processes that read one set share: the shards fetched last, and
+notes of which shards are whole. So each shard is fetched and checked once, not once a process.
 """
 
 from __future__ import annotations
 
 import fcntl
+import os
+import weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from manifests.dataset import Dataset
-from manifests.pixels import Pixels, decode_alpha, decode_colour, decode_trimap
-from manifests.samples import Sample
+from manifests.pixels import Pixels
+from manifests.samples import Sample, decode_stream
+from manifests.scratch import Scratch
 from manifests.shards import (
     OpenShard,
     Shard,
+    ShardFormat,
     data_path,
     open_shard,
     read_index_columns,
     sha256_of,
 )
-from manifests.sources import Split
 from manifests.storage import Location, Url, fetch
 
 _OPEN = 2  # a batch straddles two shards, seldom more
-_FETCHED = 4  # of the shards from elsewhere, how many are kept in the run's folder
+_FETCHED = 4  # how many of the shards from elsewhere are kept in the temporary folder
 _NAMED = 5  # broken samples of a shard
-
-_DECODERS = {"alpha": decode_alpha, "trimap": decode_trimap, "crude_trimap": decode_trimap}
 
 
 class ShardStore:
-    """Opens shards as they are needed, a few at a time; may be copied to other processes before.
+    """The samples of some shards of one set, by the number of the shard and within the shard.
 
-    With `lenient` a shard that is not what dataset.json says is used as far as it can be read, and
-    told by `damage`.
-    Shards from elsewhere go to `cache` and stay, or else to `folder` and make room for others.
+    root, form: where the set is, and the format of its shards.
+    streams: names of the streams that are read.
+    scratch: the folder shared by all processes that read the set.
+    cache: a folder in which shards from elsewhere stay. If it is None, they are kept in the shared
+        folder, the last few of them.
+    check: whether the shards of a folder are compared with their checksums when they are opened;
+        those from elsewhere always are.
+    lenient: whether a shard that is not what dataset.json says is used as far as it can be read.
+        It is then reported by `damage`.
+
+    It may be copied to other processes, forked or pickled: each opens its own files.
     """
 
     def __init__(
         self,
         root: Location,
-        dataset: Dataset,
-        split: Split,
+        form: ShardFormat,
+        shards: Sequence[Shard],
         streams: Sequence[str],
-        folder: Path,
+        scratch: Scratch,
         cache: Path | None = None,
+        check: bool = True,
         lenient: bool = False,
     ) -> None:
-        self._root, self._form, self._streams = root, dataset.format, tuple(streams)
-        self._shards = shards_of(root, dataset, split)
-        self._folder, self._cache, self._lenient = folder, cache, lenient
-        self._opened: OrderedDict[int, OpenShard] = OrderedDict()
+        self._root, self._form, self._shards = root, form, tuple(shards)
+        self._streams = tuple(streams)
+        self._scratch, self._cache = scratch, cache
+        self._check, self._lenient = check, lenient
         self._broken: dict[int, str] = {}
         self._keys: dict[int, list[str]] = {}
         self._damage: dict[str, str] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is open in this process yet."""
+        self._opened: OrderedDict[int, OpenShard] = OrderedDict()
+        self._process = os.getpid()
+        weakref.finalize(self, _close_all, self._opened)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_opened": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._begin()
 
     def sample(self, shard: int, sample: int) -> tuple[str, Streams]:
         """The key and the wanted streams of a sample: numbers of the shard and within it.
 
         Raises ValueError that names the shard's file and the sample if they cannot be read, OSError
-        if that is the fault of this machine (a full disk, say), and no sample could be.
+        if the reason is this machine (a full disk, say), so that no sample could be read.
         """
         try:
             opened = self._open(shard)
@@ -76,9 +100,18 @@ class ShardStore:
         except ValueError as error:
             raise ValueError(place + str(error).removeprefix(place)) from error
 
+    def whole(self, shard: int, sample: int) -> tuple[Sample, Streams]:
+        """The row and the wanted streams. Raises as `sample`."""
+        _, streams = self.sample(shard, sample)
+        return self.row(shard, sample), streams
+
     def row(self, shard: int, sample: int) -> Sample:
         """What the shard says of a sample. Raises ValueError as `sample`."""
         return self._open(shard).row(sample)
+
+    def key(self, shard: int, sample: int) -> str:
+        """Raises ValueError as `sample`."""
+        return self._open(shard).key(sample)
 
     def name(self, shard: int, sample: int) -> str:
         """What to call a sample, even if its shard cannot be read: its key if the index can be."""
@@ -88,24 +121,26 @@ class ShardStore:
                 keys = read_index_columns(self._root, name, ["key"])["key"].to_pylist()
             except (ValueError, LookupError):
                 keys = []
-            self._keys[shard] = keys  # one question for each shard: it may take a while to fail
+            self._keys[shard] = keys  # asked once a shard: it may take a while to fail
         keys = self._keys[shard]
         return keys[sample] if sample < len(keys) else f"{name}, number {sample}"
 
     def damage(self) -> dict[str, str]:
         """Of shards opened since the last call and used nevertheless: name -> what is wrong."""
-        told, self._damage = self._damage, {}
-        return told
+        damage, self._damage = self._damage, {}
+        return damage
 
     def close(self) -> None:
-        for opened in self._opened.values():
-            opened.close()
-        self._opened.clear()
+        """Close the files; reading opens them again."""
+        _close_all(self._opened)
 
     def _location(self, number: int) -> Location:
         return data_path(self._root, self._shards[number].name, self._form)
 
     def _open(self, number: int) -> OpenShard:
+        if self._process != os.getpid():  # a fork shares the places in the files
+            self.close()
+            self._process = os.getpid()
         if number in self._broken:  # once is enough for a download that fails
             raise ValueError(self._broken[number])
         if number not in self._opened:
@@ -129,7 +164,7 @@ class ShardStore:
                 raise FileNotFoundError(
                     f"{location}: missing; make it again with the datagen compose that made the set"
                 )
-            fault = self._fault(path, shard)
+            fault = self._fault(path, location, shard)
             try:
                 opened = open_shard(path, location)
             finally:
@@ -148,24 +183,26 @@ class ShardStore:
 
     def _fetched(self, url: Url, shard: Shard) -> Path:
         """A copy of a shard, named by its content: a cache may serve many sets."""
-        path = (self._cache or self._folder) / f"{shard.sha256}{url.suffix}"
+        path = (self._cache or self._scratch.folder()) / f"{shard.sha256}{url.suffix}"
         if not path.exists():
             try:
                 fetch(url, path)
             except OSError as error:
                 if error.errno is None:
                     raise
-                told = f"{error.strerror}: {url} cannot be kept in {path.parent}"
-                raise OSError(error.errno, told) from error
+                reason = f"{error.strerror}: {url} cannot be kept in {path.parent}"
+                raise OSError(error.errno, reason) from error
             if self._cache is None:
-                copies = sorted(self._folder.glob(f"*{url.suffix}"), key=_written)
+                copies = sorted(path.parent.glob(f"*{url.suffix}"), key=_written)
                 for old in copies[:-_FETCHED]:
                     old.unlink()  # who has it open reads on
         return path
 
-    def _fault(self, path: Path, shard: Shard) -> str:
+    def _fault(self, path: Path, location: Location, shard: Shard) -> str:
         """How a file differs from what dataset.json says; "" if it does not."""
-        note = self._folder / f"{shard.name}.checked"
+        if not self._check and path == location:
+            return ""
+        note = self._scratch.folder() / f"{shard.name}.checked"
         if not note.exists():
             size = path.stat().st_size
             fault = ""
@@ -178,38 +215,33 @@ class ShardStore:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """No other process of the run is in here: none fetches the same, or removes what is new."""
-        with (self._folder / "lock").open("w") as file:
+        """No other process fetches the same shard meanwhile, or removes what is new."""
+        with (self._scratch.folder() / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
             yield
 
 
-def shards_of(root: Location, dataset: Dataset, split: Split) -> tuple[Shard, ...]:
-    """The shards of one split. Raises ValueError with the splits there are if it has no samples."""
-    shards = tuple(shard for shard in dataset.shards if shard.split == split)
-    if not sum(shard.samples for shard in shards):
-        there = sorted({shard.split for shard in dataset.shards if shard.samples})
-        found = f"only {', '.join(there)}" if there else "no samples at all"
-        hint = " (datagen compose --holdout-fg and --holdout-bg make one)" * (split == Split.VAL)
-        raise ValueError(f"{root}: no split {split}, {found}{hint}")
-    return shards
+def _close_all(opened: MutableMapping[int, OpenShard]) -> None:
+    for shard in opened.values():
+        shard.close()
+    opened.clear()
 
 
 class Streams:
     """The pixels of a sample by the name of the stream, decoded each time that they are asked for.
 
-    One that is cut and forgotten before the next leaves its memory to it while a core's cache
-    still holds it. Errors begin with `place`.
+    A caller that drops one stream before it asks for the next reuses memory that is still in the
+    processor's cache. Errors begin with `place`.
     """
 
     def __init__(self, encoded: Mapping[str, bytes], place: str = "") -> None:
-        self._encoded, self._place = encoded, place
+        self.encoded, self._place = encoded, place
         self._sizes: dict[str, tuple[int, ...]] = {}
 
     def __getitem__(self, name: str) -> Pixels:
         """Raises ValueError with its name, or if streams differ in size."""
         try:
-            pixels: Pixels = _DECODERS.get(name, decode_colour)(self._encoded[name])
+            pixels = decode_stream(name, self.encoded[name])
         except ValueError as error:
             raise ValueError(f"{self._place}{name}: {error}") from error
         self._sizes[name] = pixels.shape[:2]
@@ -219,7 +251,7 @@ class Streams:
 
     def all(self) -> dict[str, Pixels]:
         """Each stream that was wanted; raises as for one."""
-        return {name: self[name] for name in self._encoded}
+        return {name: self[name] for name in self.encoded}
 
 
 def _broken_samples(opened: OpenShard, streams: Sequence[str]) -> str:

@@ -1,0 +1,90 @@
+"""A temporary folder that several processes share, and that does not outlive them.
+
+The process that made it removes it. If that process is killed, the next one that makes such a
+folder removes it instead.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import IO
+from uuid import uuid4
+
+_PREFIX = "matting-"
+_ALIVE = "alive"  # locked by each process that uses the folder; the system unlocks it at its end
+
+
+class Scratch:
+    """A folder that is made when `folder()` is first called.
+
+    Copies of the object in other processes, forked or pickled, mean the same folder. It is removed
+    by `close()`, or when the original object is no longer referenced.
+    """
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.gettempdir()) / f"{_PREFIX}{uuid4().hex}"
+        self._locks: list[IO[str]] = []  # at most one
+        self._maker = os.getpid()
+        weakref.finalize(self, _leave, self._folder, self._locks, self._maker)
+
+    def folder(self) -> Path:
+        """Raises OSError if the machine has no room for it."""
+        if not self._locks or not self._folder.exists():
+            _remove_orphans()
+            _release(self._locks)
+            self._locks.append(_lock(self._folder))
+        return self._folder
+
+    def close(self) -> None:
+        """Remove the folder; `folder()` would make it again."""
+        _leave(self._folder, self._locks, self._maker)
+
+    def __getstate__(self) -> tuple[Path, int]:
+        return self._folder, self._maker
+
+    def __setstate__(self, state: tuple[Path, int]) -> None:
+        self._folder, self._maker = state
+        self._locks = []
+        weakref.finalize(self, _release, self._locks)
+
+
+def _lock(folder: Path) -> IO[str]:
+    """Make the folder if it is missing, and mark it as used by this process."""
+    while True:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        alive = folder / _ALIVE
+        try:
+            file = alive.open("a")
+        except FileNotFoundError:  # removed just now: see below
+            continue
+        fcntl.flock(file, fcntl.LOCK_SH)
+        if alive.exists() and os.path.samestat(os.fstat(file.fileno()), alive.stat()):
+            return file
+        file.close()  # before it was locked, another process took it for an orphan
+
+
+def _release(locks: list[IO[str]]) -> None:
+    while locks:
+        locks.pop().close()
+
+
+def _leave(folder: Path, locks: list[IO[str]], maker: int) -> None:
+    if os.getpid() == maker:
+        shutil.rmtree(folder, ignore_errors=True)
+    _release(locks)
+
+
+def _remove_orphans() -> None:
+    """Remove the folders that killed processes left."""
+    for alive in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_ALIVE}"):
+        try:
+            with alive.open() as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(alive.parent, ignore_errors=True)
+        except OSError:
+            continue  # in use, of another user, or gone by now
