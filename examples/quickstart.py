@@ -47,5 +47,7 @@ with manifests.open_shards(folder / "shards") as shards:
 
 dataset = training.Samples(folder / "shards", split="train", crop=128)
 for batch in DataLoader(dataset, batch_size=8, shuffle=True):
-    print({name: tuple(values.shape) for name, values in batch.items()})
-    break
+    image, alpha, crude = batch["image"], batch["alpha"], batch["crude_trimap"]
+    print(f"a batch: image {tuple(image.shape)}, alpha and crude trimap {tuple(alpha.shape)}")
+    assert alpha.shape == crude.shape
+    break  # here your model learns
