@@ -217,7 +217,7 @@ def make_project(client: Client, title: str, interface: str, model_version: str)
     if missing:
         raise ServerError(
             f"{project.url}: its labelling interface has no {', '.join(sorted(missing))}; give "
-            "another --project, or set the interface to annotation/labels.xml"
+            "another --project, or set the interface to annotation/form/labels.xml"
         )
     return project
 
