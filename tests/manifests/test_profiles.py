@@ -1,0 +1,118 @@
+"""gAMA and cHRM of a PNG without a profile change colours as they should, and only then."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from manifests.pictures import PictureError, read_photo
+from manifests.pixels import Pixels
+from tests.picture_files import chunk, colours, png
+from tests.strategies import many
+
+PHOTO = colours()
+SRGB = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
+ADOBE = (0.3127, 0.3290, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
+GREY = np.dstack([np.arange(256, dtype=np.uint8)[None]] * 3)
+
+
+def gamma(exponent: float) -> bytes:
+    return chunk(b"gAMA", struct.pack(">I", round(exponent * 100_000)))
+
+
+def primaries(*values: float) -> bytes:
+    return chunk(b"cHRM", struct.pack(">8I", *(round(value * 100_000) for value in values)))
+
+
+def photo(pixels: Pixels, *chunks: bytes) -> Pixels:
+    return read_photo(png(pixels.shape[:2], 8, 2, [row.tobytes() for row in pixels], *chunks))
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [],
+        [gamma(0.45455)],
+        [gamma(0.45)],
+        [primaries(*SRGB)],
+        [gamma(0.45455), primaries(*SRGB)],
+        # Whatever a gAMA says beside them, an sRGB chunk or a profile decides
+        [chunk(b"sRGB", b"\0"), gamma(1), primaries(*ADOBE)],
+    ],
+)
+def test_srgb_stays_as_it_is(chunks: list[bytes]) -> None:
+    np.testing.assert_array_equal(photo(PHOTO, *chunks), PHOTO)
+
+
+def test_a_profile_wins_over_gamma() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    file = io.BytesIO()
+    Image.fromarray(PHOTO).save(file, "PNG", icc_profile=profile)
+    data = file.getvalue()
+    at = data.index(b"IDAT") - 4
+    np.testing.assert_array_equal(read_photo(data[:at] + gamma(1) + data[at:]), PHOTO)
+
+
+def test_linear_light_becomes_lighter() -> None:
+    """Of linear light a fifth, sRGB shows by the level 124 (IEC 61966-2-1)."""
+    found = photo(GREY, gamma(1))[0]
+    assert found[[0, 51, 255]].tolist() == [[0] * 3, [124] * 3, [255] * 3]
+    assert (np.diff(found[:, 0].astype(int)) >= 0).all()
+
+
+def test_a_gamma_of_old_macs() -> None:
+    found = photo(GREY, gamma(1 / 1.8))[0, :, 0].astype(int)
+    level = np.arange(256) / 255
+    linear = level**1.8
+    expected = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    assert np.abs(found - 255 * expected).max() <= 0.51
+
+
+def test_wider_primaries_become_more_saturated() -> None:
+    pixels = np.array([[[200, 60, 40], [120, 120, 120], [60, 180, 60]]], np.uint8)
+    found = photo(pixels, gamma(0.45455), primaries(*ADOBE))
+    # value ** 2.2, through XYZ (the white is the same), and by the curve of sRGB, in doubles
+    assert np.abs(found[0].astype(int) - [[231, 57, 34], [121, 121, 121], [0, 181, 42]]).max() <= 1
+    plain = photo(pixels, primaries(*ADOBE))[0].astype(int)
+    assert np.abs(plain - found[0]).max() <= 8, "without gAMA the curve is that of sRGB"
+    assert not np.array_equal(plain, pixels[0])
+
+
+@many
+@given(
+    st.floats(0.2, 3),
+    st.tuples(*[st.floats(0.05, 0.6)] * 8),
+    st.booleans(),
+)
+def test_white_and_black_stay(exponent: float, points: tuple[float, ...], has_gamma: bool) -> None:
+    """Whatever the primaries are, as long as they span colours."""
+    ends = np.array([[[0] * 3, [255] * 3]], np.uint8)
+    chunks = [primaries(*points)] + ([gamma(exponent)] if has_gamma else [])
+    try:
+        found = photo(ends, *chunks)
+    except PictureError as error:
+        assert error.kind == "colour-profile"
+    else:
+        np.testing.assert_array_equal(found, ends)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [gamma(0.01)],
+        [gamma(20)],
+        [primaries(0.3127, 0.3290, *(0.3, 0.3) * 3)],
+        [primaries(0.3127, 0, *SRGB[2:])],
+    ],
+)
+def test_what_no_colours_follow_from_is_named(chunks: list[bytes]) -> None:
+    with pytest.raises(PictureError) as caught:
+        photo(PHOTO, *chunks)
+    assert caught.value.kind == "colour-profile"
+    assert "chunk" in caught.value.reason
