@@ -1,9 +1,9 @@
-"""Checkpoints: weights as safetensors, everything else as JSON; no pickle is ever read.
+"""Checkpoints: weights as safetensors, everything else as JSON; nothing is pickled.
 
 runs/NAME/
   config.json                    the settings of the run
   metrics.jsonl                  one line an iteration, one a validation
-  checkpoints/00002000/          the last few; a folder is there only when it is whole
+  checkpoints/00002000/          the last few; a folder with such a name is complete
     model.safetensors            weights, and the variant in its header
     optimizer.safetensors        Adam's moments, and s1 and s2
     state.json                   the iteration to go on with
@@ -50,8 +50,8 @@ def save(
 ) -> Path:
     """Write a checkpoint: its folder. beside: tensors that the model does not hold.
 
-    The best is also copied to `best`, and first: a run killed in between does it again, where one
-    that held the checkpoint alone would believe that its best is there.
+    The best is also copied to `best`, before the checkpoint gets its name: a run that is killed in between
+    repeats both. In the other order it would go on without its best checkpoint.
     """
     iteration = state["iteration"]
     target = run / "checkpoints" / f"{iteration:08d}"
@@ -66,7 +66,7 @@ def save(
 
 
 def prune(run: Path, keep: int) -> None:
-    """Remove all but the last `keep` checkpoints; half of one never stands under its name."""
+    """Remove all but the last `keep` checkpoints; a checkpoint that is half removed has another name."""
     for old in checkpoints(run)[:-keep]:
         part = old.with_name(f"{_PART}{uuid.uuid4().hex[:12]}")
         old.rename(part)
@@ -85,9 +85,9 @@ def load(
     optimizer: torch.optim.Optimizer,
     beside: Mapping[str, Tensor],
 ) -> dict[str, Any]:
-    """Put a checkpoint back into a model, its optimizer and what is beside; its state.
+    """Load a checkpoint into a model, its optimizer and the tensors beside; returns its state.
 
-    Raises FileNotFoundError or ValueError that names the file which is not there or not whole.
+    Raises FileNotFoundError or ValueError that names the file that is missing or damaged.
     """
     with _named(checkpoint / MODEL):
         model.load_state_dict(load_file(checkpoint / MODEL))
@@ -113,8 +113,8 @@ def find_model(path: Path) -> Path:
     raise FileNotFoundError(f"{path}: no checkpoint here; give a run, a checkpoint or a {MODEL}")
 
 
-def load_model(path: Path) -> MattingModel:
-    """The model of a checkpoint in evaluation mode, with the decoders that it was trained with.
+def load_network(path: Path) -> MattingModel:
+    """The network of a checkpoint in evaluation mode, with the decoders that it was trained with.
 
     Raises FileNotFoundError if there is none, ValueError if it is not one of this program's.
     """
@@ -142,7 +142,7 @@ def _named(file: Path) -> Iterator[None]:
 
 @contextmanager
 def _folder(target: Path) -> Iterator[Path]:
-    """A folder written beside its place and renamed: presence means whole."""
+    """A folder that is written under another name and renamed when it is complete."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{_PART}{uuid.uuid4().hex[:12]}")
     part.mkdir()
@@ -161,13 +161,13 @@ def _folder(target: Path) -> Iterator[Path]:
 
 
 def sweep(run: Path) -> None:
-    """Remove what killed writers left."""
+    """Remove what killed processes have left."""
     for part in [*run.glob(f"{_PART}*"), *run.glob(f"checkpoints/{_PART}*")]:
         shutil.rmtree(part, ignore_errors=True)
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """As files hold them: contiguous, whatever the memory format of the run."""
+    """As files hold them: on the CPU and contiguous, whatever the run's memory format."""
     return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
@@ -184,8 +184,8 @@ def _restore(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> No
         state.setdefault(int(number), {})[key] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
-    # The fused kernel walks a weight and its moments side by side in memory: they must be laid
-    # out alike, which files do not say.
+    # The fused kernel reads a weight and its moments in the order of memory, so they must have the
+    # same memory format, which files do not record.
     for parameter, values in optimizer.state.items():
         for key, value in values.items():
             if value.shape == parameter.shape:

@@ -41,7 +41,7 @@ from manifests.pixels import UNKNOWN
 from manifests.sources import Split, Transparency
 from tests.bench.masks import BAND, LEAST, SURE
 from tests.bench.real_masks import HELD_OUT, write_case
-from training.checkpoint import checkpoints, load_model
+from training.checkpoint import checkpoints, load_network
 from training.loading.batches import whole_samples
 from training.log import METRICS
 from training.matte.predict import alpha_of, estimated_trimap, matte, predict
@@ -184,7 +184,7 @@ def regions(work: Path, names: list[str], limit: int) -> str:
     The last row believes the crude trimap: nothing is repaired, nothing harmed; unknown is 1/2.
     """
     lines = []
-    models = {name: load_model(last_checkpoint(work, name)) for name in names}
+    models = {name: load_network(last_checkpoint(work, name)) for name in names}
     for split in (Split.VAL, Split.TRAIN):
         rows: dict[str, list[list[float]]] = {name: [] for name in (*names, "crude trimap")}
         for sample in whole_samples(open_shards(work / "shards"), split, limit):
@@ -236,7 +236,7 @@ def curves(work: Path, names: list[str]) -> Figure:
 
 def figure(work: Path, name: str, count: int = 4) -> Figure:
     """`count` held-out samples, a row each: what was given, what was estimated, and the truth."""
-    model = load_model(last_checkpoint(work, name))
+    model = load_network(last_checkpoint(work, name))
     samples = list(whole_samples(open_shards(work / "shards"), Split.VAL, count))
     sheet, axes = plt.subplots(count, len(COLUMNS), figsize=(2 * len(COLUMNS), 2 * count))
     for number, (row, sample) in enumerate(zip(axes, samples, strict=True)):

@@ -210,18 +210,18 @@ def test_a_run_a_checkpoint_or_a_file_means_a_model(run: Path, tmp_path: Path) -
     (tmp_path / "checkpoints").symlink_to(run / "checkpoints")
     assert checkpoint.find_model(tmp_path) == tmp_path / "checkpoints" / second.name / MODEL
     with pytest.raises(FileNotFoundError, match=rf"{tmp_path / 'none'}: no checkpoint here"):
-        checkpoint.load_model(tmp_path / "none")
+        checkpoint.load_network(tmp_path / "none")
 
 
 def test_a_model_comes_back_with_the_decoders_that_it_had(run: Path) -> None:
-    best = checkpoint.load_model(run)
+    best = checkpoint.load_network(run)
     torch.manual_seed(1)
     expected = MattingModel().state_dict()
     assert not best.training
     assert best.trimap_decoder is not None
     assert best.state_dict().keys() == expected.keys()
     assert all(torch.equal(value, expected[name]) for name, value in best.state_dict().items())
-    assert checkpoint.load_model(run / "checkpoints/00000002").trimap_decoder is None
+    assert checkpoint.load_network(run / "checkpoints/00000002").trimap_decoder is None
 
 
 def test_files_that_are_no_model_are_refused_by_name(run: Path, tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_files_that_are_no_model_are_refused_by_name(run: Path, tmp_path: Path) 
         with pytest.raises(
             ValueError, match=rf"^{path}: not a checkpoint of this model: .*{reason}"
         ):
-            checkpoint.load_model(path)
+            checkpoint.load_network(path)
 
 
 def test_nothing_in_training_reads_a_pickle() -> None:

@@ -36,7 +36,7 @@ from tests.conftest import Ran, finish
 from tests.training.conftest import TRAIN_SAMPLES, VAL_SAMPLES, called, lively, started
 from tests.training.shard_sets import break_sample, opened, write_set
 from tests.web import serving
-from training.checkpoint import MODEL, OPTIMIZER, STATE, checkpoints, load_model
+from training.checkpoint import MODEL, OPTIMIZER, STATE, checkpoints, load_network
 from training.choices import Precision, Variant
 from training.cli import train_main
 from training.learner import Learner, on_device
@@ -148,7 +148,7 @@ def test_a_run_leaves_what_is_needed(whole: tuple[Path, Ran], shards: Path) -> N
     best = min(scores, key=lambda done: scores[done]["sad_whole"])
     state = json.loads((run / "best" / STATE).read_text())
     assert state == {"iteration": best, "best": scores[best]["sad_whole"], "world": 1}
-    assert load_model(run).trimap_decoder is not None
+    assert load_network(run).trimap_decoder is not None
 
 
 def test_a_run_can_be_looked_at_in_tensorboard(whole: tuple[Path, Ran]) -> None:
@@ -454,7 +454,7 @@ def test_fixed_weights_stay(shards: Path, run: Path, variant: Variant) -> None:
         expected = parts if variant is Variant.BASE else (row["trimap"] + parts) / 32 + math.log(32)
         assert row["loss"] == pytest.approx(expected, rel=1e-5)
         assert (row["trimap"] > 0) == (variant is Variant.AN)
-    assert (load_model(run).trimap_decoder is None) == (variant is Variant.BASE)
+    assert (load_network(run).trimap_decoder is None) == (variant is Variant.BASE)
 
 
 def test_the_model_sees_new_colours_and_the_loss_their_contrast(shards: Path) -> None:
@@ -516,9 +516,9 @@ def test_bf16_learns_in_32_bits_and_a_set_may_hold_nothing_out(tmp_path: Path, r
     state = (checkpoints(run)[-1] / STATE).read_text()
     assert json.loads(state, parse_constant=pytest.fail)["best"] is None
     panels: dict[str, Pixels] = {}
-    assert validate(load_model(run), opened(settings), settings, panels.__setitem__) is None
+    assert validate(load_network(run), opened(settings), settings, panels.__setitem__) is None
     assert list(panels) == ["training/train-00000000"], "there is something to see nevertheless"
-    assert load_model(run).trimap_decoder is not None
+    assert load_network(run).trimap_decoder is not None
     assert [news.iteration for news in told] == [5, 10, 15, 20, 24]
     assert (told[-1].samples, told[-1].bad, told[-1].errors) == (48, (), None)
     losses = told[1].losses
@@ -543,7 +543,7 @@ def test_bad_samples_stop_the_run_or_are_skipped_and_counted(tmp_path: Path, run
         assert sum(f"{split}-00000.tar: its sha256 is not" in reason for reason in reasons) == 1
     assert len(reasons) == 4
     assert told[-1].errors is not None
-    assert told[-1].errors == validate(load_model(run), opened(settings), settings, unseen, {})
+    assert told[-1].errors == validate(load_network(run), opened(settings), settings, unseen, {})
 
 
 def test_a_bad_validation_sample_costs_no_training(tmp_path: Path, run: Path) -> None:

@@ -59,7 +59,7 @@ def predict(
     """Predict the alphas of photos with trimaps."""
     from classical.colours import cutout_of
     from manifests.pictures import read_photo, read_trimap, write_alpha, write_cutout
-    from training.checkpoint import load_model
+    from training.checkpoint import load_network
     from training.matte.folders import by_stem, check_sizes, listed, match_folders
     from training.matte.predict import matte
     from training.processes import pick_device
@@ -67,7 +67,7 @@ def predict(
     for written in (out, out / "cutouts")[: 2 if foregrounds else 1]:
         if written.resolve() in {images.resolve(), trimaps.resolve()}:
             raise typer.BadParameter(f"{written}: the alphas would overwrite what is read there")
-    model = load_model(checkpoint).without_trimap_decoder().to(pick_device(device))
+    model = load_network(checkpoint).without_trimap_decoder().to(pick_device(device))
     # Nobody may have made a trimap for some photos: `annotate pull` brings those of alphas too
     matched = match_folders({"trimaps": trimaps, "images": images}, extras=True)
     alone = by_stem("images", images).keys() - {pair.name for pair in matched}
@@ -199,12 +199,12 @@ def evaluate(
                 solver = functools.partial(solve, method)
                 found = evaluate_method(solver, cases, tell, workers or 1)
             else:
-                from training.checkpoint import load_model
+                from training.checkpoint import load_network
                 from training.matte.predict import matte
                 from training.processes import pick_device
 
                 assert checkpoint is not None
-                model = load_model(checkpoint).without_trimap_decoder().to(pick_device(device))
+                model = load_network(checkpoint).without_trimap_decoder().to(pick_device(device))
                 found = evaluate_method(functools.partial(matte, model), cases, tell)
     _show(found, json_)
 
@@ -232,10 +232,10 @@ def export(
     ] = False,
 ) -> None:
     """Export the model without its trimap decoder to ONNX, and compare it with PyTorch."""
-    from training.checkpoint import load_model
+    from training.checkpoint import load_network
     from training.matte.export import export as export_model
 
-    for size in export_model(load_model(checkpoint), out, fp16):
+    for size in export_model(load_network(checkpoint), out, fp16):
         say(
             f"{size.width} x {size.height}: alpha differs from PyTorch's by {size.difference:.1e} "
             "at most"

@@ -2,12 +2,55 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from manifests.pixels import Pixels
+from manifests.pixels import Pixels, check_trimap
+from training.checkpoint import load_network
 from training.net.model import MattingModel, Prediction
+from training.processes import pick_device
+
+
+class TrainedModel:
+    """A trained model as a function of arrays; made by `load_model`.
+
+    network: the torch module, in evaluation mode, without the decoder that only training needs.
+    """
+
+    def __init__(self, network: MattingModel) -> None:
+        self.network = network
+
+    def __call__(self, image: Pixels, trimap: Pixels) -> Pixels:
+        """The alpha of an image.
+
+        image: H x W x 3 uint8, RGB. trimap: H x W uint8: 0 background, 1 unknown, 2 foreground.
+        Returns H x W uint8, 0..255. Raises ValueError for other shapes, types or codes.
+        """
+        return matte(self.network, image, trimap)
+
+
+def load_model(path: str | Path, device: str | None = None) -> TrainedModel:
+    """Load a trained model for inference.
+
+    >>> model = load_model("runs/an-tw", device="cpu")
+    >>> image = np.zeros((40, 48, 3), np.uint8)
+    >>> trimap = np.ones((40, 48), np.uint8)  # 0 background, 1 unknown, 2 foreground
+    >>> alpha = model(image, trimap)
+    >>> alpha.shape, alpha.dtype
+    ((40, 48), dtype('uint8'))
+
+    path: a run (its best checkpoint, or else its last), one of its checkpoints, or the file
+        model.safetensors of one.
+    device: "cpu", "cuda", "cuda:1", ...; None is a GPU if there is one.
+
+    Raises FileNotFoundError if there is no checkpoint, ValueError if it is not one of this program
+    or if the device cannot be used.
+    """
+    network = load_network(Path(path)).without_trimap_decoder()
+    return TrainedModel(network.to(pick_device(device)))
 
 
 def predict(
@@ -15,7 +58,7 @@ def predict(
 ) -> Prediction:
     """image H x W x 3 RGB uint8, trimap H x W of codes -> Prediction for a batch of one."""
     device = model.mean.device
-    # Copies: decoders give arrays that cannot be written to, which torch does not know
+    # Copied, since torch does not support the read-only arrays that some decoders return
     colours, codes = (torch.from_numpy(pixels.copy()).to(device) for pixels in (image, trimap))
     with (
         torch.inference_mode(),
@@ -29,22 +72,31 @@ def predict(
 def matte(model: MattingModel, image: Pixels, trimap: Pixels) -> Pixels:
     """image H x W x 3 RGB uint8, trimap H x W of codes -> alpha H x W uint8.
 
-    Raises ValueError if the sizes differ.
+    Raises ValueError for other shapes, types or codes.
     """
+    for name, pixels, shape in (
+        ("image", image, (*image.shape[:2], 3)),
+        ("trimap", trimap, trimap.shape[:2]),
+    ):
+        if pixels.dtype != np.uint8 or pixels.shape != shape or not pixels.size:
+            found = f"{' x '.join(map(str, pixels.shape))} {pixels.dtype}"
+            expected = "H x W x 3" if name == "image" else "H x W"
+            raise ValueError(f"{name} {found}, expected {expected} uint8")
     if image.shape[:2] != trimap.shape:
         (height, width), (rows, columns) = image.shape[:2], trimap.shape
         raise ValueError(f"image {width} x {height}, trimap {columns} x {rows}: sizes differ")
+    check_trimap(trimap, "trimap")
     return alpha_of(predict(model, image, trimap))
 
 
 def alpha_of(prediction: Prediction) -> Pixels:
-    """H x W uint8, of the first of the batch."""
+    """H x W uint8, of the first image of the batch."""
     levels = prediction.alpha[0, 0].float().cpu().numpy() * np.float32(255)
     return np.asarray(np.rint(levels), np.uint8)
 
 
 def estimated_trimap(prediction: Prediction) -> Pixels | None:
-    """H x W codes of the estimated trimap, of the first of the batch; None without its decoder."""
+    """H x W codes of the estimated trimap, of the first image; None without its decoder."""
     if prediction.trimap_logits is None:
         return None
     codes: NDArray[np.int64] = prediction.trimap_logits[0].argmax(dim=0).cpu().numpy()
