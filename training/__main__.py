@@ -1,4 +1,4 @@
-"""`train` and `matte`, reached so that Ctrl-C during the imports is no traceback either."""
+"""`train` and `matte`, started so that Ctrl-C during the imports prints no traceback."""
 
 import sys
 

@@ -50,8 +50,8 @@ def save(
 ) -> Path:
     """Write a checkpoint: its folder. beside: tensors that the model does not hold.
 
-    The best is also copied to `best`, before the checkpoint gets its name: a run that is killed in between
-    repeats both. In the other order it would go on without its best checkpoint.
+    The best is also copied to `best`, before the checkpoint gets its name: a run that is killed in
+    between repeats both. In the other order it would go on without its best checkpoint.
     """
     iteration = state["iteration"]
     target = run / "checkpoints" / f"{iteration:08d}"
@@ -66,7 +66,7 @@ def save(
 
 
 def prune(run: Path, keep: int) -> None:
-    """Remove all but the last `keep` checkpoints; a checkpoint that is half removed has another name."""
+    """Remove all but the last `keep` checkpoints. One that is half removed has another name."""
     for old in checkpoints(run)[:-keep]:
         part = old.with_name(f"{_PART}{uuid.uuid4().hex[:12]}")
         old.rename(part)

@@ -1,4 +1,4 @@
-"""Which of several training processes this is; started by `torchrun`, or the only one."""
+"""Which of several training processes this is: those of `torchrun`, or the only one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """The one that writes."""
+        """Whether this is the process that writes files and messages."""
         return self.rank == 0
 
     def any(self, flag: bool) -> bool:
@@ -34,12 +34,15 @@ class Processes:
 
 
 def pick_device(name: str | None) -> torch.device:
-    """`cpu`, `cuda`, `cuda:1`, `mps`, ...; None: the fastest there is. Raises ValueError."""
+    """`cpu`, `cuda`, `cuda:1`, `mps`, ...; None is a GPU if there is one, else the CPU.
+
+    Raises ValueError if the device cannot be used.
+    """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.ones(1, device=device).item()  # `meta` has no values
+        torch.ones(1, device=device).item()  # fails for `meta`, which has no values
     except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"device {name!r} cannot be used: {reason}") from error

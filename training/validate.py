@@ -1,4 +1,4 @@
-"""How good a model is on held-out samples with crude trimaps, while it is trained."""
+"""The errors of a model on held-out samples with crude trimaps, during training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from manifests.pixels import Pixels
 from manifests.shard_set import ShardSet
 from manifests.sources import Split
 from training.choices import Precision
-from training.loading.batches import whole_samples
+from training.loading.whole import whole_samples
 from training.matte.metrics import Errors, errors_of, mean_of
 from training.matte.predict import alpha_of, estimated_trimap, predict
 from training.net.model import MattingModel
@@ -29,9 +29,13 @@ def validate(
     show: Show,
     skipped: dict[str, str] | None = None,
 ) -> Errors | None:
-    """The model stays in the mode that it was in. `skipped`: as for whole_samples.
+    """Mean errors of the model on the validation samples; a few are also shown.
 
-    None if the set holds nothing out: then a few training samples are shown, and none is measured.
+    The model is put back into the mode in which it was. show: takes a name and a picture
+    (see `panel`). skipped: as for `whole_samples`, whose errors are raised.
+
+    Returns None if the set has no held-out samples: then a few training samples are shown, but not
+    measured.
     """
     held_out = Split.VAL in shards.splits
     split, limit = (Split.VAL, settings.validation_samples) if held_out else (Split.TRAIN, _PANELS)

@@ -42,7 +42,7 @@ from manifests.sources import Split, Transparency
 from tests.bench.masks import BAND, LEAST, SURE
 from tests.bench.real_masks import HELD_OUT, write_case
 from training.checkpoint import checkpoints, load_network
-from training.loading.batches import whole_samples
+from training.loading.whole import whole_samples
 from training.log import METRICS
 from training.matte.predict import alpha_of, estimated_trimap, matte, predict
 

@@ -29,8 +29,8 @@ from training.loading.batches import (
     Batch,
     batches,
     epoch_length,
-    whole_samples,
 )
+from training.loading.whole import whole_samples
 from training.settings import LoaderSettings
 
 COUNTS = [7, 1, 12, 5]

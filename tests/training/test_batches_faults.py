@@ -21,8 +21,8 @@ from training.loading.batches import (
     Batch,
     batches,
     epoch_length,
-    whole_samples,
 )
+from training.loading.whole import whole_samples
 from training.settings import LoaderSettings
 
 COUNTS = [5, 4, 6]

@@ -27,7 +27,7 @@ from tests.training.shard_sets import break_sample, pixels_of, write_set
 from training.checkpoint import save
 from training.choices import Variant
 from training.cli import train_main
-from training.loading.batches import whole_samples
+from training.loading.whole import whole_samples
 from training.matte.cli import matte_main
 from training.matte.metrics import mean_of, measure
 from training.matte.predict import estimated_trimap, matte, predict

@@ -40,7 +40,8 @@ from training.checkpoint import MODEL, OPTIMIZER, STATE, checkpoints, load_netwo
 from training.choices import Precision, Variant
 from training.cli import train_main
 from training.learner import Learner, on_device
-from training.loading.batches import Batch, batches, whole_samples
+from training.loading.batches import Batch, batches
+from training.loading.whole import whole_samples
 from training.log import METRICS, RunLog
 from training.matte.metrics import mean_of, measure
 from training.matte.predict import matte

@@ -1,7 +1,7 @@
 """New colours for a sample: hue, saturation, contrast, cast and brightness.
 
-Linear maps, so that I = aF + (1-a)B holds for the new colours as it did for the old ones. With
-few foregrounds a model learns their colours by heart; see docs/results.md.
+The changes are linear, so that I = aF + (1-a)B still holds afterwards. Without them a model learns
+the colours of a small number of foregrounds by heart; see docs/results.md.
 """
 
 from __future__ import annotations
@@ -13,18 +13,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-NUMBERS = 8  # that make one map
+NUMBERS = 8  # random numbers for one map
 
-_KEPT = 0.2  # share of the samples whose colours stay
+_KEPT = 0.2  # share of the samples whose colours are not changed
 
-_GREY = np.full((3, 3), 1 / 3)  # takes the saturation away
-_ACROSS = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)  # a quarter turn of hue
+_GREY = np.full((3, 3), 1 / 3)  # removes the saturation
+_ACROSS = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(
+    3
+)  # rotates the hue by 90 degrees
 
 
 def colour_maps(numbers: NDArray[np.float64], strength: float) -> NDArray[np.float32]:
     """N x 8 random numbers in 0..1 -> N x 3 x 4 maps: RGB' = map[:, :3] RGB + map[:, 3], in 0..1.
 
-    At strength 1 any hue becomes any other and saturation may go; at 0 nothing changes.
+    At strength 1 any hue may become any other and the saturation may become 0; at strength 0
+    nothing changes.
     """
     keep, hue, saturation, contrast, brightness = numbers[:, :5, None, None].swapaxes(0, 1)
     cast = numbers[:, 5:, None]

@@ -1,8 +1,8 @@
-"""Which samples a rank sees, and in which order: arithmetic on the shards' counts, no reading.
+"""Which samples each process sees, and in which order: arithmetic on the shards' sample counts.
 
-An epoch holds each sample once. Its shards are dealt to the ranks, each to one, and a rank's
-samples run on from epoch to epoch without an end; its batches straddle the borders. Any position
-of that stream is found without what comes before it, so resuming costs the same everywhere.
+Each sample is visited once per epoch. In an epoch each shard belongs to one process (rank). The
+samples of a rank form an endless stream, epoch after epoch; batches may straddle the border of two
+epochs. Any position of the stream is computed directly, so resuming is equally fast everywhere.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from itertools import accumulate
 import numpy as np
 from numpy.random import Generator
 
-# Samples are shuffled within runs of this many neighbours and the runs within their shard: wide
-# against a batch, narrow enough for a reader that holds a few row groups of a table.
+# Samples are shuffled within runs of this many neighbours, and the runs within their shard. A run
+# is long compared with a batch, and short enough for a reader that keeps a few row groups of a
+# table in memory.
 _RUN = 128
 
-# What a generator is for, so that no two purposes share one. None is 0: numpy takes [a, b] and
-# [a, b, 0] for the same seed.
+# The purposes of generators, part of their seeds, so that no two purposes share a generator. They
+# are not 0, since [a, b] and [a, b, 0] are the same seed for NumPy.
 _DEAL, _SHARDS, _SAMPLES, _AUGMENTATION = 1, 2, 3, 4
 
 
@@ -30,7 +31,7 @@ Counts = tuple[int, ...]  # samples of each shard, in the order of dataset.json
 
 @dataclass(frozen=True)
 class Place:
-    """One visit of a sample: the number of its shard in the split, its own in the shard."""
+    """A visit of a sample: the number of its shard in the split, and its own within the shard."""
 
     epoch: int
     shard: int
@@ -40,8 +41,9 @@ class Place:
 class Order:
     """The stream of one of `world` ranks. Raises ValueError if there are fewer shards than ranks.
 
-    The deal of the shards holds for a cycle of `world` epochs, in which every rank has each part
-    once: after it all ranks have seen every sample equally often, however unequal the shards.
+    The shards are dealt into `world` parts, anew for each cycle of `world` epochs. In a cycle each
+    rank gets each part once, so that afterwards all ranks have seen every sample equally often,
+    however unequal the shards are.
     """
 
     def __init__(self, counts: Sequence[int], seed: int, rank: int = 0, world: int = 1) -> None:
@@ -104,9 +106,10 @@ def shards_of(counts: Counts, seed: int, epoch: int, part: int, world: int) -> t
 
 @lru_cache(maxsize=4)
 def deal(counts: Counts, seed: int, cycle: int, world: int) -> tuple[tuple[int, ...], ...]:
-    """Each shard that holds samples to one of `world` parts, with as equal sums as they allow.
+    """Deal the shards that have samples into `world` parts with similar numbers of samples.
 
-    The largest first, each to the part that holds the fewest samples; equal ones by chance.
+    The largest shards come first; each goes to the part that has the fewest samples so far. Shards
+    of equal size are dealt in random order.
     """
     permuted = np.random.default_rng([seed, _DEAL, cycle]).permutation(len(counts)).tolist()
     parts: list[list[int]] = [[] for _ in range(world)]

@@ -1,4 +1,4 @@
-"""Other processes that make what the loop takes, in order, and that never outlive it."""
+"""Processes that make the batches for the training loop, in order, and that end with it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Made = TypeVar("Made")
 def in_order(dataset: Dataset[Made], workers: int, numbers: range) -> Generator[Made, None, None]:
     """dataset[number] for each number, made by `workers` processes, or by this one if 0.
 
-    Closing it ends the processes. Raises RuntimeError if one of them is killed.
+    Closing the generator ends the processes. Raises RuntimeError if one of them is killed.
     """
     made = _loader(dataset, workers, numbers)
     try:
@@ -35,12 +35,13 @@ def in_order(dataset: Dataset[Made], workers: int, numbers: range) -> Generator[
 
 
 def _loader(dataset: Dataset[Made], workers: int, numbers: range) -> Iterator[Made]:
-    # A fork would copy the locks of threads that it does not copy: the loop's, CUDA's. A server
-    # that forks has none, and what it has imported is shared by all.
+    # A fork of this process would copy locks that are held by other threads (CUDA's, say), but not
+    # the threads that release them. The fork server has no threads, and the modules that it has
+    # imported are shared by all workers.
     server = get_context("forkserver")
     server.set_forkserver_preload([type(dataset).__module__])
-    with warnings.catch_warnings(), _deaf_to_interrupts():
-        # More workers than cores are the caller's to choose
+    with warnings.catch_warnings(), _interrupts_blocked():
+        # The caller may choose more workers than there are cores
         warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
         return iter(
             DataLoader(
@@ -52,16 +53,16 @@ def _loader(dataset: Dataset[Made], workers: int, numbers: range) -> Iterator[Ma
                 worker_init_fn=_begin,
                 multiprocessing_context=server if workers else None,
                 pin_memory=torch.cuda.is_available(),
-                # Its own: else each loader would draw from the generator that the model uses
+                # By default each loader would draw from the generator that the model uses
                 generator=torch.Generator(),
             )
         )
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes started meanwhile never see Ctrl-C, which a terminal sends to all: the loop ends
-    them. They inherit the mask, so there is no moment at which one could be hit."""
+def _interrupts_blocked() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C, which a terminal sends to all processes; the loop
+    ends them instead. They inherit the signal mask, so it holds from their first moment."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -72,7 +73,7 @@ def _deaf_to_interrupts() -> Iterator[None]:
 def _next(made: Iterator[Made], number: int) -> Made:
     try:
         return next(made)
-    # Whether torch finds a dead process or one dies while it hands over a tensor is chance
+    # Which error it is depends on when exactly the process dies
     except (RuntimeError, OSError, EOFError) as error:
         if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
@@ -87,15 +88,15 @@ def _as_it_is(made: Any) -> Any:
 
 
 def _begin(number: int) -> None:
-    cv2.setNumThreads(0)  # one process a core is enough
-    sys.excepthook = _say_nothing_of_a_loop_that_is_gone
+    cv2.setNumThreads(0)  # the processes use all cores already
+    sys.excepthook = _ignore_broken_pipes
     threading.Thread(target=_end_with_the_loop, daemon=True).start()
 
 
-def _say_nothing_of_a_loop_that_is_gone(
+def _ignore_broken_pipes(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """A loop interrupted while it takes a batch has its own error; here a pipe breaks."""
+    """A pipe breaks when the loop is interrupted; the loop reports that itself."""
     if not issubclass(kind, ConnectionError | EOFError):
         sys.__excepthook__(kind, error, trace)
 
@@ -103,8 +104,8 @@ def _say_nothing_of_a_loop_that_is_gone(
 def _end_with_the_loop() -> None:
     """End this process when the one that runs the loop is gone, however it was killed.
 
-    torch looks at the parent instead, which here is the server; and the server stays as long as
-    it has children.
+    torch watches the parent process instead. That is the fork server here, which stays alive as
+    long as it has children.
     """
     loop = parent_process()
     if loop is not None:

@@ -1,4 +1,4 @@
-"""What the model costs where it is used: parameters, multiplications, time."""
+"""What inference costs: parameters, multiplications, time."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from training.net.model import MattingModel
 
 FULL_HD = (1080, 1920)
-_LEAST = 3  # runs
+_LEAST = 3  # timed runs
 
 
 @dataclass(frozen=True)
 class Cost:
-    """The inference graph at size x size, batch 1; frames a second also at 1920 x 1080."""
+    """Of the inference graph at size x size, batch 1; frames per second also at 1920 x 1080."""
 
     parameters: int
-    gmac: float  # thousand millions of multiply-adds
+    gmac: float  # 10^9 multiply-adds
     latency_ms: float  # median
     frames_per_second: float
     frames_per_second_1080p: float
@@ -34,7 +34,10 @@ def measure_cost(
     wide: tuple[int, int] = FULL_HD,
     seconds: float = 3.0,
 ) -> Cost:
-    """32 bits on a CPU, 16 bits on a GPU; each size (`wide`: height, width) for some seconds."""
+    """In 32 bits on a CPU, in 16 bits on a GPU; each size is measured for `seconds`.
+
+    wide: height and width of the second size.
+    """
     parameters, gmac = count(size)
     model = MattingModel(trimap_decoder=False).eval().to(device)
     if device.type == "cuda":
@@ -52,7 +55,7 @@ def measure_cost(
 
 
 def count(size: int) -> tuple[int, float]:
-    """Parameters, and thousand millions of multiply-adds at size x size."""
+    """Parameters, and 10^9 multiply-adds at size x size."""
     with torch.device("meta"):
         model = MattingModel(trimap_decoder=False).eval()
         image, trimap = torch.empty(1, 3, size, size), torch.empty(1, 1, size, size)
@@ -63,14 +66,14 @@ def count(size: int) -> tuple[int, float]:
 
 
 def _latency(model: MattingModel, height: int, width: int, seconds: float) -> float:
-    """Median seconds of one image, already on the device."""
+    """Median seconds for one image that is already on the device."""
     weights = next(model.parameters())
     image = torch.rand(1, 3, height, width, device=weights.device, dtype=weights.dtype)
     trimap = torch.ones(1, 1, height, width, device=weights.device, dtype=weights.dtype)
     image = image.contiguous(memory_format=torch.channels_last)
     taken: list[float] = []
     with torch.inference_mode():
-        for _ in range(3 if weights.device.type == "cuda" else 1):  # warm
+        for _ in range(3 if weights.device.type == "cuda" else 1):  # to warm up
             model(image, trimap)
         while len(taken) < _LEAST or sum(taken) < seconds:
             _finish(weights.device)

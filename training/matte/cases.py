@@ -1,23 +1,22 @@
-"""The samples of a shard set as cases to evaluate: crude trimaps are given, exact ones measured."""
+"""The samples of a shard set as cases to evaluate."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from manifests.pixels import trimap_of
 from manifests.shard_set import ShardSet
 from manifests.sources import Split
 from training.choices import TrimapChoice
-from training.loading.batches import whole_samples
+from training.loading.whole import whole_samples
 from training.matte.evaluate import Case, Failure
 
 
 @dataclass(frozen=True)
 class ShardCases:
-    """At most `limit` samples of a split, spread evenly over it; read each time anew.
+    """At most `limit` samples of a split, spread evenly over it; each iteration reads them anew.
 
-    What cannot be read comes last, as Failures.
+    Samples that cannot be read come last, as Failures.
     """
 
     shards: ShardSet
@@ -27,14 +26,14 @@ class ShardCases:
 
     def __iter__(self) -> Iterator[Case | Failure]:
         broken: dict[str, str] = {}
+        is_crude = self.given is TrimapChoice.CRUDE
         for sample in whole_samples(self.shards, self.split, self.limit, broken):
-            exact = trimap_of(sample.alpha)
             yield Case(
                 name=sample.key,
                 image=sample.image,
                 alpha=sample.alpha,
-                trimap=exact,
-                given_trimap=sample.crude_trimap if self.given is TrimapChoice.CRUDE else exact,
+                trimap=sample.trimap,
+                given_trimap=sample.crude_trimap if is_crude else sample.trimap,
                 subject=sample.row.subject,
                 transparency=sample.row.transparency,
             )

@@ -1,7 +1,7 @@
 """Metrics of many mattes: of predictions on disk, or of a method on cases; as JSON and as a table.
 
-Nothing is printed and nothing stops at the first fault: what could not be measured is a Failure
-with a name and a reason, and the means are over the rest.
+Nothing is printed, and one failure does not stop the rest: an image that could not be measured is a
+Failure with a name and a reason, and the means are over all others.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class Case:
     """One picture to matte, and the truth.
 
     The method sees `image` and `given_trimap`, which may be crude. The metrics of the unknown
-    region are taken where `trimap` is unknown, the exact one: were it the crude one, each trimap
-    would have a region of its own, and a mask that loses half of the subject would make the task
-    easier. What a crude trimap calls known wrongly shows in the metrics of the whole image. For
-    folders without crude trimaps both are the same.
+    region are taken where the exact `trimap` is unknown. With the crude one each trimap would have
+    its own region, and a mask that loses half of the subject would make the task easier. Pixels
+    that a crude trimap wrongly calls known count in the metrics of the whole image. For folders
+    without crude trimaps both trimaps are the same.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Evaluation:
 
 
 def _silent(done: int, total: int) -> None:
-    """No progress."""
+    """Show no progress."""
 
 
 def evaluate_folders(
@@ -96,8 +96,8 @@ def evaluate_folders(
 ) -> Evaluation:
     """Metrics of the predictions of any method, matched by stem.
 
-    Every alpha needs its prediction and its trimap: a method that gives up on the hard pictures
-    must not look better for it. Raises PictureError if files are missing.
+    Every alpha needs its prediction and its trimap, so that a method which fails on hard pictures
+    does not look better than it is. Raises PictureError if files are missing.
     """
     folders = {"predictions": predictions, "alphas": alphas, "trimaps": trimaps}
     return _evaluation(_score_files, match_folders(folders), progress, workers)
@@ -111,16 +111,16 @@ def evaluate_method(
 ) -> Evaluation:
     """Metrics of `method(image, given_trimap)` on each case; Failures among them are passed on.
 
-    A ValueError of the method fails its case alone. More than one worker means processes, to which
-    the method must be able to travel (a `functools.partial` of `classical.solve` is); the scores
-    are the same. At most three cases a worker are held in memory.
+    If the method raises ValueError, only that case fails. With more than one worker there are
+    processes, so the method must be picklable; the scores are the same. At most three cases per
+    worker are held in memory.
     """
     return _evaluation(functools.partial(_score_case, method), cases, progress, workers)
 
 
 @dataclass(frozen=True)
 class FolderCases:
-    """Cases whose files are read one after the other, each time that they are iterated over."""
+    """Cases whose files are read one after another, whenever they are iterated over."""
 
     matched: list[Matched]
 
@@ -193,11 +193,11 @@ def _evaluation(
 def _results(
     score: Callable[[T], Score | Failure], items: Iterable[T], workers: int
 ) -> Iterator[Score | Failure]:
-    """In the order of the items, whoever is done first."""
+    """In the order of the items."""
     if workers <= 1:
         yield from map(score, items)
         return
-    # Not forked: threads of torch or OpenCV that hold a lock would never let go of it in a child.
+    # Not forked: a lock held by a thread of torch or OpenCV would never be released in the child.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, cv2.setNumThreads, (1,)) as pool:
         waiting: deque[Future[Score | Failure]] = deque()
@@ -212,7 +212,7 @@ def _results(
 def to_json(evaluation: Evaluation) -> dict[str, Any]:
     """{"images": [{"name", "sad", ...}], "mean": {"sad", ...}}, ready for json.dumps.
 
-    Subject and transparency stand in an image where they are known. "mean" is empty if nothing
+    An image has a subject and a transparency if they are known. "mean" is empty if nothing
     could be measured; "failed" lists names and reasons, if there are any.
     """
     images = [
@@ -233,7 +233,8 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
 def grouped(evaluation: Evaluation) -> dict[tuple[str, str], list[Metrics]]:
     """(transparency, subject) -> metrics, in the order of the classes; ("all", "") comes last.
 
-    A subject of "" is all subjects of that transparency, and follows where there are several.
+    A subject of "" means all subjects of that transparency; such a group exists if there are
+    several.
     """
     groups: dict[tuple[str, str], list[Metrics]] = {}
     for transparency in Transparency:

@@ -1,4 +1,4 @@
-"""The model without its trimap decoder as ONNX, believed only once it gives the same alphas."""
+"""The model without its trimap decoder as ONNX, kept only if it gives the same alphas."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from manifests.storage import writing
 from training.net.model import MattingModel
 
-# A square, a video frame and sides that no power of two divides: height, width.
+# Height and width: a square, a video frame, and sides not divisible by 2.
 CHECKED_SIZES = ((800, 800), (1080, 1920), (517, 333))
-TOLERANCE = {False: 1e-4, True: 0.02}  # largest difference of alpha in 0..1, by fp16
+TOLERANCE = {False: 1e-4, True: 0.02}  # largest difference of alpha in 0..1; key: fp16
 
 
 class _AlphaOnly(nn.Module):
-    """Image and trimap in 32 bits -> alpha in 32 bits, whatever is in between."""
+    """Image and trimap in 32 bits -> alpha in 32 bits, whatever the precision inside."""
 
     def __init__(self, model: MattingModel, fp16: bool) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ def _write(module: nn.Module, path: Path) -> None:
     example = (torch.zeros(1, 3, 96, 64), torch.zeros(1, 1, 96, 64))
     sides = {2: torch.export.Dim("height", min=2), 3: torch.export.Dim("width", min=2)}
     with warnings.catch_warnings(), _quiet("torch.onnx"):
-        warnings.simplefilter("ignore")  # of the exporter's own libraries
+        warnings.simplefilter("ignore")  # from the exporter's own libraries
         program = torch.onnx.export(
             module.eval(),
             example,
@@ -89,7 +89,7 @@ def _write(module: nn.Module, path: Path) -> None:
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """Errors alone of a logger: the exporter warns of torchvision, which nothing here needs."""
+    """Only errors of a logger: the exporter warns about torchvision, which is not needed."""
     logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(logging.ERROR)
@@ -120,4 +120,4 @@ def _difference(alpha: NDArray[np.float32], expected: NDArray[np.float32]) -> fl
     if alpha.shape != expected.shape:
         raise ValueError(f"ONNX Runtime's alpha has shape {alpha.shape}, not {expected.shape}")
     largest = float(np.abs(alpha - expected).max())
-    return largest if math.isfinite(largest) else math.inf  # what is no number is larger than any
+    return largest if math.isfinite(largest) else math.inf  # NaN counts as infinite

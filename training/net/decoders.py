@@ -17,26 +17,27 @@ _INPUTS = 4
 
 def enlarge(x: Tensor, like: Tensor) -> Tensor:
     """Bilinear, to the height and width of another map, in the precision of `x`."""
-    # On CPUs autocast would turn it, and all that is joined to it, into 32 bits and back again
+    # On CPUs, autocast would convert this map and the maps joined to it to 32 bits and back.
     with torch.autocast("cpu", enabled=False):
         return interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def joined(deep: Tensor, skip: Tensor) -> Tensor:
-    """A map at the size of a skip connection, and beside it that connection."""
+    """A deep map, enlarged to the size of a skip connection, and that connection's channels."""
     return torch.cat([enlarge(deep, skip), skip.to(deep.dtype)], dim=1)
 
 
 def half_width_block(inputs: int, outputs: int) -> ResidualBlock:
-    """A residual block with half of its outputs' channels in between."""
+    """A residual block whose inner width is half of its number of outputs."""
     return ResidualBlock(inputs, outputs // 2, outputs)
 
 
 def head(inputs: int, outputs: int) -> nn.Conv2d:
-    """The last convolution of a decoder, nearly zero: nothing is more likely at first."""
+    """The last convolution of a decoder. Its weights are nearly zero, so that training begins with
+    nearly equal probabilities everywhere."""
     convolved = nn.Conv2d(inputs, outputs, 3, padding=1)
     nn.init.normal_(convolved.weight, std=0.01)
-    nn.init.zeros_(convolved.bias)  # type: ignore[arg-type]  # there is one
+    nn.init.zeros_(convolved.bias)  # type: ignore[arg-type]  # it has a bias
     return convolved
 
 
@@ -52,8 +53,9 @@ class AlphaDecoder(nn.Module):
             for deep, skip, width in zip(ALPHA_WIDTHS[:-1], skips, ALPHA_WIDTHS[1:], strict=True)
         )
         self.head = head(ALPHA_WIDTHS[-1], 1)
-        # What is known in the given trimap begins as nearly that alpha, so that the network has
-        # to learn where a trimap is wrong, not what one is: 98 % sure, and it learns how sure.
+        # At first, known pixels of the given trimap get nearly their known alpha (98 %). So the
+        # network need not learn what a trimap is, only where it is wrong; how much a trimap is
+        # trusted is learned, too.
         self.trust = nn.Parameter(torch.tensor(4.0))
 
     def forward(self, features: Features, inputs: Tensor) -> Tensor:

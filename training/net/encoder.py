@@ -19,8 +19,8 @@ class Features(NamedTuple):
     thirtysecond: Tensor
 
 
-# Channels of the five feature maps. A channel costs four times less a level further down, so most
-# of the parameters go where the maps are small and see much.
+# Channels of the five feature maps. One level further down a channel costs a quarter, so most of
+# the parameters are where the maps are small and their receptive fields large.
 WIDTHS = (32, 96, 160, 384, 832)
 BLOCKS = (3, 4, 6, 3)
 _EXPANSION = 4
@@ -51,7 +51,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Identity() if same else convolution(inputs, outputs, 1, stride)
         self.activation = nn.ReLU(inplace=True)
         for parameter in last[1].parameters():
-            nn.init.zeros_(parameter)  # begins as its shortcut (Goyal et al. 2017)
+            nn.init.zeros_(parameter)  # the block begins as the identity (Goyal et al. 2017)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(self.body(x) + self.shortcut(x))  # type: ignore[no-any-return]
@@ -71,7 +71,7 @@ class Encoder(nn.Module):
         for number, (inputs, outputs, blocks) in enumerate(
             zip(WIDTHS[:-1], WIDTHS[1:], BLOCKS, strict=True)
         ):
-            stride = 1 if number == 0 else 2  # the pool has made the first step
+            stride = 1 if number == 0 else 2  # the pooling has already halved the size
             width = outputs // _EXPANSION
             first = ResidualBlock(inputs, width, outputs, stride)
             others = [ResidualBlock(outputs, width, outputs) for _ in range(blocks - 1)]

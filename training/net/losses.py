@@ -1,4 +1,4 @@
-"""What the model is trained to make small, as named terms."""
+"""The losses of the model, as named terms."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class AlphaLoss(NamedTuple):
 class Losses(NamedTuple):
     total: Tensor  # Eq. (3)
     alpha: AlphaLoss
-    rest: Tensor  # mean |error| outside the unknown area; 0 where it is not looked at
+    rest: Tensor  # mean |error| outside the unknown area; 0 if the area is `unknown`
     trimap: Tensor  # cross-entropy; 0 without a trimap decoder
 
     def detached(self) -> Losses:
-        """The same values without what led to them."""
+        """The same values, detached from the graph."""
         alpha = AlphaLoss(*(term.detach() for term in self.alpha))
         return Losses(self.total.detach(), alpha, self.rest.detach(), self.trimap.detach())
 
 
 def mean_over(values: Tensor, is_in: Tensor) -> Tensor:
-    """Mean of N x C x H x W values over the pixels of an N x 1 x H x W area; 0 over none."""
+    """Mean of N x C x H x W values over the pixels of an N x 1 x H x W area; 0 if it is empty."""
     return (values * is_in).sum() / (is_in.sum() * values.shape[1]).clamp(min=1)
 
 
@@ -57,11 +57,12 @@ def alpha_loss(
     """L1, L2, composition and SSIM terms over an area; all N x 1 x H x W, alphas in 0..1.
 
     contrast: N x 3 x H x W, |F - B| in 0..1. Since I = aF + (1-a)B, the composition error
-    |a'F + (1-a')B - I| is |a' - a| |F - B| in each channel. None: no layers, the term is 0.
+    |a'F + (1-a')B - I| is |a' - a| |F - B| in each channel. If it is None (no layers), the term
+    is 0.
     """
     area = is_unknown.to(truth.dtype)
-    # Outside the area the prediction counts as right, so windows across its border see no error
-    # that is not theirs.
+    # Outside the area the prediction counts as correct, so that SSIM windows across its border
+    # contain no errors from outside.
     error = (alpha - truth) * area
     magnitude = error.abs()
     composition = magnitude.new_zeros(())
@@ -88,7 +89,8 @@ def ssim(first: Tensor, second: Tensor) -> Tensor:
 def _smoothed(x: Tensor) -> Tensor:
     """Gaussian means, borders replicated, as matrix products.
 
-    A convolution of one channel costs a CPU the time of sixteen, and its gradient twice that.
+    On a CPU, a convolution of one channel takes as long as one of sixteen, and its gradient twice
+    as long.
     """
     down, right = (_gaussian(side, x.dtype, x.device) for side in x.shape[-2:])
     return down @ x @ right.T
@@ -109,7 +111,7 @@ def _gaussian(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 class MattingLoss(nn.Module):
     """Eq. (3): L = L_T / (2 s1^2) + L_alpha / (2 s2^2) + log(2 s1 s2).
 
-    s1 and s2 (Kendall et al. 2018) are kept as logarithms, so that they stay positive. Without a
+    s1 and s2 (Kendall et al. 2018) are stored as logarithms, so that they stay positive. Without a
     trimap decoder the loss is L_alpha alone.
     """
 
@@ -150,7 +152,7 @@ class MattingLoss(nn.Module):
         return Losses(total, terms, rest, of_trimap)
 
     def _unknown(self, prediction: Prediction, given: Tensor, trimap: Tensor) -> Tensor:
-        """N x 1 x H x W. Without a trimap decoder what is given stands for what is estimated."""
+        """N x 1 x H x W. Without a trimap decoder, the given trimap replaces the estimated one."""
         estimated = given
         if prediction.trimap_logits is not None:
             estimated = prediction.trimap_logits.argmax(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""The model: one encoder, an alpha decoder, and a trimap decoder that only training needs.
+"""The model: an encoder, an alpha decoder, and a trimap decoder that only training needs.
 
 After *IamAlpha: Instant and Adaptive Mobile Network for Alpha Matting*.
 """
@@ -15,12 +15,12 @@ from torch.nn.functional import pad
 from training.net.decoders import AlphaDecoder, TrimapDecoder, enlarge
 from training.net.encoder import DOWN, Encoder
 
-# Means and standard deviations of RGB in 0..1 that image networks are used to (ImageNet's).
+# Means and standard deviations of RGB in 0..1: those of ImageNet, as is usual.
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-# A sigmoid only comes near 0 and 1, and most pixels are exactly one of them: it is stretched by so
-# much at both ends, and cut off at inference. While it is trained the overshoot stays, since a
-# pixel that was cut off would have no gradient, however wrong it is.
+# A sigmoid never reaches 0 or 1, the alphas of most pixels. So it is stretched by this much at both
+# ends, and clipped in evaluation mode. In training mode it is not clipped, because a clipped pixel
+# has no gradient, however wrong it is.
 _OVERSHOOT = 0.02
 
 
@@ -48,11 +48,11 @@ class MattingModel(nn.Module):
 
     def forward(self, image: Tensor, trimap: Tensor) -> Prediction:
         height, width = image.shape[-2:]
-        # A trimap in -1, 0, 1: unknown, where the trimap says nothing, is zero.
+        # The trimap in -1, 0, 1; 0 is unknown.
         inputs = torch.cat([(image - self.mean) / self.deviation, trimap - 1.0], dim=1)
         inputs = pad(inputs, (0, -width % DOWN, 0, -height % DOWN), mode="replicate")
         features = self.encoder(inputs)
-        # Sigmoid in 32 bits: 16-bit floats near 1 are two levels of alpha apart.
+        # Sigmoid in 32 bits: near 1, adjacent 16-bit floats are two levels of alpha apart.
         alpha = self.alpha_decoder(features, inputs).float().sigmoid()[..., :height, :width]
         alpha = alpha * (1 + 2 * _OVERSHOOT) - _OVERSHOOT
         if not self.training:
@@ -63,9 +63,9 @@ class MattingModel(nn.Module):
         return Prediction(alpha, logits)
 
     def without_trimap_decoder(self) -> MattingModel:
-        """A copy without it, the one to ship: in evaluation mode its alpha is the same to the bit.
+        """A copy without that decoder, for inference: in evaluation mode its alpha is identical.
 
-        So it keeps the memory format too, on which the order of sums depends.
+        The copy keeps the memory format, on which the order of sums depends.
         """
         lean = copy.deepcopy(self)
         lean.trimap_decoder = None
