@@ -71,7 +71,8 @@ def on_checks(cutout: Pixels) -> Pixels:
     rows, columns = np.mgrid[:height, :width] // (max(height, width) // 16)
     checks = np.where((rows + columns) % 2, 225, 250)[..., None]
     opacity = cutout[..., 3:] / 255
-    return np.rint(opacity * cutout[..., :3] + (1 - opacity) * checks).astype(np.uint8)
+    seen = opacity * cutout[..., :3] + (1 - opacity) * checks
+    return np.asarray(np.rint(seen), np.uint8)
 
 
 def fitted(pixels: Pixels) -> Image.Image:

@@ -38,3 +38,14 @@ def test_picture(tmp_path: Path) -> None:
         Image.open(ROOT / "docs/samples.jpg") as kept,
     ):
         assert drawn.size == kept.size
+
+
+def test_quickstart(tmp_path: Path) -> None:
+    ran = run("examples/quickstart.py", "out", cwd=tmp_path)
+    assert ran.code == 0, ran
+    first, *_, last = ran.out.splitlines()
+    assert first == "image (256, 256, 3), alpha 0 to 255"
+    assert "24 samples in 3 shards" in ran.out
+    assert last.startswith("a batch: image (8, 3, 128, 128)")
+    again = run("examples/quickstart.py", "out", cwd=tmp_path)
+    assert (again.code, again.out) == (0, ran.out)
