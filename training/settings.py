@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from console.settings import check_ranges, setting
 from training.choices import Area, Precision, TrimapChoice, Variant
 
 
@@ -14,71 +15,71 @@ from training.choices import Area, Precision, TrimapChoice, Variant
 class LoaderSettings:
     """What decides the batches, and (`skip_bad`, `workers`, `cache`) how they are made."""
 
-    shards: str = "shards"  # a folder or a URL
-    batch_size: int = 16  # of each process
-    crop_size: int = 512  # height and width of the crops, pixels
-    trimap: TrimapChoice = TrimapChoice.CRUDE
-    scale_min: float = 1 / 1.5  # a scaled window's side over the crop's: the smallest
-    scale_max: float = 2.5  # and the largest
-    scale_probability: float = 0.5  # that a window is scaled
-    colour: float = 1.0  # how strongly colours are changed, 0..1; see docs/results.md
+    shards: str = setting("shards", "Shard set to train on: a folder or a URL.")
+    batch_size: int = setting(16, "Number of samples in a batch, of each process.", low=1)
+    crop_size: int = setting(512, "Height and width of the training crops, in pixels.", low=8)
+    trimap: TrimapChoice = setting(
+        TrimapChoice.CRUDE, "Which trimap of a sample the model is given; mixed draws one."
+    )
+    scale_min: float = setting(1 / 1.5, low=0.1)  # a scaled window's side over the crop's
+    scale_max: float = setting(2.5, high=10)  # the same, at most
+    scale_probability: float = setting(0.5, "Probability that a crop is scaled.", low=0, high=1)
+    colour: float = setting(
+        1.0, "How strongly colours are changed; 0 leaves them alone.", low=0, high=1
+    )  # see docs/results.md
     layers: bool = True  # load foreground and background too, if the set has them
-    seed: int = 0
-    skip_bad: bool = False  # leave broken samples out and name them, instead of raising
-    workers: int = 2  # loading processes for each training process; 0: it loads by itself
-    cache: str = ""  # folder that keeps shards from URLs; "": a few at a time, temporarily
+    seed: int = setting(0, "Number on which every random choice depends.", low=0)
+    skip_bad: bool = setting(
+        False, "Leave out samples that cannot be read, and name them, instead of stopping."
+    )
+    workers: int = setting(
+        2, "Number of loading processes for each training process; 0 loads without any.", low=0
+    )
+    cache: str = setting(
+        "",
+        "Folder that keeps the shards fetched from a URL of --shards.",
+        default="none, they are fetched again in each epoch",
+    )
 
     def __post_init__(self) -> None:
-        self._check(
-            {
-                "batch_size": (self.batch_size >= 1, "1 or more"),
-                "crop_size": (self.crop_size >= 8, "8 pixels or more"),
-                "scale_min": (0.1 <= self.scale_min <= self.scale_max, "0.1 to scale_max"),
-                "scale_max": (self.scale_max <= 10, "10 or less"),
-                "scale_probability": (0 <= self.scale_probability <= 1, "0 to 1"),
-                "colour": (0 <= self.colour <= 1, "0 to 1"),
-                "seed": (self.seed >= 0, "0 or more"),
-                "workers": (self.workers >= 0, "0 (load in this process) or more"),
-            }
-        )
-
-    def _check(self, rules: dict[str, tuple[bool, str]]) -> None:
-        """rules: name of a setting -> (whether its value is allowed, the allowed values)."""
-        for name, (is_allowed, expected) in rules.items():
-            if not is_allowed:
-                raise ValueError(f"{name} = {getattr(self, name)}, expected {expected}")
+        check_ranges(self)
+        if not self.scale_min <= self.scale_max:
+            raise ValueError(f"scale_min = {self.scale_min}, expected 0.1 to {self.scale_max}")
 
 
 @dataclass(frozen=True)
 class TrainSettings(LoaderSettings):
     """The paper's values where it gives them: Adam, 300,000 iterations, 1e-4 falling to 1e-6."""
 
-    variant: Variant = Variant.AN_TW
-    area: Area = Area.EVERYWHERE
-    iterations: int = 300_000
-    lr: float = 1e-4
-    lr_end: float = 1e-6
+    variant: Variant = setting(
+        Variant.AN_TW,
+        "base has no trimap decoder; an has one; an-tw also trains the weights of the losses.",
+    )
+    area: Area = setting(
+        Area.EVERYWHERE, "Where alpha is trained: in the estimated unknown area, or everywhere."
+    )
+    iterations: int = setting(300_000, "Number of iterations to train.", low=1)
+    lr: float = setting(1e-4, "Learning rate at the beginning, above 0.")
+    lr_end: float = setting(1e-6, "Learning rate at the end, above 0 and at most --lr.")
     lr_power: float = 0.9
     weights_from: float = 0.1  # share of the iterations after which s1 and s2 are trained
-    precision: Precision = Precision.FP32
-    validate_every: int = 2_000  # iterations
-    validation_samples: int = 64
-    checkpoint_every: int = 500  # iterations
-    keep: int = 3  # checkpoints
-    log_every: int = 20  # iterations
+    precision: Precision = setting(Precision.FP32, "Precision of the network's arithmetic.")
+    validate_every: int = setting(
+        2_000, "Number of iterations from one validation to the next.", low=1
+    )
+    validation_samples: int = setting(64, "Largest number of samples to validate on.", low=1)
+    checkpoint_every: int = setting(
+        500, "Number of iterations from one checkpoint to the next.", low=1
+    )
+    keep: int = setting(3, "Number of checkpoints to keep, besides the best.", low=1)
+    log_every: int = setting(20, low=1)  # iterations
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        counts = ("iterations", "validate_every", "validation_samples", "checkpoint_every", "keep")
-        self._check(
-            {
-                **{
-                    name: (getattr(self, name) >= 1, "1 or more") for name in (*counts, "log_every")
-                },
-                "lr": (0 < self.lr < math.inf, "a positive number"),
-                "lr_end": (0 < self.lr_end <= self.lr, f"above 0 and at most lr = {self.lr}"),
-            }
-        )
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"lr = {self.lr}, expected a positive number")
+        if not 0 < self.lr_end <= self.lr:
+            raise ValueError(f"lr_end = {self.lr_end}, expected above 0 and at most {self.lr} (lr)")
 
     def learning_rate(self, iteration: int) -> float:
         """Falls polynomially from `lr` at iteration 0 to `lr_end` at `iterations`."""

@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import QUIET
 
 PROGRAMS = {
+    "train": ("training.cli", "train_main", ""),
     "datagen": ("datagen.cli", "main", "synth lint compose stats preview verify replay"),
     "annotate": ("annotation.cli", "main", "push pull solve export status serve"),
     "matte": ("training.matte.cli", "matte_main", "predict evaluate export bench"),

@@ -369,7 +369,7 @@ def test_a_finished_run_has_nothing_left_to_do(
     ("arguments", "code", "said"),
     [
         (("--lr", "0"), WRONG_USAGE, "lr = 0.0, expected a positive number"),
-        (("--iterations", "0"), WRONG_USAGE, "--iterations"),
+        (("--iterations", "0"), WRONG_USAGE, "iterations = 0, expected 1 or more"),
         (("--variant", "other"), WRONG_USAGE, "base"),
         (("--device", "abacus"), FAILED, "device 'abacus' cannot be used"),
         (("--device", "meta"), FAILED, "device 'meta' cannot be used"),
