@@ -21,7 +21,7 @@ class Kind(StrEnum):
 
 
 class Origin(StrEnum):
-    """What an annotation grew from."""
+    """What an annotation was made from."""
 
     PREDICTION = "prediction"  # taken as it was pushed, or made by a model
     PREDICTION_CHANGED = "prediction-changed"
@@ -64,7 +64,7 @@ class Annotation:
     author: str  # an e-mail address, or the name of a model
     time: str  # ISO 8601, UTC
     origin: Origin
-    model: str  # version of the prediction that it grew from, "" if there was none
+    model: str  # version of the prediction that it was made from, or ""
     pushed_sha256: str  # pixels of that prediction; of a solved alpha: of its trimap; "" if unknown
     changed_share: float  # of the pixels, against them; 1: nothing was pushed, -1: unknown
     subject: Subject
@@ -94,7 +94,7 @@ def write_annotations(path: Path, rows: Iterable[Annotation]) -> None:
 def read_annotations(path: Path) -> list[Annotation]:
     """The rows of a table.
 
-    Raises FileNotFoundError if there is none, ValueError that names the file if it cannot be read.
+    Raises FileNotFoundError if it is missing, ValueError that names the file if it is malformed.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; `annotate pull --out` makes it")

@@ -84,7 +84,7 @@ def write_manifest(root: Path, manifest: Manifest) -> None:
 def read_manifest(root: Location) -> tuple[Manifest, ShardSettings]:
     """Read and check dataset.json, in a folder or elsewhere.
 
-    Raises FileNotFoundError if there is none, OSError if it is elsewhere and cannot be fetched,
+    Raises FileNotFoundError if it is not there, OSError if it cannot be fetched,
     ValueError if it is malformed or of another contract.
     """
     path = dataset_path(root)

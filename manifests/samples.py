@@ -1,4 +1,4 @@
-"""A sample: one composite with its streams, and the row that tells how it came to be.
+"""A sample: one composite with its streams, and the row that records how it was made.
 
 The row holds the whole recipe: with it and the two sources a sample is rebuilt byte for byte.
 """
@@ -24,7 +24,7 @@ class Colour:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a foreground lies on the canvas: flipped, then scaled, rotated and moved.
+    """Where a foreground is placed on the canvas: flipped, then scaled, rotated and moved.
 
     The centre of the subject's box in the source goes to (`centre_y`, `centre_x`) on the canvas,
     in pixels from its top left corner. A foreground id of "" means: no foreground.
@@ -52,7 +52,7 @@ class Crop:
 class Piece(NamedTuple):
     """A piece of the picture that the network gets wrong as a whole; stored as a list of numbers.
 
-    share: its area over the subject's; 0 for none.
+    share: its area over the subject's; 0: there is no such piece.
     place: where on the subject's edge it grows from, 0..1 of the edge's cells in reading order.
     away: how far from there its centre lies, over the subject's size.
     angle: of its long axis, radians; the centre moves away along it.
@@ -140,7 +140,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class EncodedSample:
-    """A sample as it lies in a shard: `streams` maps stream names to encoded bytes."""
+    """A sample as it is stored in a shard: `streams` maps stream names to encoded bytes."""
 
     row: Sample
     streams: dict[str, bytes]

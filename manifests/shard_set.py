@@ -206,7 +206,7 @@ class ShardSet(Sequence["DecodedSample"]):
         return self[number]
 
     def _number_of(self, key: str) -> int | None:
-        """Keys count the samples of each split, so that none has to be searched for."""
+        """Keys count the samples of each split, so that no search is needed."""
         split, _, digits = key.rpartition("-")
         if not (digits.isascii() and digits.isdecimal()):
             return None

@@ -1,8 +1,9 @@
-"""Shards: how samples lie on disk, written and read in one place.
+"""Shards: how samples are stored on disk, written and read in one place.
 
     data/train-00042.tar        WebDataset: KEY.image.jpg, KEY.alpha.png, ..., KEY.json
     data/train-00042.parquet    or the same streams as columns `image`, `alpha`, ... of a table
-    index/train-00042.parquet   the rows without pixels; written last: its shard is whole
+    index/train-00042.parquet   the rows without pixels; written last, so if it is there
+                                the shard is whole
 
 Nothing in a file depends on when, where or by whom it was written.
 """
@@ -49,7 +50,7 @@ class ShardFormat(StrEnum):
 
 @dataclass(frozen=True)
 class Shard:
-    """What dataset.json says of one shard: enough to find it and to tell whether it is unharmed."""
+    """What dataset.json says about one shard: enough to find it and to check that it is whole."""
 
     name: str
     split: Split
@@ -77,7 +78,7 @@ def sha256_of(path: Path) -> str:
 
 
 class ShardWriter:
-    """Writes one shard, sample by sample; a context that leaves a whole shard or none.
+    """Writes one shard, sample by sample. As a context it leaves a whole shard or nothing.
 
     with ShardWriter(root, name, form, codec) as writer:
         writer.add(sample, alpha_histogram)
@@ -182,7 +183,7 @@ def read_index_columns(root: Location, name: str, columns: list[str]) -> pa.Tabl
 
 
 def read_shard_record(root: Path, name: str, split: Split) -> Shard | None:
-    """What a finished shard says of itself; None if it is not finished."""
+    """The record of a shard; None if the shard is not finished."""
     path = index_path(root, name)
     if not path.exists():
         return None

@@ -1,6 +1,7 @@
-"""Where files are and how they move: a path or a URL, and the one way in which files are written.
+"""Files at a path or behind a URL, and the one way in which files are written.
 
-Written beside, then renamed: presence means whole. What a URL names is only ever read.
+A file is written under another name beside its place, then renamed: if it is there, it is whole.
+What is behind a URL is read, never written.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ _PART = ".part-"
 _CHUNK = 1 << 20
 _TIMEOUT = 30.0  # seconds without a byte
 PAUSES = (0.25, 1.0, 4.0)  # seconds before each further attempt
-_PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP: may be well in a moment
+_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses that may go away by themselves
 
 
 @dataclass(frozen=True)
 class Url:
-    """A folder or file elsewhere: http(s), or what pyarrow knows (s3, gs, ...).
+    """A folder or file behind a URL: http(s), or what pyarrow supports (s3, gs, ...).
 
-    As text it leaves out user names, passwords and signatures, since it is printed and logged.
+    Its text form leaves out user names, passwords and signatures, since it is printed and logged.
     """
 
     text: str = field(repr=False)
@@ -66,7 +67,9 @@ def location_of(text: str | Path) -> Location:
     if parts.scheme != "file":
         return Url(text)
     if parts.netloc not in {"", "localhost"}:
-        raise ValueError(f"{text}: file:// reaches this machine alone; write file:///folder")
+        raise ValueError(
+            f"{text}: file:// works for files of this machine only; write file:///folder"
+        )
     return Path(urllib.request.url2pathname(parts.path))
 
 
@@ -80,32 +83,32 @@ def read_bytes(location: Location) -> bytes:
         download(location, buffer)
         return buffer.getvalue()
 
-    return _patiently(location, attempt)
+    return _with_retries(location, attempt)
 
 
 def fetch(url: Url, path: Path) -> None:
     """Copy a file from elsewhere to `path`, whole or not at all.
 
-    A passing fault is tried again a few times. Raises FileNotFoundError if it is not there,
-    OSError if it cannot be had, ValueError if the kind of URL is unknown.
+    Transient faults are retried a few times. Raises FileNotFoundError if it is not there,
+    OSError if it cannot be fetched, ValueError if the kind of URL is unknown.
     """
 
     def attempt() -> None:
         with writing(path) as part, part.open("wb") as file:
             download(url, file)
 
-    _patiently(url, attempt)
+    _with_retries(url, attempt)
 
 
-class _PassingError(Exception):
-    """What may go well at the next attempt."""
+class _TransientError(Exception):
+    """A fault that may be gone at the next attempt."""
 
 
-def _patiently(url: Url, attempt: Callable[[], Value]) -> Value:
+def _with_retries(url: Url, attempt: Callable[[], Value]) -> Value:
     for pause in (*PAUSES, None):
         try:
             return attempt()
-        except _PassingError as error:
+        except _TransientError as error:
             if pause is None:
                 tries = len(PAUSES) + 1
                 raise OSError(f"{url}: {error} (tried {tries} times)") from error
@@ -114,7 +117,7 @@ def _patiently(url: Url, attempt: Callable[[], Value]) -> Value:
 
 
 def download(url: Url, sink: IO[bytes]) -> None:
-    """One attempt: the whole file into `sink`, or _PassingError, or what `fetch` raises."""
+    """One attempt: the whole file into `sink`, or _TransientError, or what `fetch` raises."""
     if urlsplit(url.text).scheme not in {"http", "https"}:
         _download_by_arrow(url, sink)
         return
@@ -130,9 +133,9 @@ def download(url: Url, sink: IO[bytes]) -> None:
             sink.write(chunk)
             read += len(chunk)
         length = response.headers["Content-Length"]
-    # http.client returns what it got when a connection ends early
+    # When a connection ends early, http.client returns what it has received
     if length is not None and read != int(length):
-        raise _PassingError(f"only {read} of {length} bytes came")
+        raise _TransientError(f"only {read} of {length} bytes came")
 
 
 @contextmanager
@@ -142,14 +145,14 @@ def _faults_named(url: Url) -> Iterator[None]:
     except urllib.error.HTTPError as error:
         _raise_for(url, error)
     except (http.client.HTTPException, OSError) as error:  # URLError and timeouts are OSErrors
-        raise _PassingError(getattr(error, "reason", None) or repr(error)) from error
+        raise _TransientError(getattr(error, "reason", None) or repr(error)) from error
 
 
 def _raise_for(url: Url, error: urllib.error.HTTPError) -> NoReturn:
     error.close()
     said = f"HTTP {error.code} {error.reason}"
-    if error.code in _PASSING:
-        raise _PassingError(said) from error
+    if error.code in _TRANSIENT:
+        raise _TransientError(said) from error
     kinds = {401: PermissionError, 403: PermissionError, 404: FileNotFoundError}
     raise kinds.get(error.code, OSError)(f"{url}: {said}") from error
 
@@ -174,8 +177,8 @@ def _download_by_arrow(url: Url, sink: IO[bytes]) -> None:
 def writing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it at the end; removed if the body raises.
 
-    The name is unique, because a task may run twice at once; whichever ends last wins, with the
-    same bytes.
+    The name is unique, because a task may run twice at the same time. The one that ends last wins,
+    and both write the same bytes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{_PART}{uuid.uuid4().hex[:12]}-{path.name}")

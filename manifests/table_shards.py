@@ -22,8 +22,8 @@ _ROW_GROUP_BYTES = 64 << 20
 _STREAM_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _ERRORS = (pa.ArrowException, OSError, ValueError, KeyError, TypeError)
 
-# A reader in random order holds this many: what lies within a row group's length touches at most
-# two, and the third is the one before.
+# How many row groups a reader in random order holds. Samples that are less than a row group apart
+# are in at most two of them; the third is the one that was read before.
 _GROUPS_HELD = 3
 
 

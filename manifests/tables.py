@@ -1,6 +1,6 @@
 """Records to Arrow and back: one frozen dataclass is one row, its fields are the columns.
 
-The schema follows from the annotations, so that a record and its table cannot drift apart. Nested
+The schema follows from the annotations, so that a record and its table cannot disagree. Nested
 dataclasses become structs, tuples (also named ones, of one type) become lists, string enums become
 strings. There are no nulls:
 a reader of five rows must be able to infer every type.

@@ -71,8 +71,8 @@ def read_tar(path: Path) -> Iterator[EncodedSample]:
 class OpenTar:
     """A tar whose samples are read in any order.
 
-    Its headers are walked once, from one to the next without the data between them; after that
-    a stream costs one read. Raises ValueError as `read_tar` does, with the file's `name`.
+    Its headers are read once, without the data between them. After that a stream costs one read.
+    Raises ValueError as `read_tar` does, with the file's `name`.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -144,9 +144,9 @@ class _Member(NamedTuple):
 def _members(file: IO[bytes]) -> Iterator[_Member]:
     """The members up to a proper end of archive. Raises tarfile.TarError or OSError.
 
-    Headers such as ours are read here: tarfile takes several times as long, and who reads in
-    random order waits for all of a shard. At the first that is not (long names, other times,
-    damage, the end) tarfile takes over.
+    Headers as TarStreams writes them are parsed here, because tarfile takes several times as long
+    and a reader in random order has to wait until all headers of a shard are read. From the first
+    other header on (a long name, a time, damage, the end of the archive), tarfile reads the rest.
     """
     start = 0
     while True:
@@ -160,7 +160,7 @@ def _members(file: IO[bytes]) -> Iterator[_Member]:
 
 
 def _plain_member(header: bytes, start: int) -> _Member | None:
-    """What a header says that differs from ours in name, size and checksum alone, else None."""
+    """The member if its header differs from ours only in name, size and checksum, else None."""
     for same in (slice(100, 124), slice(135, 148), slice(156, None)):
         if header[same] != _PLAIN[same]:
             return None
@@ -182,7 +182,7 @@ def _other_members(file: IO[bytes], start: int) -> Iterator[_Member]:
             if member.type not in _FILES:
                 raise tarfile.ReadError(f"{member.name} is not a file")
             yield _Member(member.name, member.offset_data, member.size)
-        # tarfile takes a damaged header for the end, and would lose the rest without a word
+        # tarfile takes a damaged header for the end of the archive, and drops the rest silently
         file.seek(tar.offset)
         end = file.read()
         if len(end) < 2 * tarfile.BLOCKSIZE or end.strip(b"\0"):
