@@ -139,3 +139,22 @@ def test_the_core_knows_no_shell(name: str) -> None:
 @pytest.mark.parametrize("name", CORE)
 def test_the_core_reads_no_clock_and_draws_nothing_by_itself(name: str) -> None:
     assert not roots(ROOT / "datagen" / f"{name}.py") & {"random", "time", "datetime", "secrets"}
+
+
+# room of training -> what of training it may import beside itself
+ROOMS = {
+    "net": {"training.choices"},
+    "loading": {"training.choices", "training.settings"},
+}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_rooms_of_training_know_no_hall(room: str) -> None:
+    paths = sorted((ROOT / "training" / room).glob("*.py"))
+    assert len(paths) > 3
+    for path in paths:
+        source = path.read_text(encoding="utf-8")
+        found = {name for name in imported(source) if name.startswith("training.")}
+        own = {name for name in found if name.startswith(f"training.{room}")}
+        allowed = {name for name in found if any(name.startswith(one) for one in ROOMS[room])}
+        assert found == own | allowed, path

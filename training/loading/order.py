@@ -132,5 +132,5 @@ def shuffled(count: int, seed: int, epoch: int, shard: int) -> tuple[int, ...]:
 
 
 def generator_of(seed: int, place: Place) -> Generator:
-    """The generator for the augmentation of one visit of one sample, whoever makes it."""
+    """The generator for the augmentation of one visit of one sample, in whichever process."""
     return np.random.default_rng([seed, _AUGMENTATION, place.epoch, place.shard, place.sample])

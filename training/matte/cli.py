@@ -68,7 +68,7 @@ def predict(
         if written.resolve() in {images.resolve(), trimaps.resolve()}:
             raise typer.BadParameter(f"{written}: the alphas would overwrite what is read there")
     model = load_network(checkpoint).without_trimap_decoder().to(pick_device(device))
-    # Nobody may have made a trimap for some photos: `annotate pull` brings those of alphas too
+    # Some photos may have no trimap: those for which `annotate pull` wrote an alpha instead, say
     matched = match_folders({"trimaps": trimaps, "images": images}, extras=True)
     alone = by_stem("images", images).keys() - {pair.name for pair in matched}
     if alone:
