@@ -118,7 +118,7 @@ def decode_trimap(data: bytes) -> Pixels:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.mode != "P":
                 raise ValueError(f"a trimap is a palette PNG, this is mode {image.mode}")
-            trimap = np.asarray(image, np.uint8)
+            trimap = np.array(image, np.uint8)  # a copy: Pillow's own array is read-only
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"not a PNG image ({len(data)} bytes): {error}") from error
     check_trimap(trimap, "decode_trimap")

@@ -185,7 +185,7 @@ class ShardSet(Sequence["DecodedSample"]):
         number = operator.index(which)
         if not -len(self) <= number < len(self):
             raise IndexError(f"no sample number {number} in {self.root}, it has {len(self)}")
-        return DecodedSample(*self._store.whole(*self._place(number % len(self))))
+        return DecodedSample(*self._store.whole(*self.place(number % len(self))))
 
     def __contains__(self, key: object) -> bool:
         """Whether there is a sample with this key."""
@@ -194,7 +194,8 @@ class ShardSet(Sequence["DecodedSample"]):
     def __iter__(self) -> Iterator[DecodedSample]:
         return map(self.__getitem__, range(len(self)))
 
-    def _place(self, number: int) -> tuple[int, int]:
+    def place(self, number: int) -> tuple[int, int]:
+        """The number of the shard that holds a sample, and the sample's number in that shard."""
         shard = bisect_right(self._ends, number)
         return shard, number - (self._ends[shard] - self.shards[shard].samples)
 
@@ -215,7 +216,7 @@ class ShardSet(Sequence["DecodedSample"]):
             if shard.split == split:
                 if left < shard.samples:
                     number = end - shard.samples + left
-                    return number if self._store.key(*self._place(number)) == key else None
+                    return number if self._store.key(*self.place(number)) == key else None
                 left -= shard.samples
         return None
 
@@ -253,7 +254,8 @@ class _Slice(Sequence["DecodedSample"]):
 
 
 class DecodedSample:
-    """One sample of a shard set. Its pixels are decoded when they are first asked for.
+    """One sample of a shard set. Its pixels are decoded when they are first asked for, into arrays
+    that may be changed.
 
     Raises ValueError that names the file, the sample and the stream if the pixels are damaged.
     """

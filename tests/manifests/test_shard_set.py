@@ -68,7 +68,7 @@ def assert_holds(sample: DecodedSample, key: str, layers: bool = True) -> None:
         if name in {"foreground", "background"} and not layers:
             assert found is None
         else:
-            assert found.dtype == np.uint8
+            assert (found.dtype, found.flags.writeable) == (np.uint8, True), name
             assert np.array_equal(found, pixels), name
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -90,7 +88,6 @@ class Samples(Dataset[dict[str, Any]]):
         )
         self._layers = LAYERS if layers and self.shards.settings.layers else ()
         self._store = self.shards.store((*STREAMS, *self._layers))
-        self._ends = list(accumulate(shard.samples for shard in self.shards.shards))
         # In shared memory, so that workers that stay alive notice a new epoch
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
 
@@ -110,8 +107,7 @@ class Samples(Dataset[dict[str, Any]]):
         if it is damaged, OSError if its shard cannot be fetched.
         """
         number = range(len(self))[index]
-        shard = bisect_right(self._ends, number)
-        place = number - (self._ends[shard] - self.shards.shards[shard].samples)
+        shard, place = self.shards.place(number)
         key, streams = self._store.sample(shard, place)
         if self._crop is None:
             return {"key": key, **_whole(streams)}
@@ -129,8 +125,8 @@ def _whole(streams: Streams) -> dict[str, Tensor]:
 
 
 def _tensor(pixels: Pixels) -> Tensor:
-    """H x W or H x W x 3 -> 1 x H x W or 3 x H x W; a copy, since decoded arrays are read-only."""
-    values = torch.from_numpy(pixels.copy())
+    """H x W or H x W x 3 -> 1 x H x W or 3 x H x W."""
+    values = torch.from_numpy(pixels)
     return values[None] if values.ndim == 2 else values.permute(2, 0, 1).contiguous()
 
 
