@@ -21,6 +21,7 @@ from annotation.form.tasks import prediction_of, task_of
 from annotation.server.client import Client, RefusedError, ServerError, UnsureError
 from annotation.server.project import TRIES, Project, TaskSummary, existing_project, make_project
 from manifests.annotations import Annotation, read_annotations, solved_path
+from manifests.decoding import MAX_PIXELS
 from manifests.pictures import read_alpha, read_trimap
 from manifests.pixels import decode_alpha
 from manifests.sources import Subject
@@ -260,7 +261,7 @@ def _push_alpha(
     if task is None or identity(task) != (solved.photo_id, solved.photo_sha256):
         raise ValueError(f"task {solved.task_id} of {project.title!r} is not for this photo")
     subject = "" if solved.subject is Subject.UNLABELLED else str(solved.subject)
-    alpha = decode_alpha(path.read_bytes())
+    alpha = decode_alpha(path.read_bytes(), MAX_PIXELS)
     prediction = prediction_of(
         solved.model, alpha, subject=subject, transparency=solved.transparency
     )

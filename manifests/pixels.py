@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 from enum import StrEnum
 
 import cv2
@@ -27,6 +28,13 @@ _CODE_OF_LEVEL = np.array([BACKGROUND, *[UNKNOWN] * 254, FOREGROUND], np.uint8)
 _TRIMAP_PALETTE = (0, 0, 0, 128, 128, 128, 255, 255, 255)
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_PNG_HEADER = _PNG + b"\x00\x00\x00\rIHDR"
+_JPEG_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
+_JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers that give the size
+
+# A few bytes can announce any size, and a decoder makes room for it first. So the decoders read
+# the size from the header before that. No sample is larger than this.
+STREAM_PIXELS = 4096 * 4096
 
 # Streams are written once and read many times, but composing them is bound by the encoder:
 # level 1 costs a tenth more bytes than level 6 and a third of its time.
@@ -96,24 +104,27 @@ def encode_trimap(trimap: Pixels) -> bytes:
     return _png(image, bits=2)
 
 
-def decode_colour(data: bytes) -> Pixels:
-    """JPEG or PNG -> H x W x 3 RGB. Raises ValueError if the bytes are neither."""
-    pixels = _decode(data, cv2.IMREAD_COLOR_RGB) if data.startswith((_PNG, _JPEG)) else None
+def decode_colour(data: bytes, max_pixels: int = STREAM_PIXELS) -> Pixels:
+    """JPEG or PNG -> H x W x 3 RGB. Raises ValueError if the bytes are neither, or too large."""
+    pixels = _decode(data, cv2.IMREAD_COLOR_RGB, max_pixels)
     if pixels is None:
         raise ValueError(f"not a JPEG or PNG image ({len(data)} bytes)")
     return np.asarray(pixels, np.uint8)
 
 
-def decode_alpha(data: bytes) -> Pixels:
-    """8-bit grey PNG -> H x W. Raises ValueError for any other kind of image."""
-    pixels = _decode(data, cv2.IMREAD_UNCHANGED) if data.startswith(_PNG) else None
+def decode_alpha(data: bytes, max_pixels: int = STREAM_PIXELS) -> Pixels:
+    """8-bit grey PNG -> H x W. Raises ValueError for any other kind of image, or a larger one."""
+    is_png = data.startswith(_PNG)
+    pixels = _decode(data, cv2.IMREAD_UNCHANGED, max_pixels) if is_png else None
     if pixels is None or pixels.dtype != np.uint8 or pixels.ndim != 2:
         raise ValueError(f"not an 8-bit grey PNG ({len(data)} bytes)")
     return np.asarray(pixels, np.uint8)
 
 
-def decode_trimap(data: bytes) -> Pixels:
+def decode_trimap(data: bytes, max_pixels: int = STREAM_PIXELS) -> Pixels:
     """2-bit palette PNG -> H x W of codes. Raises ValueError for other images or codes."""
+    if not data.startswith(_PNG) or not _has_size(data, max_pixels):
+        raise ValueError(f"not a PNG image ({len(data)} bytes)")
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.mode != "P":
@@ -125,11 +136,51 @@ def decode_trimap(data: bytes) -> Pixels:
     return trimap
 
 
-def _decode(data: bytes, flags: int) -> NDArray[np.generic] | None:
+def _decode(data: bytes, flags: int, max_pixels: int) -> NDArray[np.generic] | None:
+    if not _has_size(data, max_pixels):
+        return None
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:  # of a size that no image has
         return None
+
+
+def _has_size(data: bytes, max_pixels: int) -> bool:
+    """Does the header of a PNG or JPEG state a size? Raises ValueError if it is too large."""
+    size = _png_size(data) if data.startswith(_PNG) else _jpeg_size(data)
+    if size is None:
+        return False
+    height, width = size
+    if height * width > max_pixels:
+        raise ValueError(f"{height} x {width} px, at most {max_pixels} pixels are decoded")
+    return True
+
+
+def _png_size(data: bytes) -> tuple[int, int] | None:
+    """(height, width); None without a header, which has to be the first chunk."""
+    if not data.startswith(_PNG_HEADER) or len(data) < 24:
+        return None
+    width, height = struct.unpack_from(">II", data, 16)
+    return height, width
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """(height, width) of the frame; None if there is no frame before the pixels."""
+    at = 2 if data.startswith(_JPEG) else len(data)
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker in _JPEG_FRAMES:
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return height, width
+        if marker == 0xFF:  # a fill byte
+            at += 1
+        elif marker in _JPEG_ALONE:
+            at += 2
+        elif marker in (0x00, 0xD9, 0xDA):  # no marker, the end, or the pixels
+            return None
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
 
 
 def _png(image: Image.Image, bits: int | None = None) -> bytes:
