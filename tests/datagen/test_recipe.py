@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from datagen.sample.place import apply, place, source_to_canvas
 from datagen.sample.recipe import NO_FOREGROUND, draw_recipe, draw_second, generator, visible_share
@@ -92,8 +93,16 @@ def test_the_ranges_are_used_to_their_ends() -> None:
     assert (min(turns), max(turns)) == pytest.approx((-10, 10), abs=0.4)
     for flips in ([p.flip for p in placements], [r.background.flip for r in recipes]):
         assert 140 < sum(flips) < 260
-    hues = [r.background_colour.hue for r in recipes]
-    assert (min(hues), max(hues)) == pytest.approx((-6, 6), abs=0.3)
+    default = Settings()
+    for name, middle, reach in (
+        ("brightness", 1.0, default.brightness),
+        ("contrast", 1.0, default.contrast),
+        ("saturation", 1.0, default.saturation),
+        ("hue", 0.0, default.hue),
+    ):
+        values = [getattr(recipe.background_colour, name) for recipe in recipes]
+        ends = (middle - reach, middle + reach)
+        assert (min(values), max(values)) == pytest.approx(ends, abs=0.05 * reach)
 
 
 @given(st.sampled_from(SHAPES), seeds)
@@ -119,8 +128,10 @@ def test_enough_of_the_subject_stays_in_the_frame(shape: str, seed: int, least: 
     prepared = source(shape, chosen)
     record, copies = prepared.source, prepared.copies
     placement = draw(shape, seed, chosen).foreground
-    is_centred = placement.centre_y == placement.centre_x == SIZE / 2
-    assert is_centred or visible_share(placement, record.box, copies, SIZE) >= least
+    is_upright_in_the_middle = (
+        placement.centre_y == placement.centre_x == SIZE / 2 and placement.rotation == 0
+    )
+    assert is_upright_in_the_middle or visible_share(placement, record.box, copies, SIZE) >= least
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -169,6 +180,105 @@ def test_what_counts_as_visible_is_seen_on_the_canvas(shape: str) -> None:
             )
             counted = visible_share(placement, record.box, copies, SIZE)
             assert counted <= seen / everything + 0.01
+
+
+def box_on_canvas(placement: Placement, box: Box) -> NDArray[np.float64]:
+    """The corners (x, y) of a placed box: top left, top right, bottom left, bottom right."""
+    bottom, right = box.top + box.height, box.left + box.width
+    corners = [(x, y) for y in (box.top, bottom) for x in (box.left, right)]
+    return apply(source_to_canvas(placement, box), np.array(corners, float))
+
+
+@pytest.mark.parametrize("shape", ["small", "ring"])
+@pytest.mark.parametrize("rotation", [0.0, 40.0])
+def test_a_box_leaves_the_frame_by_the_share_that_the_settings_allow(
+    shape: str, rotation: float
+) -> None:
+    chosen = Settings(size=SIZE, translation=0.3, rotation=rotation, visible_share=1e-6)
+    box, farthest = source(shape, chosen).source.box, np.zeros((2, 2))
+    for seed in range(400):
+        corners = box_on_canvas(draw(shape, seed, chosen).foreground, box)
+        first, last = corners.min(axis=0), corners.max(axis=0)
+        outside = np.stack([-first, last - SIZE]) / (last - first)  # top and left, bottom and right
+        farthest = np.maximum(farthest, outside)
+    assert (farthest <= 0.3 + 1e-5).all()
+    assert (farthest >= 0.25).all()  # each side is reached
+
+
+@pytest.mark.parametrize("rotation", [0.0, 40.0])
+def test_without_translation_a_box_leaves_the_frame_only_if_it_does_not_fit(
+    rotation: float,
+) -> None:
+    chosen = Settings(size=SIZE, translation=0.0, rotation=rotation)
+    for seed in range(100):
+        placement = draw("ring", seed, chosen).foreground
+        corners = box_on_canvas(placement, source("ring", chosen).source.box)
+        first, last = corners.min(axis=0), corners.max(axis=0)
+        if (last - first).max() > SIZE:
+            assert (placement.centre_y, placement.centre_x) == (SIZE / 2, SIZE / 2)
+        else:
+            assert first.min() >= -1e-5
+            assert last.max() <= SIZE + 1e-5
+
+
+@pytest.mark.parametrize("shape", ["bust", "top", "leftmost"])
+def test_a_cut_side_lies_anywhere_from_the_edge_of_the_frame_outwards(shape: str) -> None:
+    chosen = Settings(size=SIZE, rotation=0.0, translation=0.3)
+    box, outside, lengths = source(shape, chosen).source.box, [], []
+    for seed in range(200):
+        corners = box_on_canvas(draw(shape, seed, chosen).foreground, box)
+        first, last = corners.min(axis=0), corners.max(axis=0)
+        if shape == "leftmost":
+            flipped = corners[0, 0] > corners[1, 0]
+            outside.append(last[0] - SIZE if flipped else -first[0])
+            lengths.append(last[0] - first[0])
+        else:
+            outside.append(last[1] - SIZE if shape == "bust" else -first[1])
+            lengths.append(last[1] - first[1])
+    shares = np.array(outside) / lengths
+    assert shares.min() == pytest.approx(0.0, abs=0.02)
+    assert shares.max() == pytest.approx(0.3, abs=0.02)
+
+
+def test_a_cut_side_stays_outside_up_to_half_a_right_angle() -> None:
+    chosen = Settings(size=SIZE, rotation=60.0, visible_share=1e-6)
+    box, turns = source("bust", chosen).source.box, []
+    for seed in range(200):
+        placement = draw("bust", seed, chosen).foreground
+        if abs(placement.rotation) < 45:
+            assert (box_on_canvas(placement, box)[2:, 1] >= SIZE - 1e-5).all()
+            turns.append(abs(placement.rotation))
+    assert max(turns) > 43
+
+
+@given(st.sampled_from(["small", "ring"]), seeds)
+def test_a_move_that_shows_too_little_is_shortened_by_quarters_and_no_more(
+    shape: str, seed: int
+) -> None:
+    free = Settings(size=SIZE, translation=0.5, visible_share=1e-6)
+    strict = Settings(size=SIZE, translation=0.5, visible_share=0.7)
+    unbound, bound = (draw(shape, seed, chosen).foreground for chosen in (free, strict))
+    prepared = source(shape, strict)
+    middle = SIZE / 2
+
+    def moved(quarters: int) -> Placement:
+        down, right = unbound.centre_y - middle, unbound.centre_x - middle
+        share = quarters / 4
+        return replace(unbound, centre_y=middle + share * down, centre_x=middle + share * right)
+
+    shown = [
+        visible_share(moved(quarters), prepared.source.box, prepared.copies, SIZE) >= 0.7
+        for quarters in range(5)
+    ]
+    if any(shown):
+        expected = moved(max(quarters for quarters in range(5) if shown[quarters]))
+        assert bound.rotation == unbound.rotation
+    else:
+        expected = moved(0)
+        assert bound.rotation == 0
+    assert (bound.centre_y, bound.centre_x) == pytest.approx(
+        (expected.centre_y, expected.centre_x), abs=2e-6
+    )
 
 
 @settings(max_examples=200)
