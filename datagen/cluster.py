@@ -1,8 +1,8 @@
-"""The scheduler, the only file that knows Ray. Tasks go out, failure comes back as a value.
+"""The scheduler, the only file that imports Ray. It runs tasks and returns failures as values.
 
-Without an address an embedded Ray is started for this run alone: on loopback, no dashboard, no
-usage statistics, a token of its own. With one, the tasks run on that cluster, whose machines need
-this package and the same paths.
+Without an address an embedded Ray is started for this run only: on loopback, without a dashboard
+or usage statistics, and with its own token. With an address the tasks run on that cluster, whose
+machines need this package and the same paths.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from typing import Any, Generic, TypeVar, cast
 
 import cv2
 
+from manifests.pictures import PictureError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Set before Ray is imported, which reads them then.
+# Set before Ray is imported, because Ray reads them at that moment.
 _EMBEDDED = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's own name for "listen on loopback only"
@@ -40,15 +42,15 @@ _EMBEDDED = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
 }
 
-_WORKER_RETRIES = 3  # of a task whose worker was killed
-_WRITE_RETRIES = 2  # of a task that a passing fault of the file system stopped
+_WORKER_RETRIES = 3  # for a task whose worker was killed
+_WRITE_RETRIES = 2  # for a task that was stopped by a temporary fault of the file system
 _FINAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT}
 _REPORT_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[Item, Result]):
-    """What became of one item: a value, or the reason why there is none."""
+    """The result of one item: its value, or the reason why it has no value."""
 
     number: int  # of the item, in the order given
     item: Item
@@ -68,17 +70,17 @@ class Cluster:
         items: Iterable[Item],
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Iterator[Outcome[Item, Result]]:
-        """function(item) for each item, in any order, as they end.
+        """Call function(item) for each item; outcomes come in the order in which the tasks end.
 
-        With `on_progress` the function is called as function(item, report), and what the tasks
-        report is added up: on_progress(samples, bytes), a few times a second.
+        With `on_progress` the function is called as function(item, report). The numbers that the
+        tasks report are added up and given to on_progress(samples, bytes) a few times per second.
         """
         import ray
 
         board = _board() if on_progress else None
-        shared = ray.put(function)  # once: with each task, what it holds would be copied again
-        # Work waits on the driver, not in Ray: the queue of 880 shards, or of 100,000 files,
-        # would be held in its memory.
+        shared = ray.put(function)  # once, so that its data is not copied with every task
+        # Items wait here and not in Ray, which would keep all 880 shards, or 100,000 files, in
+        # its memory.
         waiting = iter(enumerate(items))
         task = ray.remote(num_cpus=1, max_retries=_WORKER_RETRIES)(_attempt)
         running: dict[Any, tuple[int, Item]] = {}
@@ -105,7 +107,7 @@ class Cluster:
         items: Sequence[Item],
         on_done: Callable[[], None] | None = None,
     ) -> list[Result]:
-        """The results in the order of the items; RuntimeError if one could not be had."""
+        """The results in the order of the items. Raises RuntimeError if an item failed."""
         results: dict[int, Result] = {}
         for outcome in self.run(function, items):
             if outcome.error:
@@ -120,19 +122,19 @@ class Cluster:
 def cluster(workers: int | None = None, address: str | None = None) -> Iterator[Cluster]:
     """Start an embedded Ray with `workers` processes (default: one per core), or join `address`.
 
-    If the program has started Ray already, that one is used and goes on afterwards. Ray prints a
-    line on standard output for each worker that dies, whatever its settings say.
+    If the program has started Ray already, that Ray is used and keeps running afterwards. Ray
+    prints a line on standard output for each worker that dies. No setting prevents that.
 
-    Raises ConnectionError if there is no cluster at the address, ValueError for an address if Ray
-    runs already in this process.
+    Raises ConnectionError if there is no cluster at the address, ValueError if an address is given
+    although Ray already runs in this process.
     """
     if address is not None:
         _knock(address)
     if is_running():
         if address is not None:
             raise ValueError(
-                f"Ray runs already in this program, so it cannot join {address}; leave the address "
-                "out, or call ray.shutdown() before"
+                f"Ray already runs in this program, so it cannot join {address}; leave the address "
+                "out, or call ray.shutdown() first"
             )
         yield from _joined(workers)
         return
@@ -169,13 +171,13 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
 
 
 def is_running() -> bool:
-    """Whether this process is connected to a Ray already."""
+    """Whether this process is already connected to Ray."""
     ray = sys.modules.get("ray")
     return ray is not None and bool(ray.is_initialized())
 
 
 def _joined(workers: int | None) -> Iterator[Cluster]:
-    """The Ray that the program has started, which is not ended here."""
+    """The Ray that the program has started. It keeps running afterwards."""
     import ray
 
     try:
@@ -192,18 +194,18 @@ def _cores() -> int:
 
 @contextmanager
 def _own_sigterm() -> Iterator[None]:
-    """Ray handles SIGTERM while it runs; afterwards the caller's handler is back."""
+    """Ray handles SIGTERM while it runs. Afterwards the caller's handler is restored."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
     finally:
-        if threading.current_thread() is threading.main_thread():  # no other can set handlers
+        if threading.current_thread() is threading.main_thread():  # others cannot set handlers
             signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
 def _cancelling(running: dict[Any, Any]) -> Iterator[None]:
-    """Whatever ends the body, no task goes on writing after it."""
+    """Cancel the running tasks when the body ends, so that none of them writes afterwards."""
     try:
         yield
     finally:
@@ -216,18 +218,18 @@ def _cancelling(running: dict[Any, Any]) -> Iterator[None]:
 
 
 def _knock(address: str) -> None:
-    """Raise ConnectionError if nobody listens at HOST:PORT; Ray would try for half an hour."""
+    """Raise ConnectionError if nothing listens at HOST:PORT. Ray would retry for half an hour."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         try:
             socket.create_connection((host, int(port)), timeout=10).close()
-        except (OSError, OverflowError) as error:  # OverflowError: no such port
+        except (OSError, OverflowError) as error:  # OverflowError: port above 65535
             raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
 
 
 def _attempt(function: Callable[..., Any], item: Any, number: int, board: Any) -> tuple[Any, str]:
     """Run one item in a worker; (value, "") or (None, reason)."""
-    cv2.setNumThreads(1)  # one core per worker: Ray counts the cores
+    cv2.setNumThreads(1)  # Ray gives each worker one core
     report = None if board is None else _Reporter(board, number)
     for trial in range(_WRITE_RETRIES + 1):
         try:
@@ -245,7 +247,15 @@ def _attempt(function: Callable[..., Any], item: Any, number: int, board: Any) -
 
 
 def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    """The text of an error. The name of its class comes first if the text does not name a file."""
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, PictureError):  # says what is wrong with a file that the caller names
+        return text
+    if isinstance(error, OSError | ValueError) and "/" in text.partition(": ")[0]:  # PATH: reason
+        return text
+    return f"{type(error).__name__}: {text}"
 
 
 def _outcome(number: int, item: Any, reference: Any) -> Outcome[Any, Any]:
@@ -263,7 +273,7 @@ def _outcome(number: int, item: Any, reference: Any) -> Outcome[Any, Any]:
 
 
 class _Reporter:
-    """Tells the board what one task has done so far, a few times a second."""
+    """Reports to the board what one task has done so far, a few times per second."""
 
     def __init__(self, board: Any, number: int) -> None:
         self._board, self._number, self._last = board, number, 0.0
@@ -276,14 +286,14 @@ class _Reporter:
             self._board.post.remote(self._number, *self._done)
 
     def flush(self) -> None:
-        """Before the task ends, so that the last count is the right one."""
+        """Report the final count before the task ends."""
         import ray
 
         ray.get(self._board.post.remote(self._number, *self._done))
 
 
 def _board() -> Any:
-    """An actor that holds what each task has done so far; a task that is retried starts over."""
+    """An actor that holds what each task has done so far. A task that is retried starts at 0."""
     import ray
 
     class Board:

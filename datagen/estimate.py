@@ -1,4 +1,4 @@
-"""`datagen compose --plan`: samples, shards, bytes and hours, from a short probe."""
+"""`datagen compose --plan`: samples, shards, bytes and hours, estimated from a short probe."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Source = TypeVar("Source", Foreground, Background)
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would cost. `bytes` is the shard set, `working_bytes` the cache beside it."""
+    """What a run would cost: `bytes` for the shard set, `working_bytes` for the cache."""
 
     samples: int
     shards: int
@@ -64,7 +64,7 @@ def estimate(
         working = sum(p.stat().st_size for p in cache.rglob("*.raw"))
         shard = plan_splits(probe_settings, foregrounds, backgrounds)[0].shard(0)
         task = shard_task(cache, cache, probe_settings, shard, foregrounds, backgrounds)
-        make_sample(task, shard.pairs[0])  # the first one pays for what is loaded late
+        make_sample(task, shard.pairs[0])  # the first sample also loads libraries
         begin, size = time.perf_counter(), 0
         for pair in shard.pairs:
             streams = make_sample(task, pair)[0].streams
@@ -88,13 +88,13 @@ def estimate(
 
 
 def _spread(sources: Sequence[Source]) -> list[Source]:
-    """A few sources, from all over the list."""
+    """A few sources, spread evenly over the list."""
     count = min(len(sources), _PROBE_SOURCES)
     return [sources[number * len(sources) // count] for number in range(count)]
 
 
 def free_bytes(path: Path) -> int:
-    """Free space of the disk that will hold `path`, which need not exist."""
+    """Free space of the disk for `path`, which may be missing."""
     while not path.exists():
         path = path.parent
     found = os.statvfs(path)

@@ -46,14 +46,14 @@ class FailedShard:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a shard set: what there is now, and what is missing."""
+    """The result of a run: what the shard set has now, and what is missing."""
 
     samples: int
     shards: int
-    failed: tuple[FailedShard, ...]  # if there are any, the set is not finished
+    failed: tuple[FailedShard, ...]  # the set is finished if this is empty
     skipped: tuple[Skipped, ...]  # sources that were left out
     seconds: float
-    samples_per_second: float  # while this run made shards; 0 if it had none to make
+    samples_per_second: float  # while this run made shards; 0 if it made no sample
     bytes: int
 
 
@@ -65,27 +65,27 @@ def make_shard_set(
     skip_bad: bool = False,
     beginning: Beginning | None = None,
 ) -> Result:
-    """Make what is missing of a shard set; the shards that cannot be made are in the result.
+    """Make the missing shards of a shard set. Shards that cannot be made are in the result.
 
     beginning: what `check_beginning` returned, if the caller has called it for these settings.
 
-    Raises RefusedError if `out` holds another shard set or another run is at work in it,
-    BadSourcesError if sources have problems and not `skip_bad`, PlanError for a plan that cannot
-    be (more held out than there is), RuntimeError if a source cannot be read again or has changed
-    since it was scanned.
+    Raises RefusedError if `out` holds another shard set or another run is writing to it,
+    BadSourcesError if sources have problems and `skip_bad` is False, PlanError for an impossible
+    plan (more sources held out than exist), RuntimeError if a source cannot be read again or has
+    changed since it was scanned.
     """
     begin = time.monotonic()
     beginning = beginning or check_beginning(out, settings)
     for folder in (folders.foregrounds, folders.backgrounds, folders.alphas):
         if folder is not None and out.resolve().is_relative_to(folder.resolve()):
-            raise RefusedError(f"{out}: lies inside {folder}, whose files are the sources")
+            raise RefusedError(f"{out}: is inside {folder}, a source folder; name another --out")
     with _locked(out):
         sweep(out)
         recorded = recorded_sources(out, beginning)
         found = scan_and_split(cluster, folders, settings, skip_bad, recorded)
         sources = found.foregrounds, found.backgrounds
         plans = plan_splits(settings, *sources)
-        # Only now is it clear that the run can begin, and what it will be of.
+        # Only now is it known that the run can begin, and with which sources.
         write_beginning(out, settings)
         record_sources(out, recorded, *sources)
         missing = missing_shards(plans, settings, out)
@@ -116,14 +116,16 @@ def make_shard_set(
 
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
-    """One run at a time in a folder; the lock dies with its process."""
+    """Allow one run at a time in a folder. The lock ends with its process."""
     work = out / WORK
     work.mkdir(parents=True, exist_ok=True)
     with (work / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RefusedError(f"{out}: another datagen compose is at work here") from error
+            raise RefusedError(
+                f"{out}: another datagen compose is running here; wait until it ends"
+            ) from error
         try:
             yield
         finally:
@@ -134,7 +136,7 @@ def _locked(out: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Made:
-    """What one run did: the shards that failed, the samples of the others, and how long it took."""
+    """What one run did: the failed shards, the samples of the others, and the time it took."""
 
     failed: tuple[FailedShard, ...]
     samples: int
@@ -158,7 +160,7 @@ def _make(cluster: Cluster, tasks: Iterable[ShardTask], samples: int) -> _Made:
 def _gather(
     plans: Sequence[SplitPlan], settings: Settings, out: Path, failed: tuple[FailedShard, ...]
 ) -> tuple[tuple[Shard, ...], tuple[FailedShard, ...]]:
-    """The shards of the whole set that are there, and those that are not."""
+    """The finished shards of the whole set, and the missing ones."""
     shards, lost = [], []
     known = {failure.shard for failure in failed}
     for plan in plans:
@@ -168,6 +170,6 @@ def _gather(
             if shard is not None:
                 shards.append(shard)
             elif name not in known:
-                reason = f"made, but not in {out}: do all machines share it?"
+                reason = f"was made, but is not in {out}; all machines must share this folder"
                 lost.append(FailedShard(name, reason))
     return tuple(shards), (*failed, *lost)

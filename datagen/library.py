@@ -1,4 +1,4 @@
-"""What the package promises to programs and notebooks: `compose` and `compose_one`."""
+"""The functions for programs and notebooks: `compose` and `compose_one`."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class OneSample:
 
     image: H x W x 3, RGB. alpha: H x W, 0 to 255. trimap, crude_trimap: H x W of 0 background,
     1 unknown, 2 foreground. foreground, background: H x W x 3, RGB, the layers of the image in
-    the blocks of 8 x 8 pixels with soft alpha and grey (128) elsewhere; None with layers=False.
-    recipe: every random choice that was made.
+    the blocks of 8 x 8 pixels with soft alpha, and grey (128) elsewhere; None with layers=False.
+    recipe: all random choices of the sample.
     """
 
     image: Pixels
@@ -70,12 +70,13 @@ def compose(
 
     fg: folder of RGBA cut-outs, or of RGB images with `alpha`, the folder of their alphas;
     bg: folder of photos; out: folder of the shard set, made if it is missing. skip_bad: leave
-    unusable sources out (they are in the result). workers: processes at a time, default one per
+    unusable sources out (the result lists them). workers: number of processes, by default one per
     core. settings: the fields of `datagen.settings.Settings` by name.
 
-    The work runs in Ray. If the program has started Ray already, that one is used and goes on
-    afterwards; otherwise this starts one (or joins the cluster at `ray_address`) and ends it.
-    Progress goes to standard error. An interrupted call that is repeated goes on where it was.
+    The work runs in Ray. If the program has started Ray already, that Ray is used and keeps
+    running afterwards. Otherwise this call starts Ray, or joins the cluster at `ray_address`, and
+    shuts it down or leaves it at the end. Progress goes to standard error. Repeat an interrupted
+    call to continue it.
 
         >>> import datagen
         >>> result = datagen.compose("fgs", "bgs", out="shards", samples=6, size=64)
@@ -85,8 +86,8 @@ def compose(
     Shards that could not be made are in `Result.failed`. Raises TypeError for an unknown setting,
     ValueError for a value out of its range, FileNotFoundError for a missing folder,
     `datagen.prepare.BadSourcesError` for unusable sources, `datagen.resume.RefusedError` if `out`
-    holds something else, `datagen.plan.PlanError` if more is held out than there is, RuntimeError
-    if the workers cannot do their work, and ConnectionError if no cluster is at `ray_address`.
+    holds something else, `datagen.plan.PlanError` if more sources are held out than exist,
+    RuntimeError if the workers fail, and ConnectionError if there is no cluster at `ray_address`.
     """
     from datagen.cluster import cluster, is_running
     from datagen.job import make_shard_set
@@ -98,13 +99,13 @@ def compose(
     for folder in given:
         if folder is not None and not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder")
-    if ray_address is not None or is_running():  # such workers run in folders of their own
+    if ray_address is not None or is_running():  # these workers run in other folders
         root, *given = (None if path is None else path.absolute() for path in (root, *given))
     foregrounds, backgrounds, alphas = given
     assert root is not None
     assert foregrounds is not None
     assert backgrounds is not None
-    beginning = check_beginning(root, chosen)  # before seconds are spent on starting workers
+    beginning = check_beginning(root, chosen)  # before the workers start, which takes seconds
     with cluster(workers, ray_address) as ray:
         folders = SourceFolders(foregrounds, backgrounds, alphas)
         return make_shard_set(ray, folders, chosen, root, skip_bad, beginning)
@@ -120,9 +121,9 @@ def compose_one(
 ) -> OneSample:
     """Composite one cut-out over one photo, in memory and without Ray.
 
-    fg: an RGBA cut-out, or an RGB image with `alpha`, its alpha file; bg: a photo. settings: those
-    fields of `datagen.settings.Settings` that concern one sample. It is the first sample of the
-    set that `compose` makes of these two files with the same seed.
+    fg: an RGBA cut-out, or an RGB image with `alpha`, its alpha file; bg: a photo. settings: the
+    fields of `datagen.settings.Settings` that concern one sample. The result is the first sample of
+    the set that `compose` makes from these two files with the same seed.
 
         >>> import datagen
         >>> sample = datagen.compose_one("fg.png", "bg.jpg", size=64, seed=0)
@@ -144,7 +145,7 @@ def compose_one(
     foreground = PreparedForeground(source, prepare_cutout(cutout, source.box, chosen))
     behind = PreparedBackground(background, prepare_photo(photo, chosen))
     rng = generator(chosen.seed, 0, 0, 0)
-    draw_second(rng, chosen, 1, 0)  # always None, but a shard draws it too
+    draw_second(rng, chosen, 1, 0)  # always None; drawn because a shard draws it, too
     recipe = draw_recipe(rng, chosen, foreground, background)
     built = build_sample(recipe, foreground, None, behind, chosen)
     seen = built.composite
@@ -160,16 +161,16 @@ def compose_one(
 
 
 def _settings(values: Mapping[str, Any], refused: Collection[str] = ()) -> Settings:
-    """Settings from keywords. Raises TypeError for a wrong name or type, ValueError for a value."""
+    """Settings from keywords. Raises TypeError for a bad name or type, ValueError for a value."""
     kinds = typing.get_type_hints(Settings)
     names = [field.name for field in fields(Settings) if field.name not in refused]
     for name in values:
         if name in refused:
-            raise TypeError(f"{name} is a setting of whole sets, which does nothing to one sample")
+            raise TypeError(f"{name} is a setting of whole sets and does not apply to one sample")
         if name not in names:
             near = difflib.get_close_matches(name, names)
             meant = f"did you mean {' or '.join(near)}?" if near else ""
-            raise TypeError(f"{name} is not a setting; {meant or 'these are: ' + ', '.join(names)}")
+            raise TypeError(f"{name} is not a setting; {meant or 'expected ' + ', '.join(names)}")
     return Settings(**{name: _typed(name, value, kinds[name]) for name, value in values.items()})
 
 

@@ -1,11 +1,11 @@
 """Which foreground meets which background, and in which shard.
 
 The pairs of F foregrounds and B backgrounds are the numbers f B + b below F B. The plan is a seeded
-permutation of them that needs no memory: sample n belongs to turn n // F, in which every
-foreground comes once, in an order of its own; each foreground walks through the backgrounds, which
-are shuffled once, from a starting point of its own. So every pair comes exactly once in F B
-samples, and any first N samples hold every foreground floor(N / F) or ceil(N / F) times: a small
-set is as balanced as the whole.
+permutation of them that needs no memory. Sample n belongs to turn n // F. In each turn every
+foreground comes once, and the order is drawn anew for each turn. The backgrounds are shuffled once.
+Each foreground goes through them in that order, from its own starting point. So every pair comes
+exactly once in F B samples. The first N samples hold every foreground floor(N / F) or ceil(N / F)
+times, for any N, so that a small set is as balanced as the whole.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from datagen.settings import Settings
 from manifests.shards import shard_name
 from manifests.sources import Background, Foreground, Split
 
-# First words of the seed, so that no two uses of a seed share a stream.
+# First words of the seed, so that different uses of a seed get different random numbers.
 _ORDER, _TURN, _HOLDOUT = 101, 102, 103
 
 Source = TypeVar("Source", Foreground, Background)
 
 
 class PlanError(ValueError):
-    """What is asked for cannot be planned with these sources."""
+    """The settings cannot be met with these sources."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A sample before it is drawn: numbers in the split's lists of sources, sorted by id."""
+    """A sample before it is drawn; sources are numbers in the split's lists, sorted by id."""
 
     key: str
     foreground: int
@@ -44,7 +44,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class ShardPairs:
-    """What one shard holds, in order."""
+    """The pairs of one shard, in order."""
 
     name: str
     split: Split
@@ -53,7 +53,7 @@ class ShardPairs:
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """The samples of one split: pure arithmetic, no list of pairs."""
+    """The samples of one split, computed when needed: no list of pairs is kept."""
 
     split: Split
     foregrounds: int
@@ -81,7 +81,7 @@ class SplitPlan:
         for position in range(first, last):
             if position // self.foregrounds != turn:
                 turn = position // self.foregrounds
-                # val and train may both have turn 0: the number of foregrounds tells them apart
+                # Both splits have a turn 0; the number of foregrounds gives them different seeds.
                 rng = np.random.default_rng([_TURN, self.seed, self.foregrounds, turn])
                 foregrounds = rng.permutation(self.foregrounds)
             foreground = int(foregrounds[position % self.foregrounds])
@@ -93,8 +93,8 @@ class SplitPlan:
     def _walks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The shuffled backgrounds, and where in them each foreground starts.
 
-        The starts are spread evenly, so that after any number of turns the backgrounds, too, have
-        been used equally often, to within one.
+        The starts are spread evenly. So after any number of turns the numbers of uses of any two
+        backgrounds differ by 1 at most.
         """
         rng = np.random.default_rng([_ORDER, self.seed, self.foregrounds, self.backgrounds])
         order = rng.permutation(self.backgrounds)
@@ -105,9 +105,9 @@ class SplitPlan:
 def plan_splits(
     settings: Settings, foregrounds: Sequence[Foreground], backgrounds: Sequence[Background]
 ) -> list[SplitPlan]:
-    """One plan for each split that has sources; val is every held-out pair, at most `samples`.
+    """One plan for each split that has sources; val has every held-out pair, at most `samples`.
 
-    Raises PlanError if a split has sources of one kind alone: they would be in no sample.
+    Raises PlanError if a split has only foregrounds or only backgrounds, and so no pair.
     """
     plans = []
     for split in Split:
@@ -126,8 +126,8 @@ def _one_kind_alone(split: Split, foregrounds: int, backgrounds: int) -> str:
     missing = "foreground" if foregrounds == 0 else "background"
     return (
         f"split {split} has {foregrounds} foregrounds and {backgrounds} backgrounds, so it has no "
-        f"pair: label {missing}s {split}, too (column split of {missing}s.csv), or have them drawn "
-        f"(--holdout-fg {foregrounds or 'N'} --holdout-bg {backgrounds or 'N'})"
+        f"pair; give some {missing}s the split {split} in {missing}s.csv, or let the held-out "
+        f"sources be drawn (--holdout-fg {foregrounds or 'N'} --holdout-bg {backgrounds or 'N'})"
     )
 
 
@@ -139,10 +139,11 @@ def of_split(sources: Sequence[Source], split: Split) -> list[Source]:
 def hold_out(sources: Sequence[Source], count: int, seed: int) -> list[Source]:
     """The sources with `count` of them in val, the rest in train.
 
-    Sources that their labels put into val come first; the others are drawn from each cell of
-    subject x transparency in turn, the last one of a cell only if there is no other. The same
-    pixels under two names go together, so a group may make it more than `count`.
-    Raises PlanError if the labels already hold out more than `count` > 0, or nothing is left.
+    Sources whose labels say val come first. The others are drawn from each cell of subject x
+    transparency in turn. The last source of a cell is drawn only if every cell has at most one
+    source left. Sources with the same pixels stay together, so there may be more than `count`.
+    Raises PlanError if `count` is above 0 and the labels already hold out more, or if no source
+    is left for training.
     """
     groups: dict[str, list[Source]] = defaultdict(list)
     for source in sources:
@@ -165,7 +166,9 @@ def hold_out(sources: Sequence[Source], count: int, seed: int) -> list[Source]:
         chosen.add(key)
         held += len(groups[key])
     if sources and held >= len(sources):
-        raise PlanError(f"{held} of {len(sources)} sources held out: none is left for training")
+        raise PlanError(
+            f"{held} of {len(sources)} sources held out: no source is left for training"
+        )
     return [
         replace(s, split=Split.VAL if s.pixels_sha256 in chosen else Split.TRAIN) for s in sources
     ]

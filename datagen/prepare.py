@@ -1,4 +1,4 @@
-"""What comes before the shards: the sources are scanned, split, and made into working copies."""
+"""The steps before the shards: scan the sources, split them, and make their working copies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from manifests.sources import Background, Foreground
 
 
 class BadSourcesError(Exception):
-    """The sources have problems, and they were not to be left out."""
+    """The sources have problems, and leaving bad sources out was not asked for."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         first = "; ".join(f"{problem.file}: {problem.reason}" for problem in problems[:3])
@@ -44,8 +44,10 @@ def scan_sources(
     folders: SourceFolders,
     recorded: RecordedSources | None = None,
 ) -> Scan:
-    """`scan.scan` on the cluster, with progress. A recorded source whose bytes are unchanged is
-    not decoded again."""
+    """`scan.scan` on the cluster, with progress.
+
+    A recorded source whose bytes are unchanged is not decoded again.
+    """
     known = recorded or RecordedSources()
 
     def parallel_map(function: Any, items: Sequence[Any]) -> list[Any]:
@@ -78,8 +80,9 @@ def scan_and_split(
 ) -> Scan:
     """The sources, each in its split.
 
-    Raises BadSourcesError if sources have problems and not `skip_bad`, or if no source is left;
-    PlanError if more is held out than there is; ValueError if the splits leak.
+    Raises BadSourcesError if sources have problems and `skip_bad` is False, or if they have
+    problems and no source is left; PlanError if more sources are held out than exist; ValueError
+    if a source is in two splits.
     """
     found = scan_sources(cluster, folders, recorded)
     nothing_left = not found.foregrounds or not found.backgrounds
@@ -102,20 +105,23 @@ def prepare_sources(
     cache: Path,
     used: Sequence[Foreground | Background],
 ) -> None:
-    """Make the working copies that are missing. Raises RuntimeError if a source cannot be read,
-    or is no longer what was scanned."""
+    """Make the working copies that are missing.
+
+    Raises RuntimeError if a source cannot be read or has changed since it was scanned.
+    """
     with progress("prepare", len(used), "sources") as advance:
         work = partial(prepare_source, folders, settings, cache)
         for done, outcome in enumerate(cluster.run(work, used), start=1):
             if outcome.error:
-                raise RuntimeError(f"{outcome.item.id}: {outcome.error}")
+                name, reason = outcome.item.id, outcome.error
+                raise RuntimeError(reason if name in reason else f"{name}: {reason}")
             advance(done)
 
 
 def prepare_source(
     folders: SourceFolders, settings: Settings, cache: Path, source: Foreground | Background
 ) -> None:
-    """The working copy of one source, unless it is there."""
+    """Make the working copy of one source if it is missing."""
     if isinstance(source, Foreground):
         path = foreground_path(cache, source, settings)
         if not path.exists():

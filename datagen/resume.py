@@ -1,5 +1,7 @@
-"""What there is already of a shard set, and what it was begun with: a run goes on with the same
-settings, sources and libraries, or is refused."""
+"""What a shard set already has, and what it was begun with.
+
+A run continues with the same settings, sources and libraries, or it is refused.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +31,12 @@ _LIBRARIES = ("numpy", "pillow", "opencv-python-headless", "pyarrow")
 
 
 class RefusedError(Exception):
-    """The run was not started, for a reason that the user can change."""
+    """The run was not started; the user can remove the reason."""
 
 
 @dataclass(frozen=True)
 class Beginning:
-    """What decides the bytes of a shard set, beside its sources; and the set if it is finished."""
+    """What the bytes of a shard set depend on besides its sources; and the set if finished."""
 
     settings: Mapping[str, Any]
     libraries: Mapping[str, str]
@@ -43,24 +45,24 @@ class Beginning:
 
 @dataclass(frozen=True)
 class RecordedSources:
-    """The sources that a shard set was begun with; empty if it was not begun."""
+    """The sources that a shard set was begun with; empty if it was never begun."""
 
     foregrounds: Sequence[Foreground] = ()
     backgrounds: Sequence[Background] = ()
 
 
 def write_beginning(out: Path, settings: Settings) -> None:
-    """Keep what decides the bytes until dataset.json holds it."""
+    """Store the settings and library versions until dataset.json records them."""
     beginning = {"settings": settings.to_json(), "libraries": libraries()}
     write_bytes(out / WORK / "settings.json", json.dumps(beginning).encode())
 
 
 def check_beginning(out: Path, settings: Settings) -> Beginning | None:
-    """What `out` was begun with; None if it was not begun.
+    """What `out` was begun with; None if it was never begun.
 
-    Raises RefusedError, with the difference, if `out` was begun with other settings, or is not
-    finished and was begun with other libraries, or holds something else; ValueError if a finished
-    set is malformed.
+    Raises RefusedError if `out` holds something else, if it was begun with other settings, or if
+    it is unfinished and was begun with other libraries; the message lists the differences. Raises
+    ValueError if a finished set is malformed.
     """
     beginning = _beginning(out)
     if beginning is None:
@@ -68,8 +70,8 @@ def check_beginning(out: Path, settings: Settings) -> Beginning | None:
     changes = difference(beginning.settings, settings.to_json())
     if changes:
         raise RefusedError(
-            f"{out}: was begun with other settings; name another --out, or remove it, or repeat "
-            f"these ({'; '.join(changes)})"
+            f"{out}: was begun with other settings ({'; '.join(changes)}); repeat the old ones, "
+            "or name another --out, or remove the folder"
         )
     if beginning.shards is None:
         refuse_other_libraries(out, beginning)
@@ -77,16 +79,16 @@ def check_beginning(out: Path, settings: Settings) -> Beginning | None:
 
 
 def refuse_other_libraries(out: Path, beginning: Beginning) -> None:
-    """Raise RefusedError, with the difference, if `out` was begun with other libraries.
+    """Raise RefusedError if `out` was begun with other libraries; the message lists them.
 
-    Their versions decide bytes, too: a set that is half of one and half of another could not be
-    made again.
+    The bytes depend on their versions, too. A set that was made with two versions could not be
+    reproduced.
     """
     changes = difference(beginning.libraries, libraries())
     if changes:
         raise RefusedError(
-            f"{out}: was begun with other versions of libraries; name another --out, or remove it, "
-            f"or install those ({'; '.join(changes)})"
+            f"{out}: was begun with other versions of libraries ({'; '.join(changes)}); install "
+            "the old ones, or name another --out, or remove the folder"
         )
 
 
@@ -97,7 +99,7 @@ def _beginning(out: Path) -> Beginning | None:
     if (out / WORK / "settings.json").exists():
         fields = json.loads((out / WORK / "settings.json").read_bytes())
         if fields.keys() != {"settings", "libraries"}:
-            raise RefusedError(f"{out}: was begun by another version of datagen; remove it")
+            raise RefusedError(f"{out}: was begun by another version of datagen; remove the folder")
         return Beginning(fields["settings"], fields["libraries"])
     if out.exists() and (not out.is_dir() or any(p.name != WORK for p in out.iterdir())):
         raise RefusedError(f"{out}: holds something that is not a shard set; name another --out")
@@ -105,7 +107,7 @@ def _beginning(out: Path) -> Beginning | None:
 
 
 def libraries() -> dict[str, str]:
-    """The versions of what decides the bytes, beside the settings and the sources."""
+    """The versions of the libraries on which the bytes of a set depend."""
     return {name: version(name) for name in _LIBRARIES}
 
 
@@ -127,7 +129,7 @@ def record_sources(
     foregrounds: Sequence[Foreground],
     backgrounds: Sequence[Background],
 ) -> None:
-    """Write what will be composited. Raises RefusedError if `out` was begun with other sources."""
+    """Record the sources. Raises RefusedError if `out` was begun with other ones."""
     if recorded.foregrounds:
         _refuse_other_sources(out, recorded.foregrounds, foregrounds)
         _refuse_other_sources(out, recorded.backgrounds, backgrounds)
@@ -141,7 +143,7 @@ def _refuse_other_sources(
 ) -> None:
     before, now = {s.id: s for s in old}, {s.id: s for s in new}
     changes = [
-        *(f"{name} is gone" for name in before if name not in now),
+        *(f"{name} is missing" for name in before if name not in now),
         *(f"{name} is new" for name in now if name not in before),
         *(f"{name} has changed" for name in now if name in before and before[name] != now[name]),
     ]
@@ -156,7 +158,7 @@ def _refuse_other_sources(
 def missing_shards(
     plans: Sequence[SplitPlan], settings: Settings, out: Path
 ) -> list[tuple[SplitPlan, int]]:
-    """The shards that are still to be made, by their plan and number."""
+    """The plan and the number of each shard that is still missing."""
     return [
         (plan, number)
         for plan in plans
@@ -166,7 +168,7 @@ def missing_shards(
 
 
 def finished_shard(out: Path, name: str, split: Split, settings: Settings) -> Shard | None:
-    """The record of a shard if it is whole, as far as its index and the size of its data tell."""
+    """The record of a shard if it is whole; checks its index and the size of its data file."""
     path = data_path(out, name, settings.format)
     try:
         record = read_shard_record(out, name, split)

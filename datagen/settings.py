@@ -1,4 +1,4 @@
-"""The settings of `datagen compose`: everything that decides the bytes of a shard set."""
+"""The settings of `datagen compose`. With the sources, they determine the bytes of a set."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from manifests.pixels import ImageCodec
 from manifests.shards import ShardFormat
 from manifests.tables import from_dict, to_dict
 
-# Below it, JPEG alone takes an image so far from the blend of its layers (at 50, real pictures by
-# up to 12 levels on average, noise by 28) that `datagen verify` could hardly tell a wrong layer.
+# Below this quality, JPEG alone changes an image so much that `datagen verify` could hardly detect
+# a wrong layer: at 50, an image differs from the blend of its layers by up to 12 levels on average
+# for real pictures and by 28 for noise.
 LOWEST_JPEG_QUALITY = 70
 
 
-_RECIPE = "Ranges of the recipe"  # a part of the help page
+_RECIPE = "Ranges of the recipe"  # the heading of these options on the help page
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The defaults here are the defaults. Two runs with equal settings and sources are equal.
+    """The settings of a run, with their defaults. Equal settings and sources give equal bytes.
 
-    Each setting with a help text is an option of `datagen compose`. Ranges are checked here.
+    Each setting with a help text is an option of `datagen compose`. Raises ValueError for a value
+    out of its range.
     """
 
     # 440 foregrounds over 2,000 backgrounds make 880,000 pairs.
@@ -44,20 +46,20 @@ class Settings:
     )
     shard_size: int = setting(1000, "Number of samples in each shard.", low=1, high=100_000)
     layers: bool = setting(
-        True, "Also keep foreground and background of each sample, where its alpha is soft."
+        True, "Also store foreground and background of each sample, where its alpha is soft."
     )
 
-    # Sources set apart: val is the held-out foregrounds over the held-out backgrounds, train the
-    # rest over the rest.
+    # val has the held-out foregrounds over the held-out backgrounds; train has the other
+    # foregrounds over the other backgrounds.
     holdout_fg: int = setting(
-        0, "Number of foregrounds for validation alone; needs --holdout-bg, too.", low=0
+        0, "Number of foregrounds used only for validation; needs --holdout-bg, too.", low=0
     )
     holdout_bg: int = setting(
-        0, "Number of backgrounds for validation alone; needs --holdout-fg, too.", low=0
+        0, "Number of backgrounds used only for validation; needs --holdout-fg, too.", low=0
     )
 
-    # Where the subject comes to lie: mirrored or not, reduced by a factor drawn between scale_min
-    # and scale_max, turned, moved.
+    # The placement of the subject: mirrored or not, scaled by a factor drawn between scale_min and
+    # scale_max, rotated, moved.
     flip_probability: float = setting(
         0.5, "Probability that a foreground is mirrored.", low=0, high=1, panel=_RECIPE
     )
@@ -66,34 +68,38 @@ class Settings:
     )
     scale_max: float = setting(1.0, low=0.5, high=1)
     rotation: float = setting(
-        10.0, "Largest rotation in degrees, either way.", low=0, high=180, panel=_RECIPE
+        10.0,
+        "Largest rotation in degrees, either way.",
+        low=0,
+        high=180,
+        panel=_RECIPE,
     )
     translation: float = setting(
         0.25,
-        "Largest share of the subject's width or height that is moved out of the image.",
+        "Largest share of a subject's width or height that is moved out of the image.",
         low=0,
         high=0.5,
         panel=_RECIPE,
     )
     visible_share: float = 0.4  # at least this share of the subject's opacity stays inside
-    # Of foreground and background, each drawn for itself.
+    # Drawn separately for the foreground and for the background.
     brightness: float = setting(
-        0.15, "Brightness is changed by factors in 1 ± X.", low=0, high=0.9, panel=_RECIPE
+        0.15, "Largest relative change of the brightness.", low=0, high=0.9, panel=_RECIPE
     )
     contrast: float = setting(
-        0.15, "Contrast is changed by factors in 1 ± X.", low=0, high=0.9, panel=_RECIPE
+        0.15, "Largest relative change of the contrast.", low=0, high=0.9, panel=_RECIPE
     )
     saturation: float = setting(
-        0.2, "Saturation is changed by factors in 1 ± X.", low=0, high=1, panel=_RECIPE
+        0.2, "Largest relative change of the saturation.", low=0, high=1, panel=_RECIPE
     )
     hue: float = setting(
         6.0, "Largest rotation of the hue in degrees, either way.", low=0, high=180, panel=_RECIPE
     )
 
-    # A canvas is cut from the background at random; a large photo is reduced before.
+    # The canvas is cut from the background at a random place. A large photo is reduced first.
     background_cover: float = setting(
         1.25,
-        "Short side of a reduced background over the size of a sample, which is cut from it.",
+        "Short side of a reduced background, as a multiple of the size of a sample.",
         low=1,
         high=4,
         panel=_RECIPE,
@@ -101,13 +107,14 @@ class Settings:
 
     merge_probability: float = setting(
         0.0,
-        "Probability that a second foreground is put behind the first.",
+        "Probability that a sample has a second foreground behind the first.",
         low=0,
         high=1,
         panel=_RECIPE,
     )
     crude: Preset = setting(
-        Preset.SEGMENTATION, "How wrong the crude trimaps are; segmentation is like a network's."
+        Preset.SEGMENTATION,
+        "Size of the errors in the crude trimaps; segmentation imitates a real network.",
     )
 
     def __post_init__(self) -> None:
@@ -115,7 +122,9 @@ class Settings:
         if not self.scale_min <= self.scale_max:
             raise ValueError(f"scale_min = {self.scale_min}, expected 0.5 to {self.scale_max}")
         if not 0 < self.visible_share <= 0.9:
-            raise ValueError(f"visible_share = {self.visible_share}, expected above 0, to 0.9")
+            raise ValueError(
+                f"visible_share = {self.visible_share}, expected above 0 and at most 0.9"
+            )
         if (self.holdout_fg > 0) != (self.holdout_bg > 0):
             raise ValueError(
                 f"holdout_fg = {self.holdout_fg}, holdout_bg = {self.holdout_bg}: val is made of "
@@ -127,7 +136,7 @@ class Settings:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Settings:
-        """The inverse of `to_json`. Raises ValueError if a value is not a setting's."""
+        """The inverse of `to_json`. Raises ValueError if a name or value is malformed."""
         return from_dict(cls, values)
 
 

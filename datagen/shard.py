@@ -1,4 +1,4 @@
-"""One shard: a plain function of its pairs and their sources, which knows nothing of Ray."""
+"""One shard: a plain function of its pairs and their sources, independent of Ray."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Report = Callable[[int, int], None]  # samples and bytes of the shard so far
 
 @dataclass(frozen=True)
 class ShardTask:
-    """All that a worker needs to make one shard; sources by their numbers in the plan."""
+    """Everything that a worker needs to make one shard. Keys of the sources are plan numbers."""
 
     root: Path
     cache: Path
@@ -40,7 +40,7 @@ def shard_task(
     foregrounds: Sequence[Foreground],
     backgrounds: Sequence[Background],
 ) -> ShardTask:
-    """A task with the sources that its pairs need; they are the split's, sorted by id."""
+    """A task with the sources that its pairs need. The lists are the split's, sorted by id."""
     used = {pair.foreground for pair in shard.pairs}
     if settings.merge_probability > 0:
         used = set(range(len(foregrounds)))
@@ -74,7 +74,7 @@ def shard_tasks(
 
 
 def used_sources(tasks: Iterable[ShardTask], count: int) -> list[Foreground | Background]:
-    """The sources that some tasks need; `count` is how many there are at most."""
+    """The sources that some tasks need; `count` is the largest possible number of them."""
     used: dict[Foreground | Background, None] = {}
     for task in tasks:
         used |= dict.fromkeys(task.foregrounds.values()) | dict.fromkeys(task.backgrounds.values())
@@ -84,7 +84,7 @@ def used_sources(tasks: Iterable[ShardTask], count: int) -> list[Foreground | Ba
 
 
 def make_shard(task: ShardTask, report: Report) -> str:
-    """Write one shard whole, or raise and leave nothing; returns its name."""
+    """Write one shard and return its name. An error leaves no file behind."""
     settings, shard = task.settings, task.shard
     with ShardWriter(task.root, shard.name, settings.format, settings.image_codec) as writer:
         written = 0
@@ -104,7 +104,7 @@ def make_sample(task: ShardTask, pair: Pair) -> tuple[EncodedSample, Histogram]:
 
 
 def draw_and_build(task: ShardTask, pair: Pair) -> BuiltSample:
-    """One sample of a shard in pixels, from its own generator."""
+    """One sample of a shard in pixels, drawn with its own generator."""
     settings, cache = task.settings, task.cache
     rng = generator(settings.seed, pair.foreground, pair.background, pair.round)
     number = draw_second(rng, settings, task.foreground_count, pair.foreground)

@@ -1,1 +1,1 @@
-"""One sample, from its recipe and its sources to its streams: pure functions on arrays."""
+"""One sample, from its recipe and its sources to its streams; pure functions on arrays."""

@@ -1,6 +1,6 @@
 """One sample: its recipe and its prepared sources become pixels, then a row and encoded streams.
 
-Nothing is drawn here, so that a sample is built again from its row alone.
+Nothing is drawn at random here, so that a sample can be rebuilt from its row and its sources.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from manifests.sources import Background, Foreground, Split
 
 @dataclass(frozen=True)
 class BuiltSample:
-    """A sample in pixels, with what its row says about them."""
+    """A sample in pixels, with the values for its row."""
 
     foreground: Foreground
     background: Background
@@ -50,7 +50,7 @@ def build_sample(
     background: PreparedBackground,
     settings: Settings,
 ) -> BuiltSample:
-    """A sample from its recipe; `second` is the foreground behind the first, if there is one."""
+    """Build a sample from its recipe; `second` is the foreground behind the first, if any."""
     size, crop = settings.size, recipe.background
     behind = crop_background(background.photo, crop.top, crop.left, size, crop.flip)
     placed = place(foreground.copies, recipe.foreground, foreground.source.box, size)
@@ -78,7 +78,7 @@ def build_sample(
 def encode_sample(
     built: BuiltSample, key: str, shard: str, split: Split, settings: Settings
 ) -> EncodedSample:
-    """The sample as a shard holds it, under its key."""
+    """The sample as a shard stores it under its key."""
     row = _row(built, key, shard, split, settings)
     return EncodedSample(row, _streams(built, settings))
 
@@ -126,10 +126,10 @@ def _streams(built: BuiltSample, settings: Settings) -> dict[str, bytes]:
 
 
 def alpha_histogram(alpha: Pixels) -> Histogram:
-    """How often each of the 256 levels occurs."""
+    """256 counts: the number of pixels of each level of an H x W alpha."""
     left, top, width, height = cv2.boundingRect(alpha)
     part = alpha[top : top + height, left : left + width]
-    # Counts come as float32, exact to 2 ** 24: the pixels of the largest canvas.
+    # OpenCV counts in float32, which is exact up to 2 ** 24, the pixels of the largest canvas.
     histogram = cv2.calcHist([part], [0], None, [256], [0, 256]).ravel().astype(np.int64)
     histogram[0] += alpha.size - part.size
     return histogram

@@ -1,4 +1,4 @@
-"""Colouring: a colour jitter as one linear map of RGB."""
+"""The colour jitter as one linear map of RGB."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 from manifests.pixels import Pixels
 from manifests.samples import Colour
 
-# The grey of a colour (ITU-R BT.601), and its two chrominance axes (YIQ).
+# The weights of grey (ITU-R BT.601), and the two chrominance axes of YIQ.
 _GREY = np.array([0.299, 0.587, 0.114])
 _TO_YIQ = np.array([_GREY, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
 
 
 def colour_matrix(colour: Colour) -> NDArray[np.float32]:
-    """3 x 4: RGB in 0..255 and 1 -> jittered RGB; multiples of 1/1024, exact in fixed point."""
+    """3 x 4: maps (R, G, B, 1), RGB in 0..255, to jittered RGB.
+
+    The coefficients are multiples of 1/1024, so that they are exact in fixed point.
+    """
     angle = math.radians(colour.hue)
     cos, sin = math.cos(angle), math.sin(angle)
     turn = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
@@ -30,5 +33,5 @@ def colour_matrix(colour: Colour) -> NDArray[np.float32]:
 
 
 def jitter(pixels: Pixels, matrix: NDArray[np.float32]) -> Pixels:
-    """H x W x 3 -> H x W x 3, rounded and clipped to 0..255."""
+    """Apply a colour matrix: H x W x 3 -> H x W x 3, rounded and clipped to 0..255."""
     return np.asarray(cv2.transform(pixels, matrix), np.uint8)

@@ -1,7 +1,7 @@
 """Eq. (1): I = alpha F + (1 - alpha) B, from resampled sources to the streams of a sample.
 
-Alpha is quantised first and everything else is derived from what is stored, so that image, alpha,
-trimap and layers can never disagree.
+Alpha is quantised first, and image, trimap and layers are derived from the quantised alpha, so that
+they can never disagree with the stored one.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from datagen.sample.resize import OPAQUE, PER_LEVEL, Premultiplied
 from manifests.pixels import Pixels
 
 _JPEG_BLOCK = 8
-_NOT_KEPT = 128  # the grey that a JPEG block codes in no bits
+_NOT_KEPT = 128  # JPEG stores a block of this grey in almost no bits
 
 
 @dataclass(frozen=True)
 class Composite:
-    """What the camera would see, and how it came to be; the canvas is H x W.
+    """The picture that a camera would take, and its layers; the canvas is H x W.
 
-    The layers are kept where they are needed, in the 8 x 8 blocks that hold soft alpha, and grey
-    (128) elsewhere: a block of its own in a JPEG file, so that no edge of what is kept rings.
+    The layers are kept where they are needed, in the 8 x 8 blocks that hold soft alpha, and are
+    grey (128) elsewhere. JPEG encodes each such block separately, so the border between the kept
+    and the grey blocks causes no ringing.
     """
 
     image: Pixels  # H x W x 3
@@ -38,7 +39,7 @@ class Composite:
 def blend(
     foreground: NDArray[np.float32], background: NDArray[np.float32], alpha: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """alpha F + (1 - alpha) B (Eq. 1); colours ... x N, alpha N in [0, 1]."""
+    """alpha F + (1 - alpha) B (Eq. 1); colours of shape ... x N, alpha of shape N in [0, 1]."""
     return alpha * foreground + (1 - alpha) * background
 
 
@@ -47,7 +48,8 @@ def composite(
 ) -> Composite:
     """Composite a placed subject over a background.
 
-    colour: the subject's 3 x 4 jitter; background: H x W x 3, jittered already.
+    colour: the subject's 3 x 4 colour matrix; background: H x W x 3, already jittered;
+    layers: also return the layers.
     """
     region = (placed.rows, placed.columns)
     opacity = cv2.convertScaleAbs(placed.alpha, alpha=1 / PER_LEVEL)  # rounds to nearest
@@ -55,8 +57,9 @@ def composite(
     alpha[region] = opacity
     image = background.copy()
 
-    # Almost every pixel shows one of the two alone. The others need floating point: the soft ones,
-    # and those beside an edge where alpha is 255 but the kernels made P something else than F.
+    # Almost every pixel shows only the foreground or only the background. The others need floating
+    # point: the soft pixels, and pixels beside an edge whose alpha is 255 although the kernels
+    # changed their premultiplied colour, so that it is not F.
     positive = cv2.threshold(placed.colour, 0, 0, cv2.THRESH_TOZERO)[1]
     part = cv2.cvtColor(cv2.convertScaleAbs(positive, alpha=1 / PER_LEVEL), cv2.COLOR_RGBA2RGB)
     solid = jitter(np.asarray(part, np.uint8), colour)
@@ -74,7 +77,7 @@ def composite(
         return Composite(image, alpha, None, None)
 
     kept = blocks_with_soft(alpha)
-    foreground = image.copy()  # where alpha is 255 the image is F; where it is 0, F is free
+    foreground = image.copy()  # where alpha is 255 the image is F; where it is 0, F may be anything
     _scatter(foreground, on_canvas, front)
     layers_kept = [np.full_like(image, _NOT_KEPT) for _ in range(2)]
     for layer, whole in zip(layers_kept, (foreground, background), strict=True):
@@ -91,7 +94,7 @@ def straight_colour(pixels: Premultiplied, colour: NDArray[np.float32]) -> NDArr
         np.clip(plane, 0, 255, out=plane)
     jittered = np.empty((3, len(pixels)), np.float32)
     for plane, (of_red, of_green, of_blue, offset) in zip(jittered, colour, strict=True):
-        # Written out: a matrix product may add in another order on another machine.
+        # Written out, because a matrix product may add in another order on another machine.
         np.multiply(red, of_red, out=plane)
         np.add(plane, of_green * green, out=plane)
         np.add(plane, of_blue * blue, out=plane)
@@ -105,13 +108,13 @@ def blocks_with_soft(alpha: Pixels) -> Pixels:
     left, top, width, height = cv2.boundingRect(alpha)
     if width == 0:
         return kept
-    # Whole blocks around the subject; the canvas may end within one
+    # Whole blocks around the subject; the border of the canvas may cut a block.
     part = alpha[_blocks(top, height), _blocks(left, width)]
     is_soft = ((part > 0) & (part < 255)).view(np.uint8) * np.uint8(255)
     tall, wide = -part.shape[0] % _JPEG_BLOCK, -part.shape[1] % _JPEG_BLOCK
     padded = cv2.copyMakeBorder(is_soft, 0, tall, 0, wide, cv2.BORDER_CONSTANT, value=(0,))
     down = (padded.shape[1] // _JPEG_BLOCK, padded.shape[0] // _JPEG_BLOCK)
-    # One pixel of 64 with value 255 has a mean of 3.98, so no block is lost by rounding.
+    # A block with one pixel of 255 has a mean of 255 / 64 = 3.98, so rounding loses no block.
     means = cv2.resize(padded, down, interpolation=cv2.INTER_AREA)
     blocks = cv2.threshold(means, 0, 255, cv2.THRESH_BINARY)[1]
     full = cv2.resize(blocks, padded.shape[::-1], interpolation=cv2.INTER_NEAREST)
@@ -121,24 +124,24 @@ def blocks_with_soft(alpha: Pixels) -> Pixels:
 
 
 def _blocks(first: int, length: int) -> slice:
-    """The pixels of the blocks that hold some pixels of an axis."""
+    """The pixels, on one axis, of all blocks that contain any of `length` pixels from `first`."""
     beyond = first + length
     return slice(first - first % _JPEG_BLOCK, beyond + -beyond % _JPEG_BLOCK)
 
 
 def crop_background(photo: Pixels, top: int, left: int, size: int, flip: bool) -> Pixels:
-    """The crop of size x size pixels that fills the canvas, mirrored if `flip`."""
+    """The crop of size x size pixels that fills the canvas; mirrored if `flip` is True."""
     crop = photo[top : top + size, left : left + size]
     return np.asarray(cv2.flip(crop, 1), np.uint8) if flip else crop
 
 
 def _gather(pixels: Premultiplied, where: NDArray[np.intp]) -> Premultiplied:
-    """N x 4: some pixels of an h x w x 4 array, each moved as the one 64-bit word that it is."""
+    """N x 4: some pixels of an h x w x 4 array, each copied as one word of 64 bits."""
     return pixels.reshape(-1).view(np.uint64).take(where).view(np.int16).reshape(-1, 4)
 
 
 def _scatter(image: Pixels, where: NDArray[np.intp], colours: NDArray[np.float32]) -> None:
-    """Put 3 x N colours, rounded to nearest, at pixels `where` of an H x W x 3 image."""
+    """Write 3 x N colours, rounded to nearest, to the pixels `where` of an H x W x 3 image."""
     samples, first = image.reshape(-1), where * 3
     for channel, values in enumerate(np.rint(colours).astype(np.uint8)):
         samples[first + channel] = values

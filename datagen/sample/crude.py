@@ -1,10 +1,11 @@
-"""What a segmentation network would have said, and the trimap that it would have led to.
+"""A simulated mask of a segmentation network, and the crude trimap that is made from it.
 
-A network sees the picture through cells of 4 to 16 pixels: its opinion is smooth, a little beside
-the truth, blind to thin structures, and now and then it loses a piece of the subject or takes a
-piece of the background for it. Here that opinion is alpha itself, averaged over cells and
-disturbed there; only the last step, a bilinear enlargement and a threshold, sees every pixel.
-All lengths follow the subject's size, so that the same recipe does the same to a small subject.
+A network sees the picture through cells of 4 to 16 pixels. Its opinion, the estimated opacity of
+each cell, is smooth, slightly misplaced, and blind to thin structures. Sometimes it misses a piece
+of the subject, or takes a piece of the background for the subject. Here the opinion is alpha,
+averaged over cells and then disturbed. Only the last step, a bilinear enlargement and a threshold,
+works on every pixel. All lengths are relative to the subject's size, so that the same recipe has
+the same effect on a small subject.
 
 Pixels are computed in integers only (8-bit resampling, integer distances), so that the bytes do
 not depend on the width of the machine's vector units.
@@ -23,17 +24,18 @@ from datagen.sample.crude_recipe import FARTHEST, SUBJECT_SIZE
 from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN, Pixels
 from manifests.samples import CrudeRecipe, Piece
 
-BEND_CELLS = (5, 14)  # grid sizes of the two octaves of noise that bends the edges
-OUTLINE_CELLS = (8, 24)  # ... and of that which frays the outlines of lost and swallowed pieces
-CONTRAST = 3  # factor by which the network is more decided than alpha where alpha is soft
-FINE_RAMP = 100  # levels from where distances are counted to the wider end of the unknown band
+BEND_CELLS = (5, 14)  # grid sizes of the two octaves of the noise that bends the edges
+OUTLINE_CELLS = (8, 24)  # the same for the noise in the outlines of lost and swallowed pieces
+CONTRAST = 3  # factor by which the opinion has more contrast than alpha where alpha is soft
+FINE_RAMP = 100  # levels of the distance ramp up to the wider end of the unknown band
 
 
 def crude_mask(alpha: Pixels, recipe: CrudeRecipe) -> Pixels:
     """H x W uint8 alpha -> H x W uint8 of 0 and 1: where the network sees the subject.
 
-    It asks for alpha > 0.5 of the smoothed alpha; but where that hardly rises (glass, smoke, a
-    net), for more than half of what the subject reaches, since a network sees an object there.
+    The mask is where the smoothed alpha is above 0.5. For subjects whose alpha is low everywhere
+    (glass, smoke, a net), it is where the smoothed alpha is above half of the subject's own peak,
+    since a network sees an object there, too.
     """
     mask = np.zeros(alpha.shape, np.uint8)
     half = _resized(_even(alpha), 0.5, cv2.INTER_AREA)
@@ -58,13 +60,13 @@ def crude_mask(alpha: Pixels, recipe: CrudeRecipe) -> Pixels:
 
 
 def _resized(image: Pixels, factor: float, interpolation: int) -> Pixels:
-    """Whole-number factors (or one half of even sides) only: those are exact in whole numbers."""
+    """Resize by a whole number, or halve even sides; both are exact in whole numbers."""
     resized = cv2.resize(image, None, fx=factor, fy=factor, interpolation=interpolation)
     return np.asarray(resized, np.uint8)
 
 
 def _around_subject(opinion: Pixels) -> tuple[Pixels, int, int]:
-    """The smallest part with all cells above 127 and a cell around them; its top and left."""
+    """The smallest part with all cells above 127 and a margin of one cell; its top and left."""
     left, top, width, height = cv2.boundingRect(
         cv2.threshold(opinion, 127, 1, cv2.THRESH_BINARY)[1]
     )
@@ -73,7 +75,7 @@ def _around_subject(opinion: Pixels) -> tuple[Pixels, int, int]:
 
 
 def _even(alpha: Pixels) -> Pixels:
-    """Repeats the last row or column where their number is odd."""
+    """Repeat the last row or column if their number is odd, so that it becomes even."""
     down, right = alpha.shape[0] % 2, alpha.shape[1] % 2
     if not (down or right):
         return alpha
@@ -81,13 +83,13 @@ def _even(alpha: Pixels) -> Pixels:
 
 
 def _reach(start: int, length: int, size: float, limit: int) -> tuple[int, int]:
-    """The box's side in half pixels, enlarged by the margin, inside the canvas."""
+    """(first, end) of a side of the box with its margin, in half pixels, within `limit`."""
     margin = round(FARTHEST * size / 2)
     return max(0, start - margin), min(limit, start + length + margin)
 
 
 def _cells(half: Pixels, cell: int) -> Pixels:
-    """Means over cell x cell pixels; the last row and column of cells may see repeated pixels."""
+    """Means over cell x cell pixels; the last row and column are filled with repeated pixels."""
     down, right = -half.shape[0] % cell, -half.shape[1] % cell
     if down or right:
         half = np.asarray(cv2.copyMakeBorder(half, 0, down, 0, right, cv2.BORDER_REPLICATE))
@@ -96,10 +98,10 @@ def _cells(half: Pixels, cell: int) -> Pixels:
 
 
 def _opinion(cells: Pixels, recipe: CrudeRecipe, size: float) -> Pixels:
-    """Mean alpha per cell -> the network's opinion per cell, above 127: subject. `size` in cells.
+    """Mean alpha per cell -> the opinion per cell; above 127 is subject. `size` is in cells.
 
     The order matters: pieces are lost and swallowed before the smoothing, so that their outlines
-    are as soft as the others.
+    are as soft as all others.
     """
     rng = np.random.Generator(np.random.PCG64(recipe.noise_seed))
     down, right, change = (_noise(rng, cells.shape, BEND_CELLS) for _ in range(3))
@@ -120,7 +122,7 @@ def _opinion(cells: Pixels, recipe: CrudeRecipe, size: float) -> Pixels:
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, ...], sides: tuple[int, int]) -> Pixels:
-    """Smooth noise over the cells, levels 0..255 around 128: two octaves, the coarse one louder."""
+    """Smooth noise over the cells, levels 0..255 around 128; the coarse octave has more weight."""
     coarse, fine = (rng.integers(0, 256, (n, n), dtype=np.uint8) for n in sides)
     enlarged = cv2.resize(coarse, fine.shape, interpolation=cv2.INTER_LINEAR)
     both = (2 * enlarged.astype(np.uint16) + fine) // 3
@@ -129,17 +131,17 @@ def _noise(rng: np.random.Generator, shape: tuple[int, ...], sides: tuple[int, i
 
 
 def _decided(half: Pixels, soft: float) -> Pixels:
-    """Contrast for half-transparent places: levels around `soft` (of the subject's peak) to 128.
+    """Raise the contrast of soft alpha; the level `soft` times the subject's peak becomes 128.
 
-    Hard edges stay where they are; hair, fur and haze go to one side or the other.
+    Hard edges stay where they are. Hair, fur and haze become mostly subject or mostly background.
     """
-    peak = _peak(half[::3, ::3].copy())  # a ninth of the pixels is enough for a level
+    peak = _peak(half[::3, ::3].copy())  # a ninth of the pixels is enough to find the peak
     levels = (np.arange(256) * 255 // peak - round(255 * soft)) * CONTRAST + 128
     return np.asarray(cv2.LUT(half, np.clip(levels, 0, 255).astype(np.uint8)), np.uint8)
 
 
 def _stretched(cells: Pixels, blur: float) -> Pixels:
-    """Cells whose smoothed level reaches 255 where the subject is densest (a net, thin hair)."""
+    """Scale the cells so that the smoothed level reaches 255 where the subject is densest."""
     peak = _peak(_smoothed(cells, blur))
     levels = np.minimum(np.arange(256) * 255 // peak, 255).astype(np.uint8)
     return np.asarray(cv2.LUT(cells, levels), np.uint8)
@@ -151,14 +153,14 @@ def _smoothed(cells: Pixels, sigma: float) -> Pixels:
 
 
 def _peak(image: Pixels) -> int:
-    """The level (1..255) that at least 2 % of the pixels above 0 reach."""
+    """The highest level (1..255) that at least 2 % of the pixels above 0 reach."""
     counts = cv2.calcHist([image], [0], None, [256], [0, 256]).ravel().astype(np.int64)[1:]
     reached = np.cumsum(counts[::-1])
     return max(1, 255 - int(np.searchsorted(reached, max(1, int(reached[-1]) // 50))))
 
 
 def _holes(subject: Pixels, largest: float) -> NDArray[np.bool_]:
-    """Where the background has no way out to the grid's border and is not larger than `largest`."""
+    """Background that does not touch the grid's border, in parts of at most `largest` cells."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(1 - subject, connectivity=4)
     outer = np.concatenate((labels[0], labels[-1], labels[:, 0], labels[:, -1]))
     is_hole = stats[:, cv2.CC_STAT_AREA] <= largest
@@ -170,17 +172,19 @@ def _holes(subject: Pixels, largest: float) -> NDArray[np.bool_]:
 def _grown(
     subject: Pixels, is_taken: NDArray[np.bool_], piece: Piece, noise: Pixels, size: float
 ) -> NDArray[np.bool_]:
-    """The cells of `is_taken` nearest to the piece's centre, as many as its share says."""
+    """The cells of the piece: those of `is_taken` nearest to its centre, as many as its share."""
     none = np.zeros(subject.shape, np.bool_)
     inside = cv2.erode(subject, NEIGHBOURS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    edge = np.flatnonzero(subject != inside)  # here the frame is an edge: cut subjects fray there
+    edge = np.flatnonzero(
+        subject != inside
+    )  # here the frame counts as an edge: subjects that it cuts lose pieces there, too
     count = round(piece.share * cv2.countNonZero(subject))
     available = np.count_nonzero(is_taken)
     if not 0 < count <= available:
         return none
-    start = min(int(piece.place * edge.size), edge.size - 1)  # a place may be rounded up to 1
+    start = min(int(piece.place * edge.size), edge.size - 1)  # `place` may be rounded up to 1
     row, column = divmod(int(edge[start]), subject.shape[1])
-    # Sixty-fourths of the axis: whole numbers, whatever the maths library's last bit.
+    # The axis in whole sixty-fourths, so that the last bit of the maths library has no effect.
     along, across = round(64 * math.cos(piece.angle)), round(64 * math.sin(piece.angle))
     row += round(piece.away * size * across / 64)
     column += round(piece.away * size * along / 64)
@@ -199,7 +203,7 @@ def _moved(
 ) -> Pixels:
     """Shifted and warped by recipe.shift and recipe.warp; the border is repeated.
 
-    Repeated, because a network draws no gap between the frame and a subject that is cut by it.
+    A network leaves no gap between the frame and a subject that the frame cuts.
     """
     warp = round(32 * recipe.warp * size)  # in 1/32 of a cell, the grid of cv2.remap
     down, right = (np.int16(round(32 * part * size)) for part in recipe.shift)
@@ -219,7 +223,7 @@ def crude_trimap(mask: Pixels, recipe: CrudeRecipe) -> Pixels:
     """H x W uint8 of 0 and 1 -> H x W uint8 of codes 0, 1, 2: unknown around the mask's edge.
 
     The band reaches `recipe.inner` into the mask and `recipe.outer` out of it, at least 2 pixels
-    each. The frame is no edge. Distances are taken at half the resolution and enlarged.
+    each. The frame is not an edge. Distances are computed at half the resolution and enlarged.
     """
     trimap = mask * np.uint8(FOREGROUND)
     half = _even(mask)[::2, ::2].copy()
@@ -233,7 +237,7 @@ def crude_trimap(mask: Pixels, recipe: CrudeRecipe) -> Pixels:
     left, right = max(0, box[0] - margin), min(half.shape[1], box[0] + box[2] + margin)
     banded = _banded(half[top:bottom, left:right], inner, outer)
     part = trimap[2 * top : 2 * bottom, 2 * left : 2 * right]
-    inside = part >> 1  # the mask: its pixels are never called background, others never foreground
+    inside = part >> 1  # so a pixel of the mask is never background, and no other is foreground
     part[:] = np.minimum(np.maximum(banded[: part.shape[0], : part.shape[1]], inside), inside + 1)
     return trimap
 
@@ -241,8 +245,9 @@ def crude_trimap(mask: Pixels, recipe: CrudeRecipe) -> Pixels:
 def _banded(mask: Pixels, inner: float, outer: float) -> Pixels:
     """H x W uint8 of 0 and 1 -> 2H x 2W codes; the widths in pixels of `mask`, at least 1.
 
-    A square step and then city-block distance make octagons, 8 % from a circle at most, and need
-    no fraction. Distances end at 127, beyond any band on images of up to 5,000 pixels.
+    A square step followed by the city-block distance makes octagons, which differ from a circle by
+    8 % at most, and needs only whole numbers. Distances are cut off at 127, which is wider than any
+    band in an image of up to 5,000 pixels.
     """
     square_in, square_out = (max(1, int(width * (math.sqrt(2) - 1))) for width in (inner, outer))
     core = np.asarray(cv2.erode(mask, np.ones((2 * square_in + 1,) * 2, np.uint8)), np.uint8)
@@ -251,7 +256,7 @@ def _banded(mask: Pixels, inner: float, outer: float) -> Pixels:
     city = cv2.distanceTransform(
         is_outside_band, cv2.DIST_L1, cv2.DIST_MASK_3, dstType=cv2.CV_8U
     ).astype(np.uint8, copy=False)
-    # A pixel's centre lies half a pixel nearer to the edge than its count of steps.
+    # A pixel's centre is half a pixel nearer to the edge than its number of steps.
     last_in, last_out = inner - square_in + 0.5, outer - square_out + 0.5
     scale = FINE_RAMP / max(last_in, last_out)
     levels = np.minimum(np.arange(128) * round(256 * scale) >> 8, 127)

@@ -1,4 +1,4 @@
-"""How far a crude mask and its trimap are from the alpha: the five numbers in a sample's row."""
+"""The errors of a crude mask and its trimap against the alpha: five numbers of a sample's row."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ NEIGHBOURS = np.ones((3, 3), np.uint8)
 class CrudeErrors:
     """Shares in 0..1 and a length over the image diagonal; always finite, rounded to 6 digits.
 
-    "Foreground" is alpha > 0.5, that is a stored level of 128 or more.
+    "Foreground" means alpha > 0.5, that is, a stored level of 128 or more.
 
-    iou: of the mask with the foreground; 1 if both are empty.
-    missed_share: share of the pixels with alpha > 0 that the mask calls background; 0 if there
-        are no such pixels.
+    iou: intersection over union of the mask and the foreground; 1 if both are empty.
+    missed_share: share of the pixels with alpha > 0 that are outside the mask; 0 if there are no
+        such pixels.
     false_share: share of the mask that is not foreground; 0 if the mask is empty.
     edge_p95: 95th percentile, over the pixels of the mask's edge, of the distance to the nearest
-        pixel of the foreground's edge, over the image diagonal. If neither has an edge in the
-        image: 0; if one has none: 1, the worst that there is.
-    wrong_known_share: share of the image's pixels that the trimap calls known wrongly: foreground
-        where alpha < 255, background where alpha > 0.
+        pixel of the foreground's edge, over the image diagonal. It is 0 if neither has an edge in
+        the image, and 1, the worst value, if only one of them has.
+    wrong_known_share: share of the image's pixels that the trimap wrongly marks as known:
+        foreground where alpha < 255, background where alpha > 0.
     """
 
     iou: float
@@ -39,10 +39,10 @@ class CrudeErrors:
 
 
 def crude_errors(alpha: Pixels, mask: Pixels, trimap: Pixels) -> CrudeErrors:
-    """All H x W uint8: alpha 0..255, mask 0 or 1, trimap with codes 0, 1, 2."""
+    """The errors; all arrays are H x W uint8: alpha 0..255, mask 0 or 1, trimap 0, 1 or 2."""
     diagonal = math.hypot(*alpha.shape)
     wrong_known_share = _share(_wrong_known(alpha, trimap), alpha.size)
-    around = _around(mask | alpha)  # what follows counts nothing elsewhere
+    around = _around(mask | alpha)  # everything below is 0 outside
     alpha, mask = alpha[around], mask[around]
     foreground = (alpha > 127).view(np.uint8)
     is_visible = alpha > 0
@@ -64,14 +64,14 @@ def edge_distance(
 ) -> float:
     """Quantile of the distance of `mask`'s edge pixels from `truth`'s edge, over the diagonal.
 
-    The diagonal is the arrays' own, unless they are parts of an image whose diagonal is given.
+    Both arrays are H x W uint8 of 0 and 1. Give `diagonal` if they are parts of a larger image.
 
-    Both H x W uint8 of 0 and 1. An edge pixel has one of the other value among its eight
-    neighbours inside the image, so the edge is two pixels wide and the frame is none. Distances
-    are the 5 x 5 chamfer approximation of the Euclidean one (error below 2 %; Borgefors 1986).
+    An edge pixel has a pixel of the other value among its eight neighbours inside the image. So the
+    edge is two pixels wide, and the frame is not an edge. Distances are the 5 x 5 chamfer
+    approximation of the Euclidean distance (error below 2 %; Borgefors 1986).
     """
-    # Edges lie within a pixel of the two masks, and chamfer paths between two pixels of a
-    # rectangle stay within it: what is outside need not be looked at.
+    # Edges are at most one pixel outside the two masks, and chamfer paths between two pixels of a
+    # rectangle stay within it, so the rest of the image has no effect.
     around = _around(mask | truth)
     edge, true_edge = mask_edge(mask[around]), mask_edge(truth[around])
     if not edge.any() or not true_edge.any():
@@ -82,7 +82,7 @@ def edge_distance(
 
 
 def _quantile(values: NDArray[np.float64], quantile: float) -> float:
-    """numpy.quantile of a flat array, in a fifth of its time."""
+    """The same as numpy.quantile for a flat array, five times as fast."""
     place = quantile * (values.size - 1)
     below = int(place)
     above = min(below + 1, values.size - 1)
@@ -92,14 +92,14 @@ def _quantile(values: NDArray[np.float64], quantile: float) -> float:
 
 
 def _around(mask: Pixels) -> tuple[slice, slice]:
-    """The rows and columns of the box of a mask, and a pixel more where the image has one."""
+    """Rows and columns of a mask's box with a margin of one pixel, inside the image."""
     left, top, width, height = cv2.boundingRect(mask)
     rows = slice(max(top - 1, 0), top + height + 1)
     return rows, slice(max(left - 1, 0), left + width + 1)
 
 
 def mask_edge(mask: Pixels) -> Pixels:
-    """H x W uint8 of 0 and 1 -> the same, 1 where a pixel of the 3 x 3 around has another value."""
+    """H x W uint8 of 0 and 1 -> 1 where the 3 x 3 pixels around have both values."""
     return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, NEIGHBOURS), np.uint8)
 
 

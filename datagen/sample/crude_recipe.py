@@ -1,4 +1,4 @@
-"""The random choices behind one crude trimap, and the ranges that they are drawn from.
+"""The random choices behind one crude trimap, and the ranges from which they are drawn.
 
 The ranges of `segmentation` were set so that the errors of the simulated masks have the quantiles
 of a real network's (ISNet on 40 photos): `python -m tests.bench.crude` prints both.
@@ -19,7 +19,7 @@ FARTHEST = 0.8  # how far beyond the subject's box the network can err, over the
 
 
 class Preset(StrEnum):
-    """How bad the network is: `segmentation` has the errors of a real one (ISNet), measured."""
+    """How large the errors are; `segmentation` has the measured errors of a real network, ISNet."""
 
     GENTLE = "gentle"
     SEGMENTATION = "segmentation"
@@ -28,27 +28,27 @@ class Preset(StrEnum):
 
 @dataclass(frozen=True)
 class _Ranges:
-    """From what a preset draws: low and high of a uniform, or of a log-uniform where marked.
+    """The ranges of a preset: (low, high) of a uniform draw, or of a log-uniform one if marked.
 
-    Skewed draws crowd at the low end: most opinions are good, a few are very bad.
+    Skewed draws are more frequent at the low end: most masks are good, a few are very bad.
     """
 
-    stride: tuple[float, float]  # log, skewed
-    soft: float  # either side of 0.5, skewed towards it
+    stride: tuple[float, float]  # log-uniform, skewed
+    soft: float  # largest distance from 0.5, skewed towards 0.5
     blur: tuple[float, float]
-    shift: float  # either sign, skewed towards 0
-    warp: tuple[float, float]  # log, skewed
-    level: float  # either sign, skewed towards 0
+    shift: float  # largest value of either sign, skewed towards 0
+    warp: tuple[float, float]  # log-uniform, skewed
+    level: float  # largest value of either sign, skewed towards 0
     noise: tuple[float, float]  # skewed
-    hole_share: tuple[float, float]  # log
+    hole_share: tuple[float, float]  # log-uniform
     lost_probability: float
-    lost_share: tuple[float, float]  # log
+    lost_share: tuple[float, float]  # log-uniform
     lost_away: float  # uniform from 0, over the side of a square of the piece's area
     swallowed_probability: float
-    swallowed_share: tuple[float, float]  # log
+    swallowed_share: tuple[float, float]  # log-uniform
     far_probability: float
-    inner: tuple[float, float]  # log
-    outer: tuple[float, float]  # log
+    inner: tuple[float, float]  # log-uniform
+    outer: tuple[float, float]  # log-uniform
 
 
 RANGES = {
@@ -110,9 +110,9 @@ RANGES = {
 
 
 def draw_crude(rng: np.random.Generator, preset: Preset) -> CrudeRecipe:
-    """Draws as many numbers for every preset and outcome, so that later draws do not move."""
+    """Draw a recipe; every preset draws the same count of numbers, so later draws stay the same."""
     ranges = RANGES[preset]
-    bad = float(rng.random())  # one for the whole picture: errors of all kinds come together
+    bad = float(rng.random())  # one number per picture, because errors of all kinds occur together
     return CrudeRecipe(
         stride=_log_skewed(rng, bad, ranges.stride),
         soft=round(0.5 + _signed_skewed(rng, bad, ranges.soft), 6),
@@ -131,7 +131,7 @@ def draw_crude(rng: np.random.Generator, preset: Preset) -> CrudeRecipe:
 
 
 def _draw_lost(rng: np.random.Generator, bad: float, ranges: _Ranges) -> Piece:
-    """Small pieces start near the edge; large ones may start anywhere."""
+    """A lost piece. Small pieces are near the edge; large ones may be farther away."""
     happens = float(rng.random()) < 2.0 * bad * ranges.lost_probability
     share = _log_uniform(rng, ranges.lost_share)
     away = round(_uniform(rng, (0.0, ranges.lost_away)) * math.sqrt(share), 6)

@@ -1,4 +1,4 @@
-"""Placing a foreground on the canvas: the affine map of a placement, and the resampling.
+"""Place a foreground on the canvas: the affine map of a placement, and the resampling.
 
 Coordinates are (x, y) with the origin at the top left corner of an image and 0.5 at the centre of
 its first pixel. Coefficients are rounded, so that the last bit of a sine, which differs between
@@ -23,20 +23,20 @@ from manifests.sources import Box
 
 Matrix = NDArray[np.float64]
 
-# How much nearer than one pixel of the canvas the soft part of the source may be and still count
-# as far: covers the rounding of `known_distance` and of OpenCV's coordinates (1/32 pixel).
+# The soft part of the source counts as far if it is at least 1 pixel of the canvas away, less this
+# slack, which covers the rounding of `known_distance` and of OpenCV's coordinates (1/32 pixel).
 _DISTANCE_SLACK = 0.15
 
 _STRIP = 32  # rows
 
 
 def source_to_canvas(placement: Placement, box: Box) -> Matrix:
-    """2 x 3: from the source's coordinates to the canvas', both in pixels."""
+    """2 x 3: from coordinates in the source to coordinates on the canvas, both in pixels."""
     factor = placement.fit * placement.scale
     angle = math.radians(placement.rotation)
     cos, sin = round(math.cos(angle), 12), round(math.sin(angle), 12)
     mirror = -1.0 if placement.flip else 1.0
-    # y points down, so a counter-clockwise turn has the minus below
+    # y points down, so the minus of a counter-clockwise rotation is in the second row
     turn = np.array([[mirror * cos, sin], [-mirror * sin, cos]]) * factor
     middle = np.array([box.left + box.width / 2, box.top + box.height / 2])
     shift = np.array([placement.centre_x, placement.centre_y]) - turn @ middle
@@ -44,7 +44,7 @@ def source_to_canvas(placement: Placement, box: Box) -> Matrix:
 
 
 def copy_to_source(grid: Grid) -> Matrix:
-    """2 x 3: from a working copy's coordinates to its source's."""
+    """2 x 3: from coordinates in a working copy to coordinates in its source."""
     rows, columns = grid.rows, grid.columns
     return np.array([[columns.step, 0, columns.start], [0, rows.step, rows.start]])
 
@@ -57,16 +57,16 @@ def chain(first: Matrix, then: Matrix) -> Matrix:
 
 
 def apply(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points (x, y), ... x 2, through a 2 x 3 map."""
+    """Map points (x, y), an array of shape ... x 2, by a 2 x 3 map."""
     return points @ matrix[:, :2].T + matrix[:, 2]
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A foreground as it lies on the canvas: the part h x w of it that the subject may touch."""
+    """A foreground on the canvas: the part, h x w, of the canvas that the subject may touch."""
 
-    colour: Premultiplied  # h x w x 4; its own alpha has the kernels' overshoots and ghosts
-    alpha: NDArray[np.int16]  # h x w, 0 to OPAQUE, without them
+    colour: Premultiplied  # h x w x 4; its alpha still has the overshoots and ghosts of the kernels
+    alpha: NDArray[np.int16]  # h x w, 0 to OPAQUE, without overshoots and ghosts
     rows: slice
     columns: slice
 
@@ -74,8 +74,9 @@ class Placed:
 def place(copies: WorkingCopies, placement: Placement, box: Box, size: int) -> Placed:
     """Resample a foreground onto a canvas of size x size pixels.
 
-    box: its subject's, in the source. Where the source is 0 (or 255) everywhere within one pixel
-    of the canvas, alpha is exactly 0 (or OPAQUE): the kernels' lobes leave no ghosts.
+    box: the subject's box in the source. Where the source's alpha is 0 (or 255) everywhere within
+    a distance of one pixel of the canvas, alpha is exactly 0 (or OPAQUE), so that the lobes of the
+    kernels leave no ghosts.
     """
     copy = copies.copy_for(placement.scale)
     to_canvas = chain(copy_to_source(copy.grid), source_to_canvas(placement, box))
@@ -107,13 +108,13 @@ def place(copies: WorkingCopies, placement: Placement, box: Box, size: int) -> P
 
 
 def clip_levels(levels: NDArray[np.integer[Any] | np.floating[Any]]) -> NDArray[np.int16]:
-    """16-bit levels -> 0 to OPAQUE (ten times as fast as numpy.clip)."""
+    """Clip 16-bit levels to 0..OPAQUE; ten times as fast as numpy.clip."""
     not_above = cv2.threshold(levels, OPAQUE, 0, cv2.THRESH_TRUNC)[1]
     return np.asarray(cv2.threshold(not_above, 0, 0, cv2.THRESH_TOZERO)[1], np.int16)
 
 
 def _invert(to_canvas: Matrix) -> Matrix:
-    """OpenCV's inverse map. It puts 0 at the centre of the first pixel, we put it at its corner."""
+    """OpenCV's inverse map. Its origin is the centre of the first pixel; ours is its corner."""
     inverse = np.asarray(cv2.invertAffineTransform(to_canvas), np.float64)
     inverse[:, 2] += inverse[:, :2].sum(axis=1) / 2 - 0.5
     return inverse
@@ -127,9 +128,9 @@ def _from(inverse: Matrix, top: int, left: int) -> Matrix:
 
 
 def _strips(is_clear: NDArray[np.bool_]) -> Iterator[tuple[slice, slice]]:
-    """Rectangles that hold every pixel that is not clear, and little else.
+    """Rectangles that contain every pixel that is not clear, and few others.
 
-    Resampling is the dearest step of a sample, and half of a subject's box is empty.
+    Resampling is the slowest step of a sample, and half of a subject's box is empty.
     """
     starts = np.arange(0, is_clear.shape[0], _STRIP)
     is_seen = ~np.logical_and.reduceat(is_clear, starts, axis=0)
@@ -152,9 +153,9 @@ def _region(to_canvas: Matrix, shape: tuple[int, ...], size: int) -> tuple[slice
 
 
 def over(front: Placed, back: Placed, size: int) -> Placed:
-    """One subject before another: a = a1 + (1 - a1) a2, and so for the premultiplied colours.
+    """One subject in front of another: a = a1 + (1 - a1) a2, size x size.
 
-    Premultiplied colours add up each with the weight with which it is seen.
+    The premultiplied colours are added with the same weights.
     """
     (front_colour, front_alpha), (back_colour, back_alpha) = (
         _on_canvas(placed, size) for placed in (front, back)

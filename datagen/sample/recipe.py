@@ -1,7 +1,7 @@
-"""The only place that draws random numbers: one recipe per sample, from a generator of its own.
+"""Draws the recipe of each sample with the sample's own generator.
 
-Only uniform draws are used, whose bits are the same on every machine; what is derived from them is
-rounded before it is stored, so that the recipe in the row is the recipe that was used.
+Only uniform draws are used, because their bits are the same on every machine. Values derived from
+them are rounded before they are used, so that the recipe in the row is exactly the one used.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ NO_FOREGROUND = Placement("", False, 1.0, 1.0, 0.0, 0.0, 0.0)
 
 
 def generator(seed: int, foreground: int, background: int, round_: int) -> np.random.Generator:
-    """The generator of one sample: the same for any worker, order, retry or machine."""
+    """The generator of one sample; the same for every worker, order, retry and machine."""
     return np.random.default_rng([seed, foreground, background, round_])
 
 
 def draw_second(rng: np.random.Generator, settings: Settings, count: int, first: int) -> int | None:
-    """The number of the foreground behind the first, if there is to be one.
+    """The number of the foreground behind the first, or None.
 
-    Drawn before all else, because its working copy is needed to place it.
+    It is drawn before everything else, because the placement depends on its working copy.
     """
     merged = rng.random() < settings.merge_probability
     other = int(rng.integers(max(count - 1, 1)))
@@ -51,7 +51,7 @@ def draw_recipe(
     background: Background,
     second: PreparedForeground | None = None,
 ) -> Recipe:
-    """Every random choice for one sample; `second` is the foreground behind the first."""
+    """Draw every random choice of one sample; `second` is the foreground behind the first."""
     return Recipe(
         foreground=_draw_placement(rng, settings, foreground),
         second=_draw_placement(rng, settings, second) if second else NO_FOREGROUND,
@@ -78,8 +78,8 @@ def _draw_placement(
     )
     range_y, range_x = _moves(centred, source.box, copies, settings)
     move_y, move_x = _between(rng, *range_y), _between(rng, *range_x)
-    # A box may leave a corner of the frame with all that is in it: then move it less. Upright and
-    # in the middle it always fits, but for a margin.
+    # If too little of the subject would stay visible, it is moved less. Unrotated and in the middle
+    # it always fits, except for a margin.
     for share in (1.0, 0.75, 0.5, 0.25, 0.0):
         moved = replace(
             centred,
@@ -92,9 +92,10 @@ def _draw_placement(
 
 
 def visible_share(placement: Placement, box: Box, copies: WorkingCopies, size: int) -> float:
-    """At least this share of the subject's opacity lies inside a canvas of size x size pixels.
+    """A lower bound of the share of the subject's opacity that is inside the canvas.
 
-    Only cells that are inside with all their corners, and a pixel to spare, are counted.
+    The canvas has size x size pixels. A cell counts as inside if all its corners are inside and at
+    least one pixel away from the border.
     """
     points = [box.left, box.top] + _cell_corners(copies.mass.shape[0]) * [box.width, box.height]
     on_canvas = apply(source_to_canvas(placement, box), points)
@@ -114,11 +115,11 @@ def _cell_corners(cells: int) -> Points:
 def _moves(
     centred: Placement, box: Box, copies: WorkingCopies, settings: Settings
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """From where to where a centred placement may be moved, down and to the right, in pixels.
+    """The (lowest, highest) moves of a centred placement, down and to the right, in pixels.
 
-    At most the share `translation` of the placed box leaves the frame on each axis. A side at
-    which the source's frame cut the subject is moved out of the canvas: nobody photographs half a
-    person in mid air, and a straight edge there is not one that a matte should learn.
+    At most the share `translation` of the placed box leaves the canvas on each axis. A side at
+    which the source's frame cut the subject is moved to the border of the canvas or beyond it.
+    Otherwise half a person would float in mid air, and a network would learn the straight edge.
     """
     bottom, right = box.top + box.height, box.left + box.width
     corners = np.array([[[x, y] for x in (box.left, right)] for y in (box.top, bottom)], float)
@@ -137,7 +138,7 @@ def _moves(
 def _axis_moves(
     corners: Points, near: float, far: float, near_cut: bool, far_cut: bool, settings: Settings
 ) -> tuple[float, float]:
-    """The range on one axis; `near` is the innermost point of the side at 0, `far` of the other."""
+    """The range on one axis; `near`, `far`: innermost points of the first and the last side."""
     length = float(np.ptp(corners))
     slack = max(0.0, (settings.size - length) / 2 + settings.translation * length)
     low, high = -slack, slack

@@ -1,10 +1,11 @@
-"""The one resampler that shrinks: antialiased Lanczos on premultiplied colour, without its ghosts.
+"""The resampler that shrinks pictures: antialiased Lanczos on premultiplied colour.
 
-The kernel is stretched by the down-scale, so thin hair becomes faint instead of jagged (OpenCV's
-INTER_LANCZOS4 is not stretched). Colour is resampled premultiplied: what lies under alpha = 0 must
-not bleed into the edge. Overshoots are kept, since a second resampling follows and clipping in
-between would blur every edge; what that one will blur is sharpened beforehand. The lobes of the
-kernel also leave faint rings around a hard edge; `known_distance` tells where they are ghosts.
+The kernel is stretched by the down-scale, so that thin hair becomes faint and not jagged (OpenCV's
+INTER_LANCZOS4 is not stretched). Colour is premultiplied before it is resampled, because the colour
+under alpha = 0 must not bleed into the edge. Overshoots are kept: a second resampling follows, and
+clipping before it would blur every edge. The result is sharpened to compensate for the blur of the
+second resampling. The lobes of the kernel also leave faint rings, called ghosts, around a hard
+edge; `known_distance` is used to remove them.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from PIL import Image
 
 from manifests.pixels import Pixels
 
-# H x W x 4: colour times alpha, and alpha, in 1/64 of a level. The kernel overshoots: by 12 % at an
-# edge, by up to 69 % on a checker of its own pitch. 16 bits have room for twice the range.
+# H x W x 4: colour times alpha, and alpha, in 1/64 of a level. The kernel overshoots by 12 % at an
+# edge, and by up to 69 % on a checkerboard of its own pitch. 16 bits can hold twice the range.
 Premultiplied = NDArray[np.int16]
 PER_LEVEL = 64
 OPAQUE = 255 * PER_LEVEL
@@ -28,15 +29,15 @@ DISTANCE_UNIT = 32  # steps of `known_distance` in one pixel of the fitted subje
 _DISTANCE_ZERO = 128
 
 _LOBES = 3
-_BLOCK_BYTES = 1 << 18  # of a block of rows that is worked on at a time: it stays in the cache
-_STRIP_ROWS = 64  # of the output: only the part of the source that these need is in floats at once
+_BLOCK_BYTES = 1 << 18  # size of the blocks of rows that are processed at a time; fits the cache
+_STRIP_ROWS = 64  # rows of the output at a time; only their part of the source is held as floats
 
 
 class Axis(NamedTuple):
-    """One axis of a resampling: output i is centred `start` + (i + 0.5) `step` source pixels in.
+    """One axis of a resampling: pixel i has its centre at `start` + (i + 0.5) `step` in the source.
 
-    `band` is the scale that the kernel is stretched for, at most 1: it lets pass what an image
-    reduced by that factor can hold, however densely it is sampled.
+    `band`, at most 1, is the scale for which the kernel is stretched. The kernel passes the
+    frequencies that an image reduced by this factor can hold, for any density of the samples.
     """
 
     start: float
@@ -71,10 +72,10 @@ def _premultiplied(cutout: Pixels) -> NDArray[np.float32]:
 def _weighted(
     planes: NDArray[np.float32], first: NDArray[np.int64], weights: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """N x M x 4 -> L x M x 4: for each output its weights times the rows from its first one on.
+    """N x M x 4 -> L x M x 4: each output is the weighted sum of the rows from its first one on.
 
-    first: L; weights: L x taps; what lies beyond the first axis is 0. Written as sums over the
-    taps, whose order is the same on every machine; a matrix product's is not.
+    first: L; weights: L x taps; rows outside of 0..N - 1 count as 0. The sums are written out, so
+    that their order is the same on every machine, which a matrix product does not promise.
     """
     last_row = planes.shape[0] - 1
     rows = planes.reshape(planes.shape[0], -1)
@@ -91,7 +92,7 @@ def _weighted(
 
 
 def lanczos_taps(axis: Axis) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The first source pixel of each output, and the weights of it and those after it, sum 1.
+    """The first source pixel of each output, and the weights from that pixel on, with sum 1.
 
     Weights are rounded, so that the last bit of a sine never reaches a pixel.
     """
@@ -106,11 +107,11 @@ def lanczos_taps(axis: Axis) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
 
 
 def sharpened(pixels: Premultiplied) -> Premultiplied:
-    """h x w x 4, sharpened by what a bilinear warp will blur it: (-1, 14, -1) / 12 on both axes.
+    """h x w x 4, sharpened by (-1, 14, -1) / 12 on both axes against the blur of a bilinear warp.
 
-    A bilinear kernel passes sinc(f)^2 of a frequency of f cycles a sample, averaged over where
-    between two samples it falls: 0.95 at 1/8 and 0.81 at 1/4, the highest that a copy sampled
-    twice as densely as the output holds. This makes of it 1.0 and 0.95.
+    A bilinear kernel passes sinc(f)^2 of a frequency of f cycles per sample, averaged over all
+    positions between two samples: 0.95 at 1/8, and 0.81 at 1/4, which is the highest frequency in a
+    copy with twice the density of the output. With the sharpening it passes 1.0 and 0.95.
     """
     wide = pixels.astype(np.int32)
     for axis in (0, 1):
@@ -131,10 +132,10 @@ def resize_photo(photo: Pixels, height: int, width: int) -> Pixels:
 def known_distance(alpha: Pixels, rows: Axis, columns: Axis, fit: float) -> Pixels:
     """How far each output pixel is from where the source's alpha changes.
 
-    alpha: H x W of the source; fit: pixels of the fitted subject to a pixel of the source. Returns
-    uint8: 128 where the source is soft; above, 128 + 32 d where everything within d pixels of the
-    fitted subject has alpha 0; below, 128 - 32 d where everything has alpha 255; d is at most 3.9.
-    Measured in the source, so that no detail that resampling loses is forgotten.
+    alpha: H x W of the source; fit: pixels of the fitted subject per pixel of the source. Returns
+    uint8: 128 where the source is soft, 128 + 32 d where everything within d pixels of the fitted
+    subject has alpha 0, and 128 - 32 d where everything has alpha 255; d is at most 3.9. Distances
+    are measured in the source, so that details that the resampling loses count, too.
     """
     distance = distance_to_other(alpha == 0) - distance_to_other(alpha == 255)
     to_source = np.array(
@@ -160,7 +161,7 @@ def distance_threshold(pixels: float) -> int:
 
 
 def distance_to_other(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Distance of each pixel that is inside to the nearest one that is not; 0 outside."""
+    """Distance of each pixel inside to the nearest pixel outside; 0 outside."""
     if inside.all():
         return np.full(inside.shape, 1e6, np.float32)
     marked = inside.view(np.uint8)

@@ -1,13 +1,14 @@
-"""Each source decoded and resized once, then memory-mapped by every worker.
+"""Working copies: each source is decoded and resized once, then memory-mapped by every worker.
 
 A foreground is resampled twice: here by Lanczos, and for each sample by a bilinear warp. That is as
-sharp as resampling once if the first step keeps just what the output can hold, samples it twice as
-densely as the output does, and is sharpened by what a bilinear kernel blurs at that density: little
-enough to know beforehand. What the output can hold depends on the down-scale that is drawn, so
-there is a copy for each part of its range. `tests/bench/sharpness.py` measures it.
+sharp as a single resampling if the first step keeps exactly the frequencies that the output can
+hold, has twice the density of the output, and is sharpened by what the bilinear kernel blurs at
+that density. That blur is small, so it can be corrected in advance. The frequencies that the output
+can hold depend on the down-scale that is drawn, so there is a copy for each part of its range.
+`tests/bench/sharpness.py` measures the result.
 
-Working copies are a cache, named after the source's checksum and the settings that they depend on;
-it may be deleted between two runs.
+Working copies are a cache, named after the source's checksum and the settings that they depend on.
+The cache may be deleted between two runs.
 """
 
 from __future__ import annotations
@@ -36,25 +37,25 @@ from manifests.pixels import Pixels
 from manifests.sources import Background, Box, Foreground
 from manifests.storage import writing
 
-# Samples of a working copy to a pixel of the output, and how far the output's scale may be from
-# the one that a copy's kernel is made for. Worst of the real foregrounds in four views: root mean
-# square error 5.2 levels, geometry right to 0.014 pixels; at 1.8, 5.6 and 0.045.
+# Pixels of a working copy per pixel of the output, and the range of down-scales for one copy.
+# Worst of the real foregrounds in four views: root mean square error 5.2 levels, geometry right to
+# 0.014 pixels. With 1.8 instead of 2.0 it was 5.6 levels and 0.045 pixels.
 _OVERSAMPLING = 2.0
 _LEVEL_RANGE = 1.05
-_BAND_MARGIN = 1.012  # aliasing a little is better than blurring a little
+_BAND_MARGIN = 1.012  # a little aliasing is better than a little blur
 
-_KERNEL_REACH = 6  # output pixels around the subject's box that the two kernels reach
+_KERNEL_REACH = 6  # output pixels around the subject's box; the reach of the two kernels
 
 _MASS_CELLS = 32
 
-# A subject is cut by its frame where this share of its box's side is opaque at the frame: a person
-# who ends at the lower edge is, a leaf that was cropped tightly is not.
+# The frame cuts a subject at a side if this share of the box's side is opaque at the frame. This is
+# so for a person who ends at the lower edge, and not for a leaf in a tight crop.
 _CUT_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The grid of one working copy: for down-scales up to `scale_max`, in the source's pixels."""
+    """The grid of one working copy, in pixels of the source; for down-scales up to `scale_max`."""
 
     scale_max: float
     rows: Axis
@@ -63,7 +64,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Copy:
-    """One working copy of a foreground, h x w as its grid says."""
+    """One working copy of a foreground; h x w are the lengths of its grid."""
 
     grid: Grid
     rgba: Premultiplied  # h x w x 4
@@ -76,10 +77,10 @@ class WorkingCopies:
 
     copies: tuple[Copy, ...]  # by rising scale
     mass: NDArray[np.int64]  # 32 x 32 parts per million of the subject's opacity over its box
-    cut: NDArray[np.bool_]  # 4: whether the source's frame cuts it, at top, bottom, left, right
+    cut: NDArray[np.bool_]  # 4: whether the frame cuts the subject at top, bottom, left, right
 
     def copy_for(self, scale: float) -> Copy:
-        """The copy that is made for a down-scale."""
+        """The copy for a down-scale."""
         return next(c for c in self.copies if scale <= c.grid.scale_max + 1e-6)
 
 
@@ -179,8 +180,8 @@ def _cut_by_frame(alpha: Pixels, box: Box) -> NDArray[np.bool_]:
 def background_shape(height: int, width: int, settings: Settings) -> tuple[int, int, float]:
     """(height, width, scale) of a background's working copy: it covers the canvas.
 
-    It is reduced until its short side is `background_cover` canvases long, kept as it is if it is
-    smaller than that, and enlarged (scale above 1) only if it would not cover the canvas.
+    A photo is reduced until its short side is `background_cover` times the canvas. A smaller photo
+    is kept as it is, or enlarged (scale above 1) if it would not cover the canvas.
     """
     size, short = settings.size, min(height, width)
     scale = max(min(1.0, settings.background_cover * size / short), size / short)
@@ -204,9 +205,9 @@ def background_path(cache: Path, source: Background, settings: Settings) -> Path
 
 
 def save_foreground(path: Path, copies: WorkingCopies) -> None:
-    """One file, so that it is there or not: the arrays one after the other, without headers."""
+    """Write the arrays one after the other, without headers, into one file."""
     with writing(path) as part, part.open("wb") as file:
-        file.write(copies.mass.data)  # ndarray.tofile would hide why a disk refuses
+        file.write(copies.mass.data)  # ndarray.tofile would hide the reason of a disk error
         for copy in copies.copies:
             file.write(copy.rgba.data)
         for copy in copies.copies:
@@ -217,7 +218,7 @@ def save_foreground(path: Path, copies: WorkingCopies) -> None:
 def load_foreground(cache: Path, source: Foreground, settings: Settings) -> PreparedForeground:
     """Map the working copies of a foreground; pixels are read from disk when they are used.
 
-    Their shapes follow from the box and the settings: parsing headers would take longer than
+    The shapes follow from the box and the settings, because parsing headers would take longer than
     mapping.
     """
     grids = grids_of(source.box, settings)
@@ -249,7 +250,7 @@ def load_background(cache: Path, source: Background, settings: Settings) -> Prep
 
 
 def _map(path: Path) -> Pixels:
-    """The bytes of a file, without reading them (a fifth of the time of numpy.memmap)."""
+    """Map the bytes of a file without reading them; five times as fast as numpy.memmap."""
     with path.open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return np.frombuffer(mapped, np.uint8)

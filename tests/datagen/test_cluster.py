@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from datagen.cluster import Cluster, Outcome, cluster
+from datagen.sources.folders import ChangedSourceError
+from manifests.pictures import PictureError
 from tests.conftest import descendants
 
 Task = tuple[str, Path]
@@ -24,6 +26,8 @@ PLAN = [
     "killed-once",
     "killed-always",
     "raises",
+    "changed-source",
+    "picture",
     "full-disk",
     "flaky-disk",
     "broken-disk",
@@ -40,6 +44,10 @@ def attempt(task: Task) -> str:
         os.kill(os.getpid(), signal.SIGKILL)
     if name == "raises":
         raise ValueError("no picture in [this] file")
+    if name == "changed-source":
+        raise ChangedSourceError(f"{folder}/a.png: has changed since it was scanned")
+    if name == "picture":
+        raise PictureError("empty-file", "has 0 bytes; copy or export it again")
     if name == "full-disk":
         raise OSError(errno.ENOSPC, "No space left on device", "data/x.tar")
     if name == "broken-disk" or (name == "flaky-disk" and first):
@@ -133,8 +141,16 @@ def test_exception_becomes_its_reason(outcomes: dict[str, Outcome[Task, str]], l
     assert attempts(log, "raises") == 1
 
 
+def test_reasons_that_speak_of_a_file_come_without_a_class_name(
+    outcomes: dict[str, Outcome[Task, str]], log: Path
+) -> None:
+    changed = f"{log}/a.png: has changed since it was scanned"
+    assert outcomes["changed-source"].error == changed
+    assert outcomes["picture"].error == "has 0 bytes; copy or export it again"
+
+
 def test_full_disk_is_not_tried_again(outcomes: dict[str, Outcome[Task, str]], log: Path) -> None:
-    assert "No space left on device: 'data/x.tar'" in outcomes["full-disk"].error
+    assert outcomes["full-disk"].error == "data/x.tar: No space left on device"
     assert attempts(log, "full-disk") == 1
 
 

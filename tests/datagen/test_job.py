@@ -204,7 +204,7 @@ def test_shards_that_land_elsewhere_are_failures(
 ) -> None:
     out = tmp_path / "shards"
     result = make_shard_set(Elsewhere(two_workers.workers), sources, SETTINGS, out)
-    reason = f"made, but not in {out}: do all machines share it?"
+    reason = f"was made, but is not in {out}; all machines must share this folder"
     assert result.failed == (FailedShard("train-00005", reason),)
     assert (result.samples, result.shards) == (50, 5)
     assert not (out / "dataset.json").exists()
@@ -225,10 +225,10 @@ def test_other_sources_are_refused_by_name(
     with pytest.raises(RefusedError, match=r"leaf\.png has changed"):
         make_shard_set(two_workers, own_sources, SETTINGS, out)
     (own_sources.foregrounds / "leaf.png").unlink()
-    with pytest.raises(RefusedError, match=r"leaf\.png is gone"):
+    with pytest.raises(RefusedError, match=r"leaf\.png is missing"):
         make_shard_set(two_workers, own_sources, SETTINGS, out)
     cutout(CUTOUTS.index("leaf.png")).save(own_sources.foregrounds / "leaf.png")  # as it was
-    with pytest.raises(RefusedError, match=r"lake\.jpg is gone; moor\.png is new"):
+    with pytest.raises(RefusedError, match=r"lake\.jpg is missing; moor\.png is new"):
         make_shard_set(two_workers, own_sources, SETTINGS, out)
     assert contents(out, "data", "index", "sources", "dataset.json") == before
 
@@ -299,7 +299,7 @@ def test_interrupt(
     out = tmp_path / "shards"
     process = begin(sources, out)
     wait_for(".work/settings.json", out, process)
-    with pytest.raises(RefusedError, match="another datagen compose is at work here"):
+    with pytest.raises(RefusedError, match="another datagen compose is running here"):
         make_shard_set(two_workers, sources, LONG, out)
     wait_for("index/train-*.parquet", out, process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does

@@ -160,7 +160,7 @@ def test_one_sample_of_an_alpha_file_and_without_layers(folder: Path) -> None:
     ("values", "error", "message"),
     [
         ({"siez": 64}, TypeError, "siez is not a setting; did you mean size"),
-        ({"xyz": 1}, TypeError, "xyz is not a setting; these are: samples, size"),
+        ({"xyz": 1}, TypeError, "xyz is not a setting; expected samples, size"),
         ({"size": "64"}, TypeError, "size = '64', expected int"),
         ({"size": 64.0}, TypeError, "size = 64.0, expected int"),
         ({"size": True}, TypeError, "size = True, expected int"),
