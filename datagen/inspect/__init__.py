@@ -1,1 +1,1 @@
-"""What people ask of a shard set: counts, pictures, checks, one sample again."""
+"""Tools to inspect a shard set: statistics, pictures, checks, and rebuilding one sample."""

@@ -13,7 +13,7 @@ from manifests.sources import Transparency
 from manifests.storage import writing
 
 _COLOURS = {"human": "#d1495b", "non-human": "#30638e", "unlabelled": "#8d99ae"}
-_SHADES = ("#7b2d8b", "#d1495b", "#00798c", "#edae49")  # from Highly to Little
+_SHADES = ("#7b2d8b", "#d1495b", "#00798c", "#edae49")  # from Highly to Little transparent
 
 
 def plot_stats(found: Stats, path: Path) -> None:

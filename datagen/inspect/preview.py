@@ -1,4 +1,4 @@
-"""A few samples of a shard set side by side: what one wants to see before training on it."""
+"""A picture of a few samples of a shard set, for a look before training."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _INK, _PAPER = (235, 235, 235), (24, 24, 26)
 
 
 def preview(shards: ShardSet, path: Path, rows: int) -> list[str]:
-    """Draw samples of as many cells as there are into a PNG; returns their keys.
+    """Draw up to `rows` samples, of as many cells as possible, into a PNG; returns their keys.
 
-    They come from the first shard, so that a set of any size takes a moment.
+    They are taken from the first shard, so that the time does not depend on the size of the set.
     """
     chosen = _varied(read_index(shards.folder, shards.shards[0].name), rows)
     samples = [shards[row.key] for row in chosen]
@@ -33,7 +33,7 @@ def preview(shards: ShardSet, path: Path, rows: int) -> list[str]:
 
 
 def _varied(rows: list[Sample], count: int) -> list[Sample]:
-    """Rows of different cells first, each cell's in their order."""
+    """`count` rows: first one row of each cell, then a second one of each, and so on."""
     seen: dict[tuple[str, str], int] = {}
     ranked = []
     for number, row in enumerate(rows):

@@ -1,4 +1,4 @@
-"""One sample again, from its row and its two sources (three, if it was merged)."""
+"""Rebuild one sample from its row and its sources: two, or three if it was merged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from manifests.storage import write_bytes
 
 @dataclass(frozen=True)
 class Replay:
-    """What became of a replayed sample: its files, and the streams that differ from the shard's."""
+    """The files of a rebuilt sample, and the streams that differ from those in the shard."""
 
     files: tuple[Path, ...]
     different: tuple[str, ...]
@@ -25,7 +25,7 @@ class Replay:
 def replay(key: str, shards: ShardSet, folders: SourceFolders, out: Path) -> Replay:
     """Rebuild sample `key` of a shard set into `out`, and compare it with what is stored.
 
-    Raises KeyError if there is no such sample; ValueError if a source is no longer what it was.
+    Raises KeyError if there is no such sample, ValueError if a source has changed.
     """
     settings = Settings.from_json(shards.all_settings)
     stored = shards[key]

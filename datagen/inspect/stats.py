@@ -1,4 +1,4 @@
-"""Counts and errors of a shard set, from its index alone: no pixel is decoded."""
+"""Counts and errors of a shard set, read from its index; no pixel is decoded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CellStats:
     foregrounds: int
     samples: int
     share: float  # of all samples; an equal share is 1/8
-    unknown_share: float  # mean over the samples; 0 if there are none
+    unknown_share: float  # mean over the samples; 0 if there are no samples
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Stats:
     foregrounds: int
     backgrounds: int
     cells: tuple[CellStats, ...]
-    crude: dict[str, list[float]]  # for each error its 5, 25, 50, 75 and 95 % points
+    crude: dict[str, list[float]]  # for each error its 5, 25, 50, 75 and 95 % quantiles
     histograms: dict[Cell, Histogram]  # 256 counts of alpha levels
 
 
@@ -72,7 +72,7 @@ def read_stats(shards: ShardSet) -> Stats:
 
 
 def _cells(rows: pa.Table) -> tuple[CellStats, ...]:
-    """The eight cells in their order, then those of unlabelled subjects, if there are any."""
+    """The eight cells in their order, then the cells of unlabelled subjects, if any."""
     grouped = rows.group_by(["subject", "transparency"]).aggregate(
         [("foreground_id", "count_distinct"), ([], "count_all"), ("unknown_share", "mean")]
     )

@@ -1,4 +1,4 @@
-"""Does a shard set keep its promises? Checksums, counts, and every contract of the streams."""
+"""Check a shard set: checksums, counts, and every rule of the contract about rows and streams."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from manifests.shards import (
     sha256_of,
 )
 
-# Mean difference between a JPEG image of quality 95 and the blend of its JPEG layers over the soft
-# pixels, and how much more is allowed for each step below that. White noise, the worst there is,
-# comes to 4, 14 and 20 levels at quality 95, 80 and 70, real pictures to 3, 8 and 10; a wrong layer
-# makes more of it.
+# Allowed mean difference, over the soft pixels, between a JPEG image of quality 95 and the blend of
+# its JPEG layers, and the increase for each step of quality below 95. White noise, the worst case,
+# has differences of 4, 14 and 20 levels at quality 95, 80 and 70; real pictures have 3, 8 and 10.
+# A wrong layer has larger ones.
 _JPEG_TOLERANCE, _TOLERANCE_PER_STEP = 10.0, 0.6
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A promise that is not kept; `sample` is "" if it is the shard's."""
+    """A broken rule; `sample` is the key of the sample, or "" if it concerns the whole shard."""
 
     shard: str
     sample: str
@@ -49,14 +49,14 @@ class Finding:
 
 
 def verify(cluster: Cluster, shards: ShardSet) -> Iterator[tuple[Shard, list[Finding]]]:
-    """Check every shard, in any order; no findings means that it keeps its promises."""
+    """Check every shard; they come in any order. A shard without findings is correct."""
     for outcome in cluster.run(partial(verify_shard, shards), shards.shards):
         failed = [Finding(outcome.item.name, "", outcome.error)] if outcome.error else []
         yield outcome.item, failed or (outcome.value or [])
 
 
 def verify_shard(shards: ShardSet, shard: Shard) -> list[Finding]:
-    """Every broken promise of one shard."""
+    """Every broken rule in one shard."""
     root = shards.folder
     data = data_path(root, shard.name, shards.settings.format)
     findings = [Finding(shard.name, "", reason) for reason in _file_faults(root, data, shard)]
@@ -72,7 +72,7 @@ def verify_shard(shards: ShardSet, shard: Shard) -> list[Finding]:
             row = rows[count - 1] if count <= len(rows) else None
             reasons, counts = _sample_faults(shards, shard, sample, row)
             if sample.row.key in keys:
-                reasons.append("another sample has its key")
+                reasons.append("another sample has the same key")
             keys.add(sample.row.key)
             about_samples += [Finding(shard.name, sample.row.key, reason) for reason in reasons]
             histogram += counts
@@ -82,7 +82,7 @@ def verify_shard(shards: ShardSet, shard: Shard) -> list[Finding]:
         elif not about_samples and any(
             np.sum(list(read_alpha_histograms(root, shard.name).values()), 0) != histogram
         ):
-            findings.append(Finding(shard.name, "", "the index's alpha histogram is not its own"))
+            findings.append(Finding(shard.name, "", "the alpha histogram in the index is wrong"))
     except (ValueError, OSError) as error:
         findings.append(Finding(shard.name, "", str(error)))
     return findings + about_samples
@@ -99,7 +99,7 @@ def _file_faults(root: Path, data: Path, shard: Shard) -> Iterator[str]:
 def _sample_faults(
     shards: ShardSet, shard: Shard, sample: EncodedSample, indexed: Sample | None
 ) -> tuple[list[str], NDArray[np.int64]]:
-    """The broken promises of one sample, and its alpha histogram."""
+    """The broken rules of one sample, and its alpha histogram."""
     settings, row = shards.settings, sample.row
     faults = list(_row_faults(shards, shard, row, indexed))
     expected = stream_names(settings.layers)
@@ -129,9 +129,9 @@ def _row_faults(
     shards: ShardSet, shard: Shard, row: Sample, indexed: Sample | None
 ) -> Iterator[str]:
     if row != indexed:
-        yield "its row is not the one in the index"
+        yield "its row differs from the one in the index"
     if (row.shard, row.split) != (shard.name, shard.split):
-        yield f"says it is in {row.shard} ({row.split})"
+        yield f"its row says that it is in {row.shard} ({row.split})"
     size = shards.settings.size
     if (row.height, row.width) != (size, size):
         yield f"{row.height} x {row.width}, the settings say {size} x {size}"
@@ -145,7 +145,7 @@ def _row_faults(
     if background is None or background.sha256 != row.background_sha256:
         yield f"background {row.background_id} is not in sources/"
     if row.recipe.foreground.foreground_id != row.foreground_id:
-        yield f"its recipe is of {row.recipe.foreground.foreground_id}"
+        yield f"its recipe is for {row.recipe.foreground.foreground_id}"
     if row.recipe.second.foreground_id and second is None:
         yield f"foreground {row.recipe.second.foreground_id} is not in sources/"
     for name, source in (
@@ -160,9 +160,9 @@ def _row_faults(
 def _pixel_faults(row: Sample, streams: dict[str, Pixels]) -> Iterator[str]:
     alpha, trimap, crude = streams["alpha"], streams["trimap"], streams["crude_trimap"]
     if not alpha.any():
-        yield "alpha is 0 everywhere: nothing is left of the subject"
+        yield "alpha is 0 everywhere, so the subject is not visible"
     if (trimap != trimap_of(alpha)).any():
-        yield "trimap is not Eq. (2) of alpha"
+        yield "trimap does not follow from alpha (Eq. 2)"
     unknown = np.count_nonzero(trimap == UNKNOWN) / trimap.size
     if abs(unknown - row.unknown_share) > 1e-6:
         yield f"unknown_share is {unknown:.6f}, its row says {row.unknown_share:.6f}"
@@ -174,7 +174,10 @@ def _pixel_faults(row: Sample, streams: dict[str, Pixels]) -> Iterator[str]:
 
 
 def _layer_faults(streams: dict[str, Pixels], jpeg_quality: int | None) -> Iterator[str]:
-    """Eq. (1) wherever the layers are kept: on average in JPEG, exact to a level in PNG (None)."""
+    """Eq. (1) where the layers are kept.
+
+    It must hold on average for JPEG, and within one level for PNG (jpeg_quality None).
+    """
     is_soft = streams["trimap"] == UNKNOWN
     if not is_soft.any():
         return

@@ -206,7 +206,10 @@ OTHER_ALPHA = soft_alpha()
 OTHER_ALPHA[OTHER_ALPHA == 100] = 101  # within the soft region, within a level of the blend
 
 STREAMS = {
-    "trimap": (changed(trimap=encode_trimap(OTHER_TRIMAP)), "trimap is not Eq. (2) of alpha"),
+    "trimap": (
+        changed(trimap=encode_trimap(OTHER_TRIMAP)),
+        "trimap does not follow from alpha (Eq. 2)",
+    ),
     "garbage": (changed(alpha=b"?"), "alpha: not an 8-bit grey PNG (1 bytes)"),
     "kind": (changed(alpha=encode_trimap(OTHER_TRIMAP)), "alpha: not an 8-bit grey PNG"),
     "crude kind": (changed(crude_trimap=encode_alpha(OTHER_ALPHA)), "crude_trimap: a trimap is a"),
@@ -235,12 +238,12 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
         {"crude_wrong_known_share": 0.03},
         "crude_wrong_known_share is 0.035156, its row says 0.030000",
     ),
-    "shard": ({"shard": "train-00001"}, "says it is in train-00001 (train)"),
+    "shard": ({"shard": "train-00001"}, "its row says that it is in train-00001 (train)"),
     "no foreground": (
         {"foreground_id": "c.png", "recipe": recipe_of("c.png")},
         "foreground c.png is not in sources/",
     ),
-    "recipe of another": ({"recipe": recipe_of("v.png")}, "its recipe is of v.png"),
+    "recipe of another": ({"recipe": recipe_of("v.png")}, "its recipe is for v.png"),
     "labels": ({"subject": Subject.UNLABELLED}, "unlabelled, "),
     "no background": ({"background_id": "a.png"}, "background a.png is not in sources/"),
     "other foreground": ({"foreground_sha256": "?"}, "foreground a.png is not in sources/"),
@@ -278,7 +281,7 @@ def test_the_index_is_not_blamed_for_a_broken_sample(made: OneShard, name: str) 
 def test_another_split_is_named(made: OneShard) -> None:
     findings = of_samples(made.findings(made.write(with_row(split=Split.VAL))))
     assert findings == [
-        *only(f"says it is in {NAME} (val)"),
+        *only(f"its row says that it is in {NAME} (val)"),
         *only("the splits leak: foreground a.png is a source of train"),
         *only("the splits leak: background b.jpg is a source of train"),
     ]
@@ -326,10 +329,10 @@ def test_a_replaced_layer_is_named(made: OneShard, codec: ImageCodec) -> None:
 def test_a_changed_alpha_is_noticed(made: OneShard) -> None:
     """Within the soft region no stream contradicts it: the counts in the index do."""
     shard = made.write(changed(alpha=encode_alpha(OTHER_ALPHA)))
-    assert found(made.findings(shard)) == [(NAME, "", "the index's alpha histogram is not its own")]
+    assert found(made.findings(shard)) == [(NAME, "", "the alpha histogram in the index is wrong")]
     opaque = np.where(soft_alpha() > 250, 255, soft_alpha()).astype(np.uint8)
     shard = made.write(changed(alpha=encode_alpha(opaque)))
-    assert only("trimap is not Eq. (2) of alpha")[0] in found(made.findings(shard))
+    assert only("trimap does not follow from alpha (Eq. 2)")[0] in found(made.findings(shard))
 
 
 def test_nothing_left_of_the_subject(made: OneShard) -> None:
@@ -339,7 +342,7 @@ def test_nothing_left_of_the_subject(made: OneShard) -> None:
         [first, sample(1, made.codec, empty), last], [soft_alpha(), empty, soft_alpha()]
     )
     assert found(made.findings(shard)) == only(
-        "alpha is 0 everywhere: nothing is left of the subject"
+        "alpha is 0 everywhere, so the subject is not visible"
     )
 
 
@@ -350,7 +353,7 @@ def test_a_row_that_is_not_the_index_s(made: OneShard, tmp_path: Path) -> None:
     index = index_path(made.root, NAME)
     index.write_bytes(index_path(other.root, NAME).read_bytes())
     shard = replace(shard, index_sha256=sha256_of(index))
-    assert of_samples(made.findings(shard)) == only("its row is not the one in the index")
+    assert of_samples(made.findings(shard)) == only("its row differs from the one in the index")
 
 
 @pytest.mark.parametrize("which", ["data", "index"])
@@ -390,7 +393,7 @@ def test_a_sample_that_the_index_lacks(made: OneShard, tmp_path: Path) -> None:
     shard = replace(shard, index_sha256=short.index_sha256)
     assert found(made.findings(shard)) == [
         (NAME, "", "3 samples, 2 rows, dataset.json says 3"),
-        (NAME, "train-00000002", "its row is not the one in the index"),
+        (NAME, "train-00000002", "its row differs from the one in the index"),
     ]
 
 
