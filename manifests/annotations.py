@@ -29,7 +29,7 @@ class Origin(StrEnum):
 
 
 class State(StrEnum):
-    SUBMITTED = "submitted"  # nobody has judged it
+    SUBMITTED = "submitted"  # not reviewed yet
     APPROVED = "approved"
     REJECTED = "rejected"
 
@@ -59,14 +59,14 @@ class Annotation:
     sha256: str
     pixels_sha256: str
     state: State
-    accepted: bool  # the result of its task; the others are kept to measure agreement
+    accepted: bool  # the result of its task; others are kept to measure agreement
     author_kind: Author
     author: str  # an e-mail address, or the name of a model
     time: str  # ISO 8601, UTC
     origin: Origin
     model: str  # version of the prediction that it was made from, or ""
     pushed_sha256: str  # pixels of that prediction; of a solved alpha: of its trimap; "" if unknown
-    changed_share: float  # of the pixels, against them; 1: nothing was pushed, -1: unknown
+    changed_share: float  # share of pixels that differ from it; 1: nothing was pushed, -1: unknown
     subject: Subject
     transparency: str  # a Transparency, or "" if nobody chose one
     licence: str  # of the photo

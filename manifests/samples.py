@@ -43,7 +43,7 @@ class Placement:
 class Crop:
     """Which part of the background fills the canvas."""
 
-    scale: float  # factor from the source to the working copy; above 1: it had to be enlarged
+    scale: float  # factor from the source to the working copy; above 1 if it was enlarged
     top: int  # of the crop, in pixels of the working copy
     left: int
     flip: bool
@@ -54,7 +54,7 @@ class Piece(NamedTuple):
 
     share: its area over the subject's; 0: there is no such piece.
     place: where on the subject's edge it grows from, 0..1 of the edge's cells in reading order.
-    away: how far from there its centre lies, over the subject's size.
+    away: how far from there its centre is, over the subject's size.
     angle: of its long axis, radians; the centre moves away along it.
     length: its long axis over its short one.
     ragged: how much noise disturbs its outline; at 1 the reach of a direction varies by half.
@@ -73,7 +73,7 @@ class CrudeRecipe:
     """Every random choice for one crude trimap, already drawn. Lengths over the subject's size.
 
     stride: side of a cell in pixels for a subject of size 640.
-    soft: which part of the subject's own peak alpha is called subject where alpha is soft.
+    soft: share of the subject's own peak alpha above which soft alpha counts as subject.
     blur: standard deviation of the smoothing, in cells.
     shift: (down, right).
     warp: largest local displacement.
@@ -81,7 +81,8 @@ class CrudeRecipe:
     noise: largest local change of the opinion, in the same levels.
     noise_seed: seed of the fields behind `warp`, `noise` and the outlines of the pieces.
     hole_share: holes up to this share of the subject's area are filled.
-    lost, swallowed: a piece of subject called background, and of background called foreground.
+    lost, swallowed: a piece of the subject that the mask misses, and a piece of the background
+        that it includes.
     inner, outer: width of the unknown band inside and outside the mask's edge, over the square
         root of the mask's area.
     """
@@ -131,10 +132,10 @@ class Sample:
     width: int
     unknown_share: float  # share of the exact trimap's pixels that are unknown
     crude_iou: float  # of the crude mask with alpha > 0.5
-    crude_missed_share: float  # of the pixels with alpha > 0, called background by the mask
+    crude_missed_share: float  # of the pixels with alpha > 0, outside the mask
     crude_false_share: float  # of the mask, where alpha < 0.5
     crude_edge_p95: float  # 95th percentile of the edge's distance from the true one / diagonal
-    crude_wrong_known_share: float  # of all pixels, called known wrongly by the crude trimap
+    crude_wrong_known_share: float  # of all pixels, wrongly known in the crude trimap
     recipe: Recipe
 
 

@@ -43,8 +43,8 @@ class Foreground:
     """One cut-out as scanned: RGBA in one file, or an RGB file and an alpha file.
 
     `id` is the file's path below its folder, with '/' between the parts; `sha256` is that of the
-    file's bytes (followed by the alpha file's, if there is one), `pixels_sha256` that of the
-    decoded pixels, so that the same picture under two names is found. Sizes are those of the
+    file's bytes (followed by the alpha file's, if any). `pixels_sha256` is that of the decoded
+    pixels, by which the same picture under two names is found. Sizes are those of the
     decoded, upright image; `box` is the smallest one that holds every pixel with alpha > 0.
     """
 
@@ -65,7 +65,7 @@ class Foreground:
 
 @dataclass(frozen=True)
 class Background:
-    """One photo as scanned; the fields mean what they mean in `Foreground`."""
+    """One photo as scanned; its fields have the same meaning as in `Foreground`."""
 
     id: str
     sha256: str

@@ -57,7 +57,7 @@ class TableStreams:
         features = _image_features(list(samples[0].streams))
         table = table.replace_schema_metadata({b"huggingface": features})
         if self._writer is None:
-            # Pixels are compressed already; dictionaries would only hold them a second time.
+            # Pixels are already compressed; dictionaries would only store them a second time.
             self._writer = pq.ParquetWriter(
                 self._path, table.schema, compression="none", use_dictionary=False
             )
@@ -128,7 +128,7 @@ class OpenTable:
         if missing := [stream for stream in streams if stream not in names]:
             found = ", ".join(name for name in names if name not in schema_of(Sample).names)
             raise ValueError(f"{self._name}: no streams {', '.join(missing)}, only {found}")
-        # The leaf alone: the file names beside the bytes would be decoded for nothing
+        # Only the bytes, so that the file names beside them are not decoded
         values = self._at(number, tuple(f"{stream}.bytes" for stream in streams))
         return {stream: values[stream]["bytes"] for stream in streams}
 

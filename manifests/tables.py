@@ -2,8 +2,7 @@
 
 The schema follows from the annotations, so that a record and its table cannot disagree. Nested
 dataclasses become structs, tuples (also named ones, of one type) become lists, string enums become
-strings. There are no nulls:
-a reader of five rows must be able to infer every type.
+strings. There are no nulls, so that a reader can infer every type from a few rows.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def from_table(record: type[Record], table: pa.Table) -> list[Record]:
 
 
 def to_dict(row: Any) -> dict[str, Any]:
-    """A record as plain values: what JSON and Arrow both take."""
+    """A record as plain values that both JSON and Arrow accept."""
     return {f.name: _plain(getattr(row, f.name)) for f in dataclasses.fields(row)}
 
 
@@ -97,7 +96,7 @@ def _plain(value: Any) -> Any:
 
 def _typed(kind: Any, value: Any) -> Any:
     if kind in _SCALARS:
-        # No coercion: int(1.5) and str(None) would hide what is wrong
+        # No coercion: int(1.5) and str(None) would hide errors
         if not isinstance(value, int | float if kind is float else kind):
             raise TypeError(f"{value!r} is not {kind.__name__}")
         return kind(value)

@@ -1,7 +1,7 @@
 """Procedural sources for matting with exact alpha: `make_foreground`, `make_background`, folders.
 
-A picture is a function of (seed, number) and its size only, so that files can be made in any
-order, by any number of processes, and again later with the same bytes.
+A picture depends only on (seed, number) and its size. So files can be made in any order, by any
+number of processes, and again later with the same bytes.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ SUBJECTS = (Subject.HUMAN, Subject.NON_HUMAN)
 CELLS = tuple((subject, transparency) for transparency in Transparency for subject in SUBJECTS)
 FOREGROUND_ASPECTS = (0.8, 1.0, 0.75, 0.88)  # short side over long side, by number
 BACKGROUND_ASPECTS = (0.75, 0.6667, 0.8)
-SMALLEST = 64  # px; smaller pictures hold no strand
+SMALLEST = 64  # px; in smaller pictures strands cannot be drawn
 ATTEMPTS = 12
 JPEG_QUALITY = 95
 
-# The streams of random numbers: a foreground and a background of one number share nothing.
+# Streams of random numbers; a foreground and a background of the same number share none.
 FOREGROUND_STREAM, BACKGROUND_STREAM = 1, 2
 
 
 @dataclass(frozen=True)
 class Cutout:
-    """Straight RGBA, H x W x 4, 0..255, and what it shows."""
+    """A cut-out: straight RGBA, H x W x 4, 0..255, and what it shows."""
 
     pixels: NDArray[np.uint8]
     kind: str
@@ -60,12 +60,12 @@ def foreground_cells(count: int) -> list[tuple[Subject, Transparency]]:
 def draw_foreground(
     number: int, subject: Subject, transparency: Transparency, size: int, seed: int
 ) -> Cutout:
-    """One cut-out, its long side `size` px, whose measured transparency is the one asked for.
+    """One cut-out with a long side of `size` px, whose measured transparency is `transparency`.
 
-    A draw that measures as another class (a doily with wide holes, hair that is hardly soft) is
-    thrown away and the next one drawn. Raises ValueError for a size below 64 or an unlabelled
-    subject, or if no draw fits: the class thresholds count pixels of the rim, so
-    that very small solid pictures cannot be Little transparent.
+    A draw whose measured class differs (a doily with wide holes, hair that is hardly soft) is
+    discarded, and another one is drawn. Raises ValueError for a size below 64, for an unlabelled
+    subject, or if no draw has the class. Pixels of the rim count as soft, so that very small solid
+    pictures cannot be Little transparent.
     """
     if size < SMALLEST:
         raise ValueError(f"size {size} px, expected at least {SMALLEST}")
@@ -96,7 +96,7 @@ def make_foreground(
 
 
 def frame(rng: np.random.Generator, subject: Subject, size: int, number: int) -> tuple[int, int]:
-    """(height, width); people stand upright, things may lie."""
+    """(height, width); people are always upright, things may be wider than high."""
     short = round(size * FOREGROUND_ASPECTS[number // len(CELLS) % len(FOREGROUND_ASPECTS)])
     lying = subject == Subject.NON_HUMAN and rng.random() < 0.4
     return (short, size) if lying else (size, short)
@@ -111,7 +111,7 @@ def paint_foreground(
     turn: int,
     shag: float,
 ) -> tuple[Array, str]:
-    """A premultiplied canvas and its kind; things take turns, `shag` scales the length of fur."""
+    """A premultiplied canvas and its kind. The kind follows from the number; `shag` scales fur."""
     if subject == Subject.HUMAN:
         return make_person(rng, height, width, transparency)
     if transparency == Transparency.MEDIUM:
@@ -129,7 +129,7 @@ def background_kind(number: int) -> str:
 
 
 def make_background(number: int, size: int, seed: int) -> NDArray[np.uint8]:
-    """One background, RGB, H x W x 3, long side `size` px; kinds take turns by number."""
+    """One background, RGB, H x W x 3, long side `size` px; its kind follows from the number."""
     if size < SMALLEST:
         raise ValueError(f"size {size} px, expected at least {SMALLEST}")
     rng = np.random.default_rng([seed, BACKGROUND_STREAM, number])
@@ -170,7 +170,7 @@ def background_orders(folder: Path, count: int, size: int, seed: int) -> list[Or
 
 
 def fill_order(order: Order) -> str:
-    """Makes one file; returns its kind. The file appears whole or not at all."""
+    """Make one file, whole or not at all; returns its kind."""
     if order.cell is None:
         picture = cv2.cvtColor(
             make_background(order.number, order.size, order.seed), cv2.COLOR_RGB2BGR
@@ -196,7 +196,7 @@ def encoded(suffix: str, picture: cv2.typing.MatLike, settings: list[int]) -> by
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Writes beside and renames; the temporary name is the process's own."""
+    """Write to a temporary file of this process, then rename it."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         beside.write_bytes(data)
@@ -206,7 +206,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def refuse_others(folder: Path, expected: Iterable[str]) -> None:
-    """Raises FileExistsError if the folder holds anything but files that this run will write."""
+    """Raise FileExistsError if the folder holds files that this run will not write."""
     if not folder.exists():
         return
     others = sorted({entry.name for entry in folder.iterdir()} - set(expected))
@@ -219,13 +219,13 @@ def refuse_others(folder: Path, expected: Iterable[str]) -> None:
 
 
 def one_thread() -> None:
-    """In a worker process: as many processes as cores already, so no threads below them."""
+    """Turn threads off in a worker process: there is already one process per core."""
     cv2.setNumThreads(1)
 
 
 @contextmanager
 def mapping(workers: int) -> Iterator[Callable[[list[Order]], Iterator[tuple[Order, str]]]]:
-    """Yields a function orders -> (order, kind) as they get done, in this process or in many."""
+    """A function that makes orders, here or in `workers` processes, and yields (order, kind)."""
     if workers <= 1:
         yield lambda orders: ((order, fill_order(order)) for order in orders)
         return
@@ -261,11 +261,11 @@ def write_sources(
     progress: Callable[[], None] | None = None,
     workers: int | None = None,
 ) -> None:
-    """Writes out/fgs/*.png and out/bgs/*.jpg, and last their label files.
+    """Write out/fgs/*.png and out/bgs/*.jpg, and then their label files.
 
     `progress` is called once per file. `workers` is the number of processes; None means one per
-    core. The bytes do not depend on it. A second run over its own output writes the same bytes
-    again; over other files it raises FileExistsError before anything is written.
+    core. The bytes do not depend on it. A second run writes the same bytes again. If the folders
+    hold other files, FileExistsError is raised before anything is written.
     """
     if size < SMALLEST:
         raise ValueError(f"size {size} px, expected at least {SMALLEST}")
@@ -277,7 +277,9 @@ def write_sources(
     refuse_others(back, [o.path.name for o in scenes] + ["backgrounds.csv"])
     for folder in (front, back):
         folder.mkdir(parents=True, exist_ok=True)
-    (front / "foregrounds.csv").unlink(missing_ok=True)  # its presence says that all are there
+    (front / "foregrounds.csv").unlink(
+        missing_ok=True
+    )  # written last: if it is there, all files are
     (back / "backgrounds.csv").unlink(missing_ok=True)
     orders = cutouts + scenes
     kinds: dict[Path, str] = {}

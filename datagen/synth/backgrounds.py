@@ -1,9 +1,9 @@
-"""Backgrounds whose pixels have the statistics of photos, and that look out of focus or textured.
+"""Backgrounds that have the statistics of photos and look out of focus or textured.
 
-Photos of the world have a power spectrum that falls about as 1 / frequency^2, whatever the scene,
-and channels that mostly move together. Every background is a scene (what the eye recognises)
-plus a field of exactly that spectrum (its texture), after which the radial average of its
-spectrum is drawn towards that slope; the phases, and so the edges, stay those of the scene.
+In photos of any scene the power spectrum falls about as 1 / frequency^2, and the channels are
+strongly correlated. Every background is a scene (what the eye recognises) plus a field of exactly
+that spectrum (the texture). Then the radial average of its spectrum is moved towards that slope.
+The phases, and so the edges, stay those of the scene.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from datagen.synth.paint import (
     vary,
 )
 
-SLOPE = -2.1  # of the power over the frequency, both logarithmic
-MARGIN = 32  # px beyond the borders while a spectrum is changed
-PULL = 0.75  # how far a scene's spectrum is drawn towards it
+SLOPE = -2.1  # of log power over log frequency
+MARGIN = 32  # px added at the borders while a spectrum is changed
+PULL = 0.75  # how far a scene's spectrum is moved towards that slope; 1 is all the way
 
 PALETTES: tuple[tuple[Colour, ...], ...] = (
     ((0.20, 0.30, 0.16), (0.42, 0.52, 0.24), (0.70, 0.74, 0.50), (0.30, 0.24, 0.16)),  # woods
@@ -47,7 +47,7 @@ def frequencies(height: int, width: int) -> Array:
 
 
 def natural_field(rng: np.random.Generator, height: int, width: int) -> Array:
-    """H x W x 3 noise with power 1 / f^2; channels share most of it: mean 0, deviation 1."""
+    """H x W x 3 noise with power 1 / f^2, mean 0, deviation 1; channels are correlated."""
     radius = frequencies(height, width)
     radius[0, 0] = np.inf
     planes = []
@@ -81,13 +81,13 @@ def spectrum_slope(plane: Array) -> float:
 
 
 def naturalised(picture: Array, pull: float = PULL) -> Array:
-    """Draws the radial spectrum of H x W x 3 towards f^-2 by a gain per ring; phases stay.
+    """Move the radial spectrum of H x W x 3 towards f^-2 by a gain per ring; phases stay.
 
-    The gain follows the picture's own slope, is bounded to a factor of 6, and is 1 at the lowest
+    The gain depends on the picture's own slope. It is at most a factor of 6, and 1 at the lowest
     frequencies, which carry the scene.
     """
     slope = spectrum_slope(picture.mean(axis=2))
-    # mirrored at the borders: the transform would join the left one to the right one
+    # Mirrored at the borders, because the transform treats opposite borders as neighbours.
     picture = np.pad(picture, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), mode="symmetric")
     height, width = picture.shape[:2]
     radius = frequencies(height, width)
@@ -128,7 +128,7 @@ def discs(
     opacity: tuple[float, float],
     rim: float = 0.3,
 ) -> Array:
-    """Blurred lights as a lens shows them: flat discs, a little brighter at the rim."""
+    """Lights blurred by a lens: flat discs, a little brighter at the rim."""
     canvas = opaque(picture)
     height, width = picture.shape[:2]
     for _ in range(count):
@@ -196,7 +196,7 @@ def landscape(rng: np.random.Generator, height: int, width: int) -> Array:
 
 
 def dead_leaves(rng: np.random.Generator, height: int, width: int) -> Array:
-    """Discs that hide one another, sizes by a power law: the classic model of clutter."""
+    """Discs that hide one another, with sizes by a power law: a common model of clutter."""
     s = max(height, width)
     palette = PALETTES[rng.integers(len(PALETTES))]
     picture = np.empty((height, width, 3), np.float32)
@@ -216,7 +216,7 @@ def dead_leaves(rng: np.random.Generator, height: int, width: int) -> Array:
 
 
 def texture(rng: np.random.Generator, height: int, width: int) -> Array:
-    """A surface seen from near: plaster, stone, wood or cloth, lit from one side."""
+    """A surface seen from close up: plaster, stone, wood or cloth, lit from one side."""
     s = max(height, width)
     palette = PALETTES[rng.integers(len(PALETTES))]
     x, y = pixel_grid(height, width)

@@ -9,7 +9,7 @@ from datagen.synth.paint import Array, Colour, blank, clouds, fill, pixel_grid, 
 
 
 def thread(distance: Array, width: float) -> Array:
-    """Coverage of a pixel by a thread `width` px wide whose middle is `distance` px away."""
+    """Coverage of a pixel by a thread of `width` px whose middle is `distance` px away."""
     return np.asarray(np.clip(width / 2 - distance + 0.5, 0, min(width, 1.0)), np.float32)
 
 

@@ -1,4 +1,4 @@
-"""The head of a stylised person: few shapes, moved sideways by where it looks."""
+"""The head of a stylised person: a few shapes, shifted in the direction of the face."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def paint_head(canvas: Array, f: Figure, rng: np.random.Generator) -> None:
 
 
 def paint_face(canvas: Array, f: Figure, rng: np.random.Generator) -> None:
-    """Eyes, brows, nose, mouth: few shapes, moved sideways by the yaw."""
+    """Eyes, brows, nose and mouth: a few shapes, shifted sideways by the yaw."""
     shift, u = 0.22 * f.yaw, f.unit
     line = dim(f.skin, 0.45)
 

@@ -48,7 +48,7 @@ class Figure:
     head_y: float
     unit: float  # half the height of the head
     tilt: float  # of the head, radians
-    yaw: float  # -1..1: to where the face looks
+    yaw: float  # -1..1: the sideways direction of the face
     shoulder: float  # half width
     slope: float  # how far shoulders drop
     arms: str

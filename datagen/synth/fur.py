@@ -50,7 +50,9 @@ def furred(
     angle = rng.uniform(0, 2 * np.pi, count)
     reach = np.sqrt(rng.uniform(0.0, 1.0, count))
     reach[: count // 3] = rng.uniform(0.93, 1.0, count // 3)
-    order = np.argsort(-reach * np.sin(angle))  # from below upwards: each tuft covers lower roots
+    order = np.argsort(
+        -reach * np.sin(angle)
+    )  # from the bottom up: each tuft covers the roots of those below
     angle, reach = angle[order], reach[order]
     flat = np.stack([reach * np.cos(angle), reach * np.sin(angle)], 1)
     spin = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
@@ -88,7 +90,7 @@ def paint_animal(
     )
     x, y = width / 2, height * (0.55 if kind != "rabbit" else 0.64)
     colour = (0.96, 0.82, 0.32) if kind == "chick" else pick(rng, FURS)
-    # fine hairs are thinner, and so softer, in a small picture: they are shorter there
+    # Fine hairs are thinner, and so softer, in a small picture, so they are shorter there.
     fur = s * rng.uniform(0.065, 0.1) * shag * min(1.0, max(height, width) / 800)
     head_y = y - 0.42 * s
     if kind == "puff":

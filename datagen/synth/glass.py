@@ -101,7 +101,7 @@ def paint_glass(rng: np.random.Generator, height: int, width: int) -> tuple[Arra
     u = np.clip((x - centre[0]) / scale / half, -1, 1)
     body = polygon_coverage([outline_of(side, 0.14) * scale + centre], height, width)
     wall = np.abs(u)
-    thick = 0.02 / half  # of the wall, as a share of the radius
+    thick = 0.02 / half  # thickness of the wall, as a share of the radius
     rim = smoothstep(0.60, 1.0, wall) ** 2
     line = smoothstep(1 - 2.4 * float(thick.mean()), 1.0, wall)
     wobble = 0.10 * clouds(rng, height, width, 0.3 * scale)
@@ -131,7 +131,7 @@ def pour(
     scale: float,
     u: Array,
 ) -> None:
-    """Fills the vessel up to some level with a tinted drink that lets light through."""
+    """Fill the vessel up to some level with a tinted, translucent drink."""
     bottom = {"wine glass": 0.0, "goblet": 0.0}.get(kind, float(side[-1, 1]) - 0.06)
     top = side[0, 1] + (bottom - side[0, 1]) * rng.uniform(0.3, 0.6)
     inner = side[(side[:, 1] > top) & (side[:, 1] < bottom)] * (0.93, 1)

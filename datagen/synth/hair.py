@@ -22,9 +22,9 @@ def bezier(corners: list[Points], steps: int) -> Points:
 
 
 def drape(rng: np.random.Generator, count: int, reach: float, ripple: float, blow: float) -> Points:
-    """Long hair in head coordinates (N x 26 x 2): over the skull, then down, most of it calm.
+    """Long hair in head coordinates (N x 26 x 2): over the skull, then down.
 
-    Three strands in ten stray. `blow` bends the ends sideways, as wind would.
+    Three strands in ten stray, the others are smooth. `blow` bends the ends sideways, like wind.
     """
     across = rng.uniform(-1, 1, count)
     side = np.sign(across)
@@ -142,7 +142,7 @@ def paint_back_hair(canvas: Array, f: Figure, rng: np.random.Generator, style: s
     colours = hair_colours(rng, f, angles, 0.5) * 0.82
     widths[:wide] *= 3
     colours[:wide] *= 0.72
-    if wide:  # the wide ones end early, so that only fine strands make the outline
+    if wide:  # wide strands end early, so that the outline has only fine strands
         early = 0.9 * path[:wide] + 0.1 * path[:wide, :1]
         path = np.concatenate([early, path[wide:]])
     paint_strands(canvas, f.head(path), widths, np.clip(colours, 0.02, 0.97))
@@ -168,7 +168,7 @@ def paint_front_hair(canvas: Array, f: Figure, rng: np.random.Generator, style: 
 def parted(rng: np.random.Generator, f: Figure, style: str, count: int) -> tuple[Points, Points]:
     """Strands from a parting over the skull to both sides of the face, and their colours."""
     side = rng.choice([-1.0, 1.0], count)
-    inner = np.sort(rng.random(count))  # 0 at the crown, 1 along the hairline; drawn in that order
+    inner = np.sort(rng.random(count))  # 0 at the crown, 1 at the hairline; the drawing order
     parting = 0.18 * np.sign(f.yaw + 1e-3)
     low = {"bob": 0.95, "ponytail": -0.05, "wind": 0.6}.get(style, 1.35)
     out = 0.92 if style != "ponytail" else 0.84
@@ -188,7 +188,7 @@ def parted(rng: np.random.Generator, f: Figure, style: str, count: int) -> tuple
 
 def paint_ponytail(canvas: Array, f: Figure, rng: np.random.Generator) -> None:
     count = 1100
-    side = 1.0 if f.yaw < 0 else -1.0  # it swings to where the back of the head is
+    side = 1.0 if f.yaw < 0 else -1.0  # it is on the side of the back of the head
     root = np.array([side * 0.62, -0.72]) + 0.05 * rng.standard_normal((count, 2))
     t = np.linspace(0, 1, 24)[None, :]
     spread = rng.normal(0, 1, (count, 1))
@@ -233,7 +233,7 @@ def paint_hard_head(canvas: Array, f: Figure, rng: np.random.Generator, style: s
         fill(canvas, f.head(ellipse(0.1 * f.yaw, -1.22, 0.36, 0.32)), rounded(f.hair, 0.3 * u))
     if style in ("short", "bun"):
         fill(canvas, scalp_cap(f, 0.05, -0.4), rounded(f.hair, 0.4 * u, contrast=0.6))
-        for t in np.linspace(0.06, 0.94, 54):  # combed lines end within the mass: its edge stays
+        for t in np.linspace(0.06, 0.94, 54):  # lines end inside: the edge stays
             fringe = -0.60 + 0.1 * np.sin(9 * t)
             curve = smooth_open(
                 [(-0.3 + 0.6 * t, -1.06), (-0.6 + 1.2 * t, -0.84), (-0.68 + 1.36 * t, fringe)]

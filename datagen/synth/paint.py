@@ -1,8 +1,8 @@
-"""A small painter for synthetic cut-outs: premultiplied layers whose alpha is a known coverage.
+"""A small painter for synthetic cut-outs: premultiplied layers whose alpha is exact coverage.
 
 A canvas is H x W x 4 float32 in [0, 1]: colour multiplied by alpha, then alpha. Points are (x, y)
 in pixels, with pixel (row 0, column 0) covering 0..1 x 0..1. Colours are RGB in [0, 1] and never
-depend on alpha, so that nothing of any former background can show under a soft pixel.
+depend on alpha, so that soft pixels contain no colour of any former background.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Array = NDArray[np.float32]
 Stencil = NDArray[np.uint8]
 Colour = tuple[float, float, float]
 
-STENCIL_SCALE = 4  # a strand's thinnest line is a quarter of a pixel
+STENCIL_SCALE = 4  # the thinnest line is a quarter of a pixel
 STENCIL_SHIFT = 4  # fractional bits of OpenCV's coordinates
 
 
@@ -31,7 +31,7 @@ def blank(height: int, width: int) -> Array:
 
 
 def _split(starts: Points, ends: Points, axis: int) -> tuple[Points, Points]:
-    """Cuts segments (N x 2) at the whole numbers of one axis: every piece lies in one cell."""
+    """Cut segments (N x 2) at the whole numbers of one axis, so that each piece is in one cell."""
     low = np.floor(np.minimum(starts[:, axis], ends[:, axis]))
     high = np.ceil(np.maximum(starts[:, axis], ends[:, axis]))
     counts = np.maximum(high - low, 1).astype(np.int64)
@@ -51,9 +51,9 @@ def _split(starts: Points, ends: Points, axis: int) -> tuple[Points, Points]:
 def polygon_coverage(polygons: Sequence[Points], height: int, width: int) -> Array:
     """The exact share (H x W, 0..1) of each pixel's square that closed polygons (N x 2) cover.
 
-    Signed areas: every edge adds, to all pixels on its right, the height by which it crosses
-    their row; a running sum along the row makes that the covered area. Where polygons turn in
-    opposite directions they cut holes; where they overlap in the same direction, they join.
+    It sums signed areas: every edge adds, to all pixels on its right, the height by which it
+    crosses their row. A running sum along the row gives the covered area. Overlapping polygons of
+    opposite orientation cut holes; those of the same orientation are joined.
     """
     first = np.concatenate(polygons)
     last = np.concatenate([np.roll(p, -1, axis=0) for p in polygons])
@@ -75,7 +75,7 @@ def polygon_coverage(polygons: Sequence[Points], height: int, width: int) -> Arr
 
 
 def open_stencil(height: int, width: int) -> Stencil:
-    """An empty sheet (4H x 4W x 4, RGBA): what is drawn is opaque; its area becomes alpha."""
+    """An empty sheet (4H x 4W x 4, RGBA). Drawings are opaque; their area becomes alpha."""
     return np.zeros((height * STENCIL_SCALE, width * STENCIL_SCALE, 4), np.uint8)
 
 
@@ -104,7 +104,7 @@ def stencil_layer(stencil: Stencil, softness: float = 0.45) -> Array:
 
 
 def lay(canvas: Array, layer: Array, inside: bool = False) -> None:
-    """Puts a premultiplied layer over the canvas, in place; `inside` leaves its alpha as it is."""
+    """Put a premultiplied layer over the canvas, in place; `inside` keeps the canvas' alpha."""
     kept = 1 - layer[..., 3:]
     if inside:
         canvas[..., :3] *= kept
@@ -115,7 +115,7 @@ def lay(canvas: Array, layer: Array, inside: bool = False) -> None:
 
 
 def under(canvas: Array, layer: Array) -> None:
-    """Puts a premultiplied layer behind the canvas, in place."""
+    """Put a premultiplied layer behind the canvas, in place."""
     canvas += layer * (1 - canvas[..., 3:])
 
 
@@ -147,7 +147,7 @@ def fill(
     inside: bool = False,
     blur: float = 0.0,
 ) -> None:
-    """Fills polygons, touching only their box.
+    """Fill polygons; only the pixels of their box are touched.
 
     `paint` is a colour, or a function (coverage, top, left) -> colours H x W x 3 of the box.
     """
@@ -177,9 +177,9 @@ def rounded(
 
 def cushion(coverage: Array, depth: float, light: tuple[float, float], contrast: float) -> Array:
     """Brightness (H x W, about 1) of an inflated shape under a light from direction (x, y)."""
-    if min(coverage.shape) < 2:  # a sliver at the border has no slope
+    if min(coverage.shape) < 2:  # a strip of one pixel at the border has no slope
         return np.ones_like(coverage)
-    # a shape that the frame cuts off goes on beyond it, so that it does not round off there
+    # A shape that the frame cuts off is continued beyond it, so that it is not rounded there.
     solid = np.pad((coverage > 0.5).astype(np.uint8), 1, mode="edge")
     distance = cv2.distanceTransform(solid, cv2.DIST_L2, 3)[1:-1, 1:-1]
     part = np.clip(distance / depth, 0, 1)
@@ -199,8 +199,8 @@ def cushion(coverage: Array, depth: float, light: tuple[float, float], contrast:
 def draw_strands(stencil: Stencil, paths: Points, widths: Points, colours: Points) -> None:
     """Tapered curves: paths N x T x 2 in px, root widths N in px, colours N x 3; last on top.
 
-    Three pieces, each thinner than the one before; a strand of less than a quarter of a pixel
-    is drawn a quarter wide, which is as thin as the stencil knows.
+    Each strand has three pieces, each thinner than the one before. Below a quarter of a pixel,
+    the smallest width of the stencil, a strand is drawn a quarter of a pixel wide.
     """
     steps = paths.shape[1]
     cuts = (0, int(steps * 0.45), int(steps * 0.75), steps - 1)
@@ -221,7 +221,7 @@ def paint_strands(
     softness: float = 0.45,
     behind: bool = False,
 ) -> None:
-    """Strands over (or behind) the canvas, touching only their box."""
+    """Strands over (or behind) the canvas; only the pixels of their box are touched."""
     if len(paths) == 0:
         return
     height, width = canvas.shape[:2]
@@ -261,7 +261,7 @@ def clouds(
         grid = rng.standard_normal((rows, columns)).astype(np.float32)
         size = (int(columns * cell) + 1, int(rows * cell) + 1)
         top, left = (int(v * cell) for v in rng.uniform(0.5, 1.5, 2))
-        if size[0] * size[1] > 4 * height * width:  # one cell spans far more than the canvas
+        if size[0] * size[1] > 4 * height * width:  # one cell is much larger than the canvas
             shift = np.array([[1 / cell, 0, 1.5], [0, 1 / cell, 1.5]])
             flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
             octave = cv2.warpAffine(grid, shift, (width, height), flags=flags)
@@ -292,13 +292,13 @@ def smoothstep(low: float, high: float, value: Points) -> Array:
 def straight(canvas: Array) -> NDArray[np.uint8]:
     """A premultiplied canvas -> straight RGBA (H x W x 4, 0..255).
 
-    Where alpha is 0 the colour is that of the nearest paint, so that a resampler which forgets
-    to premultiply, or a codec that smooths, finds no dark rim.
+    Where alpha is 0 the colour is that of the nearest paint. So a resampler that does not
+    premultiply, or a codec that smooths, makes no dark rim.
     """
     alpha = np.rint(np.clip(canvas[..., 3], 0, 1) * 255)
     seen = canvas * (alpha[..., None] > 0)
     colour = seen[..., :3] / np.maximum(seen[..., 3:], 1e-6)
-    trust = np.minimum(seen[..., 3:] * 32, 1)  # faint paint counts too: it is what lies nearest
+    trust = np.minimum(seen[..., 3:] * 32, 1)  # faint paint counts, too, because it is the nearest
     spread = continue_colours(np.concatenate([colour * trust, trust], axis=2))
     colour = np.where(alpha[..., None] > 0, colour, spread)
     colour = np.rint(np.clip(colour, 0, 1) * 255)
@@ -306,7 +306,7 @@ def straight(canvas: Array) -> NDArray[np.uint8]:
 
 
 def continue_colours(canvas: Array) -> Array:
-    """Colours (H x W x 3) that go on smoothly beyond the paint: averages of ever larger squares."""
+    """Colours (H x W x 3) that continue the paint smoothly, by averages of growing squares."""
     height, width = canvas.shape[:2]
     if min(height, width) <= 2:
         weight = canvas[..., 3].sum()

@@ -64,7 +64,7 @@ def paint_person(f: Figure, rng: np.random.Generator, style: str) -> Array:
 
 
 def veil_shape(f: Figure, rng: np.random.Generator, flare: float) -> Points:
-    """From above the crown down both sides, wider than the shoulders; scalloped at the hem."""
+    """The outline of a veil: from above the crown down both sides, with a scalloped hem."""
     u, x, y = f.unit, f.head_x, f.head_y
     low = f.height * rng.uniform(0.86, 0.94)
     right = [(0.5 * u, -1.16 * u), (1.12 * u, -0.5 * u), (1.45 * u, 0.8 * u)]

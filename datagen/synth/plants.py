@@ -56,7 +56,7 @@ def stamp_leaves(
     colours: Points,
     shape: Points = LEAF,
 ) -> None:
-    """Leaves at N x 2 px, turned by N angles, N px long; two halves of different light each."""
+    """Leaves at N x 2 px, rotated by N angles, N px long; each has a light and a dark half."""
     half = len(shape) // 2 + 1
     halves = (shape[:half], np.concatenate([shape[half - 1 :], shape[:1]]))
     for at, angle, length, colour in zip(where, angles, lengths, colours, strict=True):
@@ -192,7 +192,7 @@ def paint_fern(rng: np.random.Generator, height: int, width: int) -> tuple[Array
 
 
 def paint_feathers(rng: np.random.Generator, height: int, width: int) -> tuple[Array, str]:
-    """A large feather: barbs that leave a bent shaft, some of them parted."""
+    """A large feather: barbs that branch off a bent shaft, with a few gaps."""
     canvas, s = blank(height, width), max(height, width)
     tone = pick(rng, (*CLOTHES[:3], (0.92, 0.90, 0.86), (0.36, 0.30, 0.26)))
     sway = rng.uniform(-0.16, 0.16)

@@ -1,7 +1,7 @@
 """Annotation against a real server: `python -m tests.bench.annotate [--tasks 200] [--json]`.
 
-Pushes and pulls tasks of 4K soft alphas and takes the time and the memory of each command; then
-runs the whole loop on the photos of alphamatting.com, with SAD against the measured alphas.
+Pushes and pulls tasks of 4K soft alphas and measures the time and the memory of each command. Then
+it runs the whole loop on the photos of alphamatting.com and prints the SAD against their alphas.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from tests.annotation.conftest import (
 from tests.annotation.loop import ALPHAMATTING, run_loop
 
 HEIGHT, WIDTH = 2160, 3840
-ALPHAS = 8  # different ones; more would measure the disk
+ALPHAS = 8  # different alphas; with more, the disk would be measured
 
 
 def run(server: Running, *arguments: str) -> dict[str, float]:
-    """A command to its end: seconds, and the peak memory of its process."""
+    """Run a command to its end; returns seconds and the peak memory of its process in MB."""
     settings = {"LABEL_STUDIO_URL": server.url, "LABEL_STUDIO_API_KEY": server.token}
     begin, peak = time.monotonic(), 0.0
     process = start_annotate(*arguments, **settings)
@@ -58,7 +58,7 @@ def run(server: Running, *arguments: str) -> dict[str, float]:
 
 
 def _peak_mb(process: int) -> float:
-    """Of a process so far. What the kernel tells at the end counts its parent's memory, too."""
+    """Peak of a process so far, because the final value also includes its parent's memory."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:
@@ -67,7 +67,7 @@ def _peak_mb(process: int) -> float:
 
 
 def alphas() -> list[Pixels]:
-    """Real soft alphas, enlarged to 4K: hair becomes wider, so that more pixels are soft."""
+    """Real soft alphas, enlarged to 4K. Hair becomes wider, so more pixels are soft."""
     paths = sorted((DATA / "foregrounds").glob("*.png"))[:: max(1, 63 // ALPHAS)][:ALPHAS]
     found = []
     for path in paths:
@@ -80,7 +80,7 @@ def alphas() -> list[Pixels]:
 
 
 def sources(folder: Path, count: int) -> list[Pixels]:
-    """photos/ and alphas/ with as many 4K pairs; the alphas, which come round again and again."""
+    """Write `count` 4K pairs to photos/ and alphas/; returns the alphas, which are used in turn."""
     kinds = alphas()
     rng = np.random.default_rng(1)
     for name in ("photos", "alphas"):
@@ -89,14 +89,14 @@ def sources(folder: Path, count: int) -> list[Pixels]:
     photo = np.asarray(coarse.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)).copy()
     pngs = [encode_alpha(alpha) for alpha in kinds]
     for number in range(count):
-        photo[0, 0] = (*divmod(number, 256), 0)  # each another file
+        photo[0, 0] = (*divmod(number, 256), 0)  # so that all files differ
         Image.fromarray(photo).save(folder / "photos" / f"{number:04d}.jpg", quality=90)
         (folder / "alphas" / f"{number:04d}.png").write_bytes(pngs[number % len(pngs)])
     return kinds
 
 
 def many(server: Running, folder: Path, count: int) -> dict[str, dict[str, float]]:
-    """Push and pull of many 4K tasks. Raises SystemExit if an alpha did not come back the same."""
+    """Push and pull many 4K tasks. Raises SystemExit if a pulled alpha differs."""
     kinds = sources(folder, count)
     project, out = ("--project", f"{count} tasks"), folder / "out"
     given = ("--photos", str(folder / "photos"), "--alphas", str(folder / "alphas"))
@@ -114,18 +114,25 @@ def many(server: Running, folder: Path, count: int) -> dict[str, dict[str, float
         number = int(Path(row.photo_file).stem)
         alpha = decode_alpha((out / row.path).read_bytes())
         if not np.array_equal(alpha, kinds[number % len(kinds)]):
-            raise SystemExit(f"{row.photo_file} came back another")
+            raise SystemExit(f"{row.photo_file}: the pulled alpha differs from the pushed one")
     if len(rows) != count:
-        raise SystemExit(f"{len(rows)} of {count} came back")
+        raise SystemExit(f"{len(rows)} of {count} annotations were pulled")
     return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run, and print a table or JSON."""
+    """Run the benchmark and print a table or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=200)
-    parser.add_argument("--photos", type=int, default=20, help="of alphamatting.com; 0: no loop")
-    parser.add_argument("--scale", type=float, default=1.0, help="of these photos")
+    parser.add_argument(
+        "--photos",
+        type=int,
+        default=20,
+        help="Number of photos of alphamatting.com in the loop; 0 leaves it out.",
+    )
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="Factor by which these photos are scaled."
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     venv = server_venv()
@@ -144,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 for name, figures in commands.items() if not options.json else ():
                     per = figures["seconds"] / options.tasks
                     print(
-                        f"{name:<12} {figures['seconds']:7.1f} s {per:7.3f} s a task "
+                        f"{name:<12} {figures['seconds']:7.1f} s {per:7.3f} s per task "
                         f"{figures['peak_mb']:6.0f} MB"
                     )
             names = sorted(path.name for path in (ALPHAMATTING / "input").glob("*.png"))

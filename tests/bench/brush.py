@@ -1,7 +1,7 @@
 """python -m tests.bench.brush: the brush codec against the SDK's, on real alphas and on noise.
 
-One core, times of the process; --quick takes every tenth alpha. Peak memory is that of a process
-that encodes and decodes one 4K picture, and nothing else.
+It runs on one core and measures processor time; --quick uses every tenth alpha. Peak memory is
+that of a process that only encodes and decodes one 4K picture.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 def real_alphas() -> Iterator[tuple[str, Pixels]]:
-    """The alphas of the cut-outs, alphamatting's, and what a segmentation network says: 100."""
+    """100 real alphas: of the cut-outs, of alphamatting.com, and masks of a network."""
     cutouts = sorted((DATA / "foregrounds").glob("*.png"))
     greys = sorted((DATA / "alphamatting" / "gt").glob("*.png"))
     masks = sorted((DATA / "segmentation" / "isnet").glob("*.png"))
@@ -46,14 +46,16 @@ def best(work: Callable[[], object], times: int) -> float:
 
 
 def compare(alphas: list[Pixels]) -> dict[str, float]:
-    """Seconds a megapixel of both codecs; raises AssertionError if they disagree anywhere."""
-    from label_studio_sdk.converter import brush as sdk  # not in the process that peak() measures
+    """Seconds per megapixel of both codecs. Raises AssertionError if their results differ."""
+    from label_studio_sdk.converter import (
+        brush as sdk,
+    )  # not imported in the process that peak() measures
 
     megapixels = sum(alpha.size for alpha in alphas) / 1e6
     spent = {"encode": 0.0, "encode_sdk": 0.0, "decode": 0.0, "decode_sdk": 0.0}
     for alpha in alphas:
         rle = encode_brush(alpha)
-        assert rle == partial(sdk.mask2rle, alpha)()  # it has no types
+        assert rle == partial(sdk.mask2rle, alpha)()  # the SDK has no types
         assert (decode_brush(rle, *alpha.shape) == alpha).all()
         work: dict[str, Callable[[], object]] = {
             "encode": partial(encode_brush, alpha),
@@ -78,7 +80,7 @@ def noise(height: int, width: int) -> Pixels:
 
 
 def hair(height: int, width: int) -> Pixels:
-    """The finest of the real alphas, laid side by side."""
+    """The finest of the real alphas, placed side by side."""
     alpha = max(
         (alpha for _, alpha in real_alphas()), key=lambda a: float(((a > 0) & (a < 255)).mean())
     )
@@ -87,32 +89,32 @@ def hair(height: int, width: int) -> Pixels:
 
 
 def peak(kind: str) -> float:
-    """Peak memory (MB) of a process that does one 4K picture."""
+    """Peak memory (MB) of a process that handles one 4K picture."""
     command = [sys.executable, "-m", "tests.bench.brush", "--peak", kind]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def peak_here(kind: str) -> float:
-    """MB; "nothing" is what the interpreter and its libraries take."""
+    """Peak memory in MB; kind "nothing" measures only the interpreter and its libraries."""
     pictures = {"noise": noise, "hair": hair}
     if kind in pictures:
         alpha = pictures[kind](2160, 3840)
         assert (decode_brush(encode_brush(alpha), *alpha.shape) == alpha).all()
-    # Not getrusage: its peak is inherited from the process that started this one.
+    # getrusage is not used, because its peak is inherited from the parent process.
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Speed and memory of the brush codec, as JSON.")
-    parser.add_argument("--quick", action="store_true", help="every tenth alpha")
+    parser.add_argument("--quick", action="store_true", help="Use every tenth alpha only.")
     parser.add_argument("--peak", choices=["nothing", "hair", "noise"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak:
         print(peak_here(options.peak))
         return
     if not DATA.is_dir():
-        raise SystemExit(f"{DATA}: no real alphas there")
+        raise SystemExit(f"{DATA}: the real alphas are missing")
     alphas = [alpha for _, alpha in real_alphas()][:: 10 if options.quick else 1]
     figures: dict[str, object] = {
         "real": compare(alphas),

@@ -2,10 +2,10 @@
 
     python -m tests.bench.compose [--quick]
 
-800 x 800, JPEG quality 95 4:4:4, the default crude preset; without layers unless said otherwise.
-The codec floor is what one core does if it only encodes the same four streams, measured in the
-same worker and run. Rates are those of whole shards, written to disk. Run it on an idle machine:
-it takes about eight minutes (--quick: three, without the 10,000 samples).
+Samples are 800 x 800, JPEG quality 95 4:4:4, with the default crude preset. They have no layers
+unless the name of a figure says so. The codec floor is the rate at which one core only encodes the same
+four streams, measured in the same worker and run. Rates are those of whole shards, written to disk.
+Run it on an idle machine. It takes about eight minutes (--quick: three, without 10,000 samples).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PER_SHARD = 250
 
 
 class Preparation:
-    """A picklable task: the working copy of one source."""
+    """A picklable task that makes the working copy of one source."""
 
     def __init__(self, settings: Settings, cache: Path) -> None:
         self._settings, self._cache = settings, cache
@@ -45,7 +45,7 @@ class Preparation:
 
 
 def tasks_of(settings: Settings, found: Scan, folder: Path, samples: int) -> list[ShardTask]:
-    """The shards of one run, in a folder of their own."""
+    """The tasks of one run, which writes to its own folder."""
     wanted = replace(settings, samples=samples, shard_size=PER_SHARD)
     plan = plan_splits(wanted, found.foregrounds, found.backgrounds)[0]
     root = Path(tempfile.mkdtemp(dir=folder))
@@ -58,7 +58,7 @@ def tasks_of(settings: Settings, found: Scan, folder: Path, samples: int) -> lis
 
 
 def timed_shard(task: ShardTask) -> tuple[int, float, int, int]:
-    """Make a shard: (samples, processor seconds, bytes, peak memory of the process in KiB)."""
+    """Make a shard; returns (samples, processor seconds, bytes, peak memory in KiB)."""
     begin = time.process_time()
     make_shard(task, lambda *_: None)
     seconds = time.process_time() - begin
@@ -70,7 +70,7 @@ def timed_shard(task: ShardTask) -> tuple[int, float, int, int]:
 
 
 def encoding_seconds(task: ShardTask) -> float:
-    """Seconds a sample that go into encoding its streams, and into nothing else."""
+    """Seconds per sample that are spent on encoding its streams."""
     spent = 0.0
     for pair in task.shard.pairs:
         built = draw_and_build(task, pair)
@@ -81,7 +81,7 @@ def encoding_seconds(task: ShardTask) -> float:
 
 
 class Run:
-    """The figures of some shards, made together."""
+    """The figures of some shards that are made at the same time."""
 
     def __init__(self, ray: Cluster, tasks: Sequence[ShardTask]) -> None:
         begin = time.perf_counter()
@@ -99,8 +99,10 @@ def measure(folder: Path, quick: bool) -> dict[str, float]:
     with cluster(1) as ray:
         found = scan_sources(ray, SOURCES)
         ray.map(Preparation(settings, folder / "cache"), [*found.foregrounds, *found.backgrounds])
-        Run(ray, tasks_of(settings, found, folder, PER_SHARD))  # warm: page cache, allocator
-        # The samples are the same in each; turns, so that a slow minute of the machine hits all.
+        Run(
+            ray, tasks_of(settings, found, folder, PER_SHARD)
+        )  # warm up the page cache and the allocator
+        # All have the same samples. They take turns, so that a slow minute affects all of them.
         plain, layered, floors = [], [], []
         for _ in range(2 if quick else 3):
             plain.append(Run(ray, tasks_of(settings, found, folder, 2 * PER_SHARD)))
@@ -134,7 +136,7 @@ def measure(folder: Path, quick: bool) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Speed and memory of datagen compose, as JSON.")
-    parser.add_argument("--quick", action="store_true", help="leave out the 10,000 samples")
+    parser.add_argument("--quick", action="store_true", help="Leave out the run of 10,000 samples.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         print(json.dumps(measure(Path(folder), options.quick), indent=1))

@@ -2,8 +2,8 @@
 
 The real ones are ISNet's (and, for comparison only, MediaPipe's selfie network's) masks of the
 photos that the shared foregrounds were cut from. Each simulated mask is made from, and compared
-with, the alpha of the same foregrounds. Exit code 1 if the `segmentation` preset misses what is
-asked of it: medians inside the real quartiles, 5 % and 95 % points within a factor of two.
+with, the alpha of the same foregrounds. The exit code is 1 if the `segmentation` preset misses a
+requirement: medians inside the real quartiles, 5 % and 95 % points within a factor of two.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from manifests.pixels import Pixels
 DATA = Path(__file__).parents[3] / "shared" / "data"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 STATISTICS = tuple(field.name for field in fields(CrudeErrors))
-REQUIRED = ("iou", "missed_share", "edge_p95")  # false_share is watched, not required
+REQUIRED = ("iou", "missed_share", "edge_p95")  # false_share is only printed
 DRAWS = 15
 
 Table = dict[str, list[float]]  # statistic -> its quantiles at QUANTILES
@@ -39,13 +39,13 @@ def real_masks(network: str, data: Path = DATA) -> Iterator[tuple[str, Pixels, P
         probability = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         cutout = cv2.imread(str(data / "foregrounds" / path.name), cv2.IMREAD_UNCHANGED)
         if probability is None or cutout is None:
-            raise FileNotFoundError(f"{path} or the foreground of the same name")
+            raise FileNotFoundError(f"{path}: it or its foreground is missing")
         alpha = np.ascontiguousarray(cutout[..., 3], np.uint8)
         yield path.name, alpha, (probability > 127).astype(np.uint8)
 
 
 def fitted(alpha: Pixels, longest: int) -> Pixels:
-    """Shrunk so that its longer side is at most `longest` pixels; 0 leaves it as it is."""
+    """The alpha, shrunk so that its longer side has at most `longest` pixels; 0: unchanged."""
     scale = longest / max(alpha.shape)
     if longest == 0 or scale >= 1.0:
         return alpha
@@ -54,7 +54,7 @@ def fitted(alpha: Pixels, longest: int) -> Pixels:
 
 
 def pasted(alpha: Pixels, canvas: int, rng: np.random.Generator) -> Pixels:
-    """On an empty square canvas, as compose would: its box fitted, scaled by 0.8 to 1, moved."""
+    """The alpha on a square canvas, as compose places it: fitted, scaled by 0.8 to 1, moved."""
     left, top, width, height = cv2.boundingRect(alpha)
     cut = alpha[top : top + height, left : left + width]
     cut = fitted(np.ascontiguousarray(cut), round(canvas * (0.8 + 0.2 * float(rng.random()))))
@@ -85,7 +85,7 @@ def table(errors: Iterable[CrudeErrors]) -> Table:
 
 
 def verdicts(real: Table, simulation: Table) -> dict[str, bool]:
-    """Each requirement in words -> whether it holds."""
+    """Each requirement as a sentence -> True if it is met."""
     found = {}
     for name in REQUIRED:
         (p5, p25, _, p75, p95), ours = real[name], simulation[name]
@@ -98,7 +98,7 @@ def verdicts(real: Table, simulation: Table) -> dict[str, bool]:
 
 
 def measured(network: str) -> Table:
-    """The real masks' table; the trimap statistic has no counterpart there."""
+    """The table of the real masks, without the statistic of the trimap."""
     rows = [crude_errors(a, m, np.ones_like(a)) for _, a, m in real_masks(network)]
     return {name: values for name, values in table(rows).items() if name != "wrong_known_share"}
 
@@ -113,10 +113,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    parser.add_argument("--longest", type=int, default=800, help="longer side; 0: native (800)")
-    parser.add_argument("--draws", type=int, default=DRAWS, help=f"per foreground ({DRAWS})")
-    parser.add_argument("--seeds", type=int, default=1, help="verdicts for seeds 0..N-1 (1)")
+    parser.add_argument(
+        "--json", action="store_true", help="Print one JSON object on standard output."
+    )
+    parser.add_argument(
+        "--longest",
+        type=int,
+        default=800,
+        help="Longer side of the alphas in pixels; 0 keeps it (800).",
+    )
+    parser.add_argument("--draws", type=int, default=DRAWS, help=f"Masks per foreground ({DRAWS}).")
+    parser.add_argument("--seeds", type=int, default=1, help="Number of seeds, from 0 on (1).")
     options = parser.parse_args()
     cv2.setNumThreads(1)
 

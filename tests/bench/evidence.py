@@ -1,4 +1,4 @@
-"""What the trained models are worth: the whole experiment behind docs/results.md.
+"""The whole experiment behind docs/results.md: how good are the trained models?
 
     python -m tests.bench.evidence WORK [--steps compose,train,evaluate,figure] [--together]
                                         [--runs NAMES] [--train OPTIONS]
@@ -6,15 +6,15 @@
 compose   20,000 training samples of 512 x 512 from the real sources; GT16 to GT20 and nine other
           foregrounds, and 50 backgrounds, are held out: 700 validation samples.
 train     base, an and an-tw, with the same seeds and the same data in the same order; and, if it is
-          named in --runs, an-tw-unknown: with the alpha loss on the estimated unknown area alone,
-          as the paper has it. One after the other, or --together, with a share of the cores each.
+          named in --runs, an-tw-unknown, whose alpha loss is only on the estimated unknown area, as
+          in the paper. They run one after the other, or with --together at once on shared cores.
 evaluate  all of them as they are after their last iteration, closed-form and KNN matting on
           held-out samples with crude trimaps, on GT16 to GT20 with trimaps from ISNet's masks, and
-          with alphamatting.com's trimap1; and where the models err, on held-out samples and on
-          those that they were trained on.
+          with alphamatting.com's trimap1; and the places of the models' errors, on held-out samples
+          and on samples of the training.
 figure    four held-out samples, side by side, of the last of the runs; and the validation curves.
 
-What is there already is kept; remove a file to make it again. Tables go to WORK/results.md.
+Existing files are kept; remove a file to make it again. Tables go to WORK/results.md.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ RUNS = {
     "an-tw-unknown": ("--variant", "an-tw", "--area", "unknown"),
 }
 NAMES = "base,an,an-tw"
-_LEVELS = np.array([0, 128, 255], np.uint8)  # of a crude trimap that is believed
+_LEVELS = np.array(
+    [0, 128, 255], np.uint8
+)  # alpha of each code if a crude trimap is taken as correct
 CLASSICAL = ("closed-form", "knn")
 HEADINGS = ("SAD whole", "MSE whole", "SAD", "MSE", "Grad", "Conn")
 FIELDS = ("sad_whole", "mse_whole", "sad", "mse", "grad", "conn")
@@ -69,7 +71,7 @@ SETS = {
 
 
 def run(program: str, *arguments: str) -> None:
-    """A command of this project, seen as it is typed."""
+    """Run a command of this project and print it as a user would type it."""
     print("$", program, *arguments, flush=True)
     subprocess.run([Path(sys.executable).with_name(program), *arguments], check=True)
 
@@ -99,7 +101,7 @@ def compose(work: Path, samples: int) -> None:
 
 
 def train(work: Path, names: list[str], options: list[str], together: bool) -> None:
-    """What was begun goes on where it stopped."""
+    """Train the models; a training that was interrupted continues."""
     threads = max(1, (os.cpu_count() or 1) // len(names)) if together else None
     environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
     begun = []
@@ -116,16 +118,16 @@ def train(work: Path, names: list[str], options: list[str], together: bool) -> N
         if not together:
             begun[-1].wait()
     if any(process.wait() for process in begun):
-        sys.exit("a training failed; the same command goes on")
+        sys.exit("a training failed; repeat the command to continue it")
 
 
 def last_checkpoint(work: Path, name: str) -> Path:
-    """Not the best one by validation: that was chosen on samples that are measured here."""
+    """The last checkpoint, because the best one was chosen on samples that are evaluated here."""
     return checkpoints(work / "runs" / name)[-1]
 
 
 def evaluate(work: Path, name: str, limit: int) -> None:
-    """All three sets by one method or model, as JSON."""
+    """Evaluate one method or model on all three sets; writes JSON."""
     how = ["--method", name, "--workers", "2"]
     if name in RUNS:
         how = ["--checkpoint", str(last_checkpoint(work, name))]
@@ -179,9 +181,10 @@ def markdown(title: str, headings: Sequence[str], rows: dict[str, list[float]]) 
 
 
 def regions(work: Path, names: list[str], limit: int) -> str:
-    """Where the models err, by what the crude trimap says; and what they learned by heart.
+    """Errors by what the crude trimap says, on held-out samples and on samples of the training.
 
-    The last row believes the crude trimap: nothing is repaired, nothing harmed; unknown is 1/2.
+    The last row takes the crude trimap as correct, with 1/2 for unknown: it repairs no error and
+    adds none.
     """
     lines = []
     models = {name: load_network(last_checkpoint(work, name)) for name in names}
@@ -204,13 +207,13 @@ def regions(work: Path, names: list[str], limit: int) -> str:
 
 
 def score_file(work: Path, kind: str, name: str) -> Path:
-    """Of a model, named after its iteration too: it may be trained further."""
+    """The file of a score. Its name has the iteration, since a model may be trained further."""
     suffix = f"-{last_checkpoint(work, name).name}" if name in RUNS else ""
     return work / "scores" / kind / f"{name}{suffix}.json"
 
 
 def scores(work: Path, kind: str, name: str) -> list[dict[str, Any]]:
-    """What `matte evaluate --json` wrote of each picture; all methods must have all of them."""
+    """What `matte evaluate --json` wrote about each picture. Exits if a picture failed."""
     path = score_file(work, kind, name)
     found = json.loads(path.read_text())
     if found.get("failed"):
@@ -267,10 +270,14 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--steps", default="compose,train,evaluate,figure")
     parser.add_argument("--samples", type=int, default=20_000)
-    parser.add_argument("--limit", type=int, default=140, help="held-out samples to evaluate")
-    parser.add_argument("--runs", default=NAMES, help=f"of {', '.join(RUNS)}")
-    parser.add_argument("--together", action="store_true", help="all trainings at once")
-    parser.add_argument("--train", default="", help="more options of `train`, in one string")
+    parser.add_argument(
+        "--limit", type=int, default=140, help="Number of held-out samples to evaluate."
+    )
+    parser.add_argument("--runs", default=NAMES, help=f"Models to train, of {', '.join(RUNS)}.")
+    parser.add_argument(
+        "--together", action="store_true", help="Run all trainings at the same time."
+    )
+    parser.add_argument("--train", default="", help="Further options of `train`, in one string.")
     options = parser.parse_args()
     work, names = options.work, options.runs.split(",")
     work.mkdir(parents=True, exist_ok=True)

@@ -3,11 +3,11 @@
     python -m tests.bench.loader [--quick]
 
 Samples of 800 x 800 with layers, JPEG quality 95, crops of 512, batches of 16. On one core: the
-loader (`workers=0`), the floor (the same streams decoded from memory and nothing else), and the
-`webdataset` library reading the same tars with the same decoders, crops and batches; its own
-decoders are slower and are given too. These are in processor seconds; scaling over workers is by
-the clock. They take turns, and the best turn of each counts, so that a slow minute of the machine
-hits all. Run it on an idle machine: five minutes (--quick: three).
+loader (`workers=0`), the floor (only decoding the same streams from memory), and the `webdataset`
+library, which reads the same tars with the same decoders, crops and batches. Its own decoders are
+slower and are measured, too. These rates are by processor time; scaling over workers is by the
+clock. All take turns, and the best turn of each counts, so that a slow minute of the machine
+affects all. Run it on an idle machine. It takes five minutes (--quick: three).
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ def rate(seconds_of: Callable[[], float]) -> float:
 
 
 def loader_seconds(root: Path, layers: bool, epoch: int = 1) -> float:
-    """An epoch of a run in this process. In epoch 0 the checksums of the shards are taken too."""
+    """Seconds of an epoch in this process. Epoch 0 also checks the checksums of the shards."""
     settings = LoaderSettings(batch_size=BATCH, crop_size=CROP, layers=layers, workers=0)
     size = SAMPLES // BATCH
     with closing(batches(open_shards(root), settings, 0, (epoch + 1) * size)) as made:
-        # The first batch of a run opens files; an epoch is timed from its first batch on
+        # The first batch of a run opens files, so the time begins after the first batch.
         count = sum(len(batch.keys) for batch in itertools.islice(made, epoch * size))
-        begin = time.process_time()  # of one process: a busy neighbour changes it least
+        begin = time.process_time()  # processor time depends least on other processes
         count += sum(len(batch.keys) for batch in made)
         seconds = time.process_time() - begin
     assert count == (epoch + 1) * SAMPLES
@@ -72,11 +72,11 @@ def loader_seconds(root: Path, layers: bool, epoch: int = 1) -> float:
 
 
 def workers_seconds(root: Path, workers: int) -> float:
-    """The same from other processes, by the clock on the wall, once they are started."""
+    """The same with worker processes, by the clock, after they have started."""
     settings = LoaderSettings(batch_size=BATCH, crop_size=CROP, layers=False, workers=workers)
     size = SAMPLES // BATCH
     with closing(batches(open_shards(root), settings, 0, 3 * size)) as made:
-        # What is ready beforehand at the beginning is as much as what is at the end
+        # As many batches are ready in advance at the beginning as at the end.
         for _ in itertools.islice(made, size):
             pass
         begin = time.perf_counter()
@@ -97,7 +97,7 @@ def floor_seconds(encoded: list[dict[str, bytes]], streams: Names) -> float:
 
 
 class Work:
-    """What the loader does to a sample, as a function for a pipeline of `webdataset`."""
+    """The loader's work on one sample, as a function for a pipeline of `webdataset`."""
 
     def __init__(self, streams: Names, decoded: bool) -> None:
         self._streams, self._decoded = streams, decoded
@@ -105,7 +105,7 @@ class Work:
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Pixels]:
         members = {name.partition(".")[0]: value for name, value in sample.items()}
-        if self._decoded:  # trimaps come as grey levels from its decoders
+        if self._decoded:  # its decoders return trimaps as grey levels
             pixels = {name: members[name] for name in self._streams}
             pixels["crude_trimap"] = cv2.LUT(pixels["crude_trimap"], _CODE_OF_GREY)
         else:
@@ -126,12 +126,12 @@ _CODE_OF_GREY = np.array([0] * 64 + [1] * 128 + [2] * 64, np.uint8)
 
 
 def collate(samples: list[dict[str, Pixels]]) -> dict[str, torch.Tensor]:
-    names = [name for name in samples[0] if not name.startswith("__")]  # it adds the key
+    names = [name for name in samples[0] if not name.startswith("__")]  # webdataset adds the key
     return {name: torch.from_numpy(np.stack([s[name] for s in samples])) for name in names}
 
 
 def pillow_or_grey(name: str, data: bytes) -> Any:
-    """webdataset's own way: Pillow."""
+    """Decode with Pillow, as webdataset does."""
     import webdataset
 
     how = "rgb8" if name.rpartition(".")[0].endswith((".image", *LAYERS)) else "l8"
@@ -151,7 +151,7 @@ def webdataset_seconds(root: Path, streams: Names, own: bool) -> float:
     files = sorted(map(str, (root / "data").glob("*.tar")))
     begin = time.process_time()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # it leaves files open
+        warnings.simplefilter("ignore", ResourceWarning)  # webdataset leaves files open
         count = sum(len(batch["alpha"]) for batch in webdataset_batches(files, streams, own))
     assert count == SAMPLES
     return time.process_time() - begin
@@ -195,10 +195,10 @@ def measure(folder: Path, turns: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Speed of the training loader, as JSON.")
-    parser.add_argument("--quick", action="store_true", help="one turn instead of three")
+    parser.add_argument("--quick", action="store_true", help="Take one turn instead of three.")
     options = parser.parse_args()
     if not DATA.is_dir():
-        parser.error(f"{DATA} is not here: the figures are of real composites")
+        parser.error(f"{DATA}: missing; the figures need real composites")
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,10 @@
-"""Real pictures with trimaps made of a real network's masks, as folders for `matte evaluate`.
+"""Real pictures with trimaps made from a real network's masks, as folders for `matte evaluate`.
 
 `python -m tests.bench.real_masks --out DIR [--names GT16 GT17 ...]` writes images/, alphas/,
 trimaps/ (the careful trimap1) and crude_trimaps/ (ISNet's mask, then a band that follows the
 subject's size). With `--methods closed-form knn` it also solves them from both trimaps and prints
-the metrics; the unknown region is always that of trimap1, as in the field's benchmark.
+the metrics. The unknown region is always that of trimap1, as in the benchmark of
+alphamatting.com.
 """
 
 from __future__ import annotations
@@ -50,17 +51,17 @@ FOLDERS = ("images", "alphas", "trimaps", "crude_trimaps")
 
 @dataclass(frozen=True)
 class Coverage:
-    """How a trimap fits an alpha, in shares of the pixels; `soft_known` is of the soft ones."""
+    """How a trimap fits an alpha: shares of all pixels; `soft_known`: of the soft pixels."""
 
     name: str
     unknown: float
-    wrong_known: float  # called background where alpha > 0, foreground where alpha < 255
-    far_known: float  # the same, but wrong by more than half: the mask lost or took a piece
+    wrong_known: float  # background where alpha > 0, or foreground where alpha < 255
+    far_known: float  # wrong by more than half, because the mask lost or added a piece
     soft_known: float
 
 
 def coverage(name: str, alpha: Pixels, trimap: Pixels) -> Coverage:
-    """All H x W uint8."""
+    """Compare an alpha and a trimap; both are H x W uint8."""
     is_background, is_foreground = trimap == BACKGROUND, trimap == FOREGROUND
     is_soft = (alpha > 0) & (alpha < 255)
     wrong = (is_background & (alpha > 0)) | (is_foreground & (alpha < 255))
@@ -71,7 +72,7 @@ def coverage(name: str, alpha: Pixels, trimap: Pixels) -> Coverage:
 
 
 def write_case(name: str, out: Path, band: float, least: float, sure: float) -> Coverage:
-    """One picture of alphamatting.com into the four folders; how its crude trimap fits."""
+    """Write one picture of alphamatting.com to the four folders; returns how its trimap fits."""
     source = DATA / "alphamatting"
     files = [source / kind / f"{name}.png" for kind in ("input", "gt", "trimap1")]
     mask_file = DATA / "segmentation" / "isnet" / f"alphamatting_train__{name}.png"
@@ -88,7 +89,7 @@ def write_case(name: str, out: Path, band: float, least: float, sure: float) -> 
 
 
 def evaluated(out: Path, method: Method, given: str, workers: int) -> Evaluation:
-    """given: the folder of the trimaps that the method sees."""
+    """Evaluate a method; `given` is the folder of the trimaps that it gets."""
     cases = folder_cases(*(out / folder for folder in ("images", "alphas", "trimaps", given)))
     return evaluate_method(functools.partial(solve, method), cases, workers=workers)
 
@@ -100,13 +101,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--names", nargs="+", default=HELD_OUT, metavar="GT16")
     parser.add_argument(
-        "--band", type=float, default=BAND, help=f"over the subject's size ({BAND})"
+        "--band",
+        type=float,
+        default=BAND,
+        help=f"Width of the band over the subject's size ({BAND}).",
     )
     parser.add_argument("--least", type=float, default=LEAST, help=f"pixels ({LEAST})")
     parser.add_argument("--sure", type=float, default=SURE, help=f"probability ({SURE})")
     parser.add_argument("--methods", nargs="*", default=(), choices=list(Method), type=Method)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument(
+        "--json", action="store_true", help="Print one JSON object on standard output."
+    )
     options = parser.parse_args()
     band = (options.band, options.least, options.sure)
     fits = [write_case(name, options.out, *band) for name in options.names]

@@ -5,8 +5,8 @@
 For every real foreground larger than the canvas, in four views (--quick: one): the root mean square
 error in the soft region (levels of 255), the gradient energy kept, and how far any point of the
 subject is from where it should be (pixels); then the worst of all. The reference is Lanczos-3 in
-float64, its kernel stretched by the down-scale, under the same affine map; its lobes are clipped to
-0..1 but not otherwise mended.
+float64, its kernel stretched by the down-scale, under the same affine map. Its lobes are clipped to
+0..1 and not corrected otherwise.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _offset(found: Plane, ideal: Plane) -> float:
 
 
 def measure(file: str, cutout: Pixels, canvas: int, scale: float, rotation: float) -> Sharpness:
-    """Place a cut-out in the middle of a canvas, as datagen does and ideally."""
+    """Place a cut-out in the middle of a canvas, once as datagen does and once ideally."""
     alpha = cutout[..., 3]
     rows, columns = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
     top, left = int(rows[0]), int(columns[0])
@@ -118,8 +118,8 @@ def measure(file: str, cutout: Pixels, canvas: int, scale: float, rotation: floa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--canvas", type=int, default=400)
-    parser.add_argument("--quick", action="store_true", help="the first view alone")
-    parser.add_argument("--most", type=int, default=1000, help="at most this many foregrounds")
+    parser.add_argument("--quick", action="store_true", help="Use the first view only.")
+    parser.add_argument("--most", type=int, default=1000, help="Largest number of foregrounds.")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     found: list[Sharpness] = []

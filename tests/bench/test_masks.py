@@ -1,4 +1,4 @@
-"""Trimaps made of a network's masks: what is known, what is not, and how wide the band is."""
+"""Trimaps made from a network's masks: which pixels are known, and how wide the band is."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def square(side: int, canvas: int) -> Pixels:
     return probability
 
 
-def test_the_band_lies_on_both_sides_of_the_edge() -> None:
+def test_the_band_is_on_both_sides_of_the_edge() -> None:
     trimap = trimap_of_mask(square(40, 80), band=0.1, least=0)  # 4 pixels
     expected = [BACKGROUND] * 16 + [UNKNOWN] * 8 + [FOREGROUND] * 16
     assert trimap[40, :40].tolist() == expected
@@ -69,7 +69,7 @@ def test_a_picture_of_one_kind_has_no_edge(level: int, code: int) -> None:
     assert (trimap_of_mask(np.full((30, 50), level, np.uint8)) == code).all()
 
 
-def test_the_frame_is_no_edge() -> None:
+def test_the_frame_is_not_an_edge() -> None:
     probability = square(60, 60)
     probability[:, :30] = 0
     trimap = trimap_of_mask(probability, band=0.05)

@@ -163,7 +163,7 @@ def test_other_settings_are_refused_with_the_difference(
 def test_other_libraries_are_refused_while_something_is_missing(
     two_workers: Cluster, sources: SourceFolders, whole: Path
 ) -> None:
-    """Half of one version and half of another could not be made again."""
+    """A set that is made with two versions could not be reproduced."""
     path = whole / "dataset.json"
     fields = json.loads(path.read_bytes())
     used = fields["libraries"]["pillow"]
@@ -173,8 +173,8 @@ def test_other_libraries_are_refused_while_something_is_missing(
     data_path(whole, "train-00003", SETTINGS.format).unlink()
     before = contents(whole)
     expected = re.escape(
-        f"other versions of libraries; name another --out, or remove it, or "
-        f"install those (pillow: 9.0 -> {used})"
+        f"other versions of libraries (pillow: 9.0 -> {used}); install the old ones, "
+        "or name another --out, or remove the folder"
     )
     with pytest.raises(RefusedError, match=expected):
         make_shard_set(two_workers, sources, SETTINGS, whole)
