@@ -3,8 +3,8 @@
     python -m tests.bench.compose [--quick]
 
 Samples are 800 x 800, JPEG quality 95 4:4:4, with the default crude preset. They have no layers
-unless the name of a figure says so. The codec floor is the rate at which one core only encodes the same
-four streams, measured in the same worker and run. Rates are those of whole shards, written to disk.
+unless the name of a figure says so. The codec floor is the rate at which one core only encodes the
+same four streams, measured in the same worker and run. Rates are those of whole shards on disk.
 Run it on an idle machine. It takes about eight minutes (--quick: three, without 10,000 samples).
 """
 
