@@ -152,6 +152,10 @@ def pull(
             help="Which annotations to pull: all that were submitted, or only approved ones."
         ),
     ] = Wanted.ALL,
+    prune: Annotated[
+        bool,
+        switch("--prune", "Remove what was pulled before and is no longer on the server."),
+    ] = False,
     url: UrlOption = _URL,
     token: TokenOption = None,
     timeout: TimeoutOption = _TIMEOUT,
@@ -161,9 +165,9 @@ def pull(
     from annotation.pull import pull as run_pull
 
     with _client(url, token, timeout) as client, _progress("pull", "tasks") as begin:
-        found = run_pull(client, project, out, state, begin)
+        found = run_pull(client, project, out, state, begin, prune=prune)
     _show(found, print_pulled, json_)
-    raise typer.Exit(FAILED if found.bad else DONE)
+    raise typer.Exit(FAILED if found.bad or found.gone else DONE)
 
 
 @app.command()

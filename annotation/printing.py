@@ -23,12 +23,13 @@ def print_pushed(found: Pushed) -> None:
 
 def print_pulled(found: Pulled) -> None:
     """`annotate pull`: what cannot be used by name, then what there is."""
-    for one in found.bad:
-        where = f"annotation {one.annotation}" if one.annotation else "the whole task"
-        fail(f"{one.project}: task {one.task}: {where}: {one.reason}")
+    for one in (*found.bad, *found.gone):
+        fail(one.line)
     show(
         f"{found.tasks:,} tasks, {found.fetched:,} of them new or changed: {found.rows:,} results, "
         f"{found.approved:,} approved; {len(found.bad):,} annotations cannot be used"
+        + (f"; {len(found.gone):,} kept that the server no longer has" if found.gone else "")
+        + (f"; {found.removed:,} removed" if found.removed else "")
     )
 
 
@@ -52,7 +53,7 @@ def print_exported(found: Exported) -> None:
 def print_status(found: Status) -> None:
     """`annotate status`."""
     for one in found.bad:
-        fail(f"{one.project}: task {one.task}: annotation {one.annotation}: {one.reason}")
+        fail(one.line)
     show(f"{found.url}: {found.tasks:,} tasks of {found.project}")
     states = [(name, f"{count:,}") for name, count in found.states.items()]
     show_table("By state", ("state", "tasks"), states)

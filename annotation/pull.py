@@ -7,23 +7,20 @@
     DIR/others/ID.7.png       its other annotations
     DIR/pull.json             which tasks were seen, and in what state
 
-All names are made of ids that push gave and of numbers, never of a text of the server.
+All names are made of ids that push gave and of numbers, never of a text of the server. What was
+pulled stays when the server no longer has it, until somebody asks for its removal.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
 
-from PIL import Image
-
+from annotation.bad import BadAnnotation, bad_annotation, bad_task, id_of, person_of
 from annotation.files.folder import Folder, is_file
+from annotation.files.shown import shown_picture
 from annotation.form.choose import NOTHING_TO_APPROVE, approvals, choose
 from annotation.form.regions import BadAnnotationError
 from annotation.form.tasks import (
@@ -36,33 +33,27 @@ from annotation.form.tasks import (
     read_task,
     record_of,
 )
-from annotation.server.client import Client, RefusedError
+from annotation.server.client import Client, RefusedError, ServerError
 from annotation.server.project import Project, TaskSummary, existing_project
 from annotation.settings import Wanted
 from manifests.annotations import Annotation, Kind, State
 from manifests.pixels import encode_alpha, encode_trimap
 from manifests.storage import write_bytes
 
-_PHOTO_KINDS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg"}
 _SAVE_EVERY = 25  # tasks; an interruption loses at most as many
+_KEPT = "what was pulled of it is kept; --prune removes it"
 
 Advance = Callable[[int], None]
 Progress = Callable[[int], Advance]
 
 
 @dataclass(frozen=True)
-class BadAnnotation:
-    """A malformed annotation or, with annotation 0, a whole malformed task."""
-
-    project: str
-    task: int
-    annotation: int
-    reason: str
-
-
-@dataclass(frozen=True)
 class Pulled:
-    """Tasks by what was done with them, and what was malformed."""
+    """Tasks by what was done with them, what was malformed, and what the server no longer has.
+
+    gone: what is kept although it is no longer on the server. removed: how many annotations of
+    that kind were removed instead, because somebody asked for it.
+    """
 
     tasks: int
     fetched: int
@@ -70,36 +61,43 @@ class Pulled:
     rows: int
     approved: int
     bad: tuple[BadAnnotation, ...]
+    gone: tuple[BadAnnotation, ...]
+    removed: int
 
 
-def pull(client: Client, title: str, root: Path, wanted: Wanted, begin: Progress) -> Pulled:
+def pull(
+    client: Client,
+    title: str,
+    root: Path,
+    wanted: Wanted,
+    begin: Progress,
+    *,
+    prune: bool = False,
+) -> Pulled:
     """All annotations of a project that are wanted, to a folder.
 
     Malformed annotations are named in the result, and the rest is pulled; what an earlier pull
-    brought of a task that is now malformed as a whole is kept. Raises ServerError if the server
-    refuses or does not answer, ValueError if the folder holds another project. However it ends, the
-    folder is consistent.
+    brought of them is kept. So is what an earlier pull brought and the server no longer has, and it
+    is named too; with `prune` it is removed. Raises ServerError if the server refuses, does not
+    answer, or the project is deleted meanwhile, ValueError if the folder holds another project.
+    However it ends, the folder is consistent.
     """
     project = existing_project(client, title)
     folder = Folder(root, project, wanted)
     folder.load()
-    listed = list(project.summaries())
+    listed = project.summaries()
+    folder.check(listed)
+    work = _Work(project, folder, prune, {row.id for row in listed})
     advance = begin(len(listed))
-    bad: list[BadAnnotation] = []
     fetched = 0
     try:
-        folder.forget({row.id for row in listed})
+        work.settle_missing()
         for number, row in enumerate(listed, 1):
-            if row.annotations + row.skipped == 0:
-                folder.put(row.id, [])
+            if row.annotations + row.skipped == 0 and row.id not in folder.rows:
                 folder.see(row, is_whole=True)
             elif not folder.is_unchanged(row):
-                task = project.find_task(row.id)
-                found, faults = _pull_task(project, folder, row, task) if task else ([], [])
-                if found is not None:
-                    folder.put(row.id, found)
-                folder.see(row, is_whole=task is not None and not faults)
-                bad += faults
+                is_whole = work.take(row)
+                folder.see(row, is_whole)
                 fetched += 1
                 if fetched % _SAVE_EVERY == 0:
                     folder.save()
@@ -107,37 +105,133 @@ def pull(client: Client, title: str, root: Path, wanted: Wanted, begin: Progress
     finally:
         folder.save()
     rows = [one for task in folder.rows.values() for one in task if one.accepted]
-    approved = sum(one.state is State.APPROVED for one in rows)
-    return Pulled(len(listed), fetched, len(listed) - fetched, len(rows), approved, tuple(bad))
+    return Pulled(
+        tasks=len(listed),
+        fetched=fetched,
+        unchanged=len(listed) - fetched,
+        rows=len(rows),
+        approved=sum(one.state is State.APPROVED for one in rows),
+        bad=tuple(work.bad),
+        gone=tuple(work.gone),
+        removed=work.removed,
+    )
 
 
-def _pull_task(
-    project: Project, folder: Folder, listed: TaskSummary, json: Mapping[str, Any]
-) -> tuple[list[Annotation] | None, list[BadAnnotation]]:
-    """(the rows of one task, None if it failed as a whole; its faults); its files are written."""
-    faults: list[tuple[int, str]] = []
-    try:
-        task = read_task(json)
-        owner = folder.owner(task.data.photo)
-        if owner not in (None, listed.id):
+@dataclass
+class _Work:
+    """One pull. `there`: the tasks that the server lists."""
+
+    project: Project
+    folder: Folder
+    prune: bool
+    there: set[int]
+    bad: list[BadAnnotation] = field(default_factory=list)
+    gone: list[BadAnnotation] = field(default_factory=list)
+    removed: int = 0
+
+    def settle_missing(self) -> None:
+        """The tasks that the folder holds and the server no longer lists."""
+        for task in sorted(self.folder.rows.keys() - self.there):
+            self._settle(task, "the task was deleted on the server")
+        self.folder.forget(self.there)
+
+    def _settle(self, task: int, reason: str) -> None:
+        """A task that the server no longer has."""
+        rows = self.folder.rows.get(task, [])
+        if self.prune:
+            self.folder.put(task, [])
+            self.removed += len(rows)
+        elif rows:
+            self.gone.append(bad_task(self.project, task, rows[0].photo_file, f"{reason}; {_KEPT}"))
+
+    def take(self, listed: TaskSummary) -> bool:
+        """Pull one task; whether it was pulled as a whole, so that it need not be fetched again."""
+        photo = listed.data.get("file")
+        json = self.project.find_task(listed.id)
+        if json is None:
+            if not self.project.is_there():
+                raise ServerError(
+                    f"{self.project.url}: the project {self.project.title!r} was deleted while it "
+                    "was pulled; what was pulled is kept"
+                )
+            self._settle(listed.id, "the task was deleted on the server")
+            return False
+        faults: list[BadAnnotation] = []
+        try:
+            task = read_task(json)
+            self._check_owner(task.data.photo, listed.id)
+            painted, reviews, faults = _read(self.project, task)
+            picture = shown_picture(self.project, self.folder.root, task) if painted else ""
+        except (BadAnnotationError, RefusedError) as error:
+            self.bad += [bad_task(self.project, listed.id, photo, str(error)), *faults]
+            return False
+        kept = self._kept(listed.id, task, painted, {one.annotation for one in faults})
+        result, others = choose(painted, reviews)
+        is_wanted = self.folder.wanted == Wanted.ALL
+        chosen = [
+            one
+            for one in ([result] if result else []) + others
+            if is_wanted or one.state is State.APPROVED
+        ]
+        if result in chosen:
+            kept = [_set_aside(self.folder.root, row) for row in kept]
+        rows = [
+            _write(self.project, self.folder.root, one, picture, accepted=one is result)
+            for one in chosen
+        ]
+        self.folder.put(listed.id, [*rows, *kept])
+        self.bad += faults
+        return not faults and not kept
+
+    def _check_owner(self, photo: str, task: int) -> None:
+        owner = self.folder.owner(photo)
+        if owner in (None, task):
+            return
+        if owner in self.there:
             raise BadAnnotationError(f"task {owner} is for the same photo; delete one of them")
-        painted, reviews, faults = _read(task)
-        photo_path = _photo(project, folder.root, task) if painted else ""
-    except (BadAnnotationError, RefusedError) as error:
-        reasons = [(0, str(error)), *faults]
-        return None, [BadAnnotation(project.title, listed.id, *one) for one in reasons]
-    result, others = choose(painted, reviews)
-    rows = []
-    for one in [*([result] if result else []), *others]:
-        if folder.wanted == Wanted.ALL or one.state is State.APPROVED:
-            rows.append(_write(project, folder.root, one, photo_path, accepted=one is result))
-    return rows, [BadAnnotation(project.title, listed.id, *one) for one in faults]
+        raise BadAnnotationError(
+            f"the results of task {owner}, which was deleted on the server, are kept for the same "
+            "photo; --prune removes them, and takes those of this task"
+        )
+
+    def _kept(
+        self, number: int, task: Task, painted: Iterable[Painted], faulty: set[int]
+    ) -> list[Annotation]:
+        """What an earlier pull brought of a task and the server no longer has, if it is kept.
+
+        An annotation that is malformed now is kept as it was; it is named as malformed.
+        """
+        there = {id_of(one) for one in task.annotations}
+        usable = {one.annotation_id for one in painted}
+        kept = []
+        for row in self.folder.rows.get(number, []):
+            if row.annotation_id in usable:
+                continue
+            if row.annotation_id in faulty:
+                kept.append(row)
+            elif self.prune:
+                self.removed += 1
+            else:
+                kept.append(row)
+                how = "has no region or was skipped" if row.annotation_id in there else "is gone"
+                reason = f"it {how} on the server now; {_KEPT}"
+                self.gone.append(
+                    bad_annotation(
+                        self.project, number, row.photo_file, row.annotation_id, row.author, reason
+                    )
+                )
+        return kept
 
 
-def _read(task: Task) -> tuple[list[Painted], list[Chosen], list[tuple[int, str]]]:
-    """(what was painted in a task, what reviews say of it, (annotation, why it is refused))."""
+def _read(project: Project, task: Task) -> tuple[list[Painted], list[Chosen], list[BadAnnotation]]:
+    """(what was painted in a task, what reviews say of it, what is refused)."""
     painted, reviews = list[Painted](), list[Chosen]()
-    faults: list[tuple[int, str]] = []
+    faults: list[BadAnnotation] = []
+
+    def refuse(annotation: object, reason: str) -> None:
+        who = (id_of(annotation), person_of(annotation))
+        faults.append(bad_annotation(project, task.id, task.data.file, *who, reason))
+
     for annotation in task.annotations:
         try:
             chosen = read_chosen(task, annotation)
@@ -148,16 +242,27 @@ def _read(task: Task) -> tuple[list[Painted], list[Chosen], list[tuple[int, str]
         except SkippedError:
             continue
         except BadAnnotationError as error:
-            faults.append((id_of(annotation), str(error)))
+            refuse(annotation, str(error))
     if not painted:
-        faults += [(number, NOTHING_TO_APPROVE) for number in approvals(reviews)]
+        approving = approvals(reviews)
+        for annotation in task.annotations:
+            if id_of(annotation) in approving:
+                refuse(annotation, NOTHING_TO_APPROVE)
     return painted, reviews, faults
 
 
-def id_of(annotation: object) -> int:
-    """The number of an annotation as the server sends it; 0 if it has none."""
-    found = annotation.get("id") if isinstance(annotation, Mapping) else 0
-    return found if isinstance(found, int) else 0
+def _set_aside(root: Path, row: Annotation) -> Annotation:
+    """The row of a kept annotation that is no longer the result, its file among the others."""
+    path = _other_path(row.photo_id, row.annotation_id)
+    if row.path == path:
+        return row
+    if not is_file(root / path, row.sha256):  # else an interrupted pull has done it
+        write_bytes(root / path, (root / row.path).read_bytes())
+    return replace(row, path=path, accepted=False)
+
+
+def _other_path(photo: str, annotation: int) -> str:
+    return f"others/{photo}.{annotation}.png"
 
 
 def _write(
@@ -168,7 +273,7 @@ def _write(
     name = one.data.photo
     path = f"{'alphas' if is_alpha else 'trimaps'}/{name}.png"
     if not accepted:
-        path = f"others/{name}.{one.annotation_id}.png"
+        path = _other_path(name, one.annotation_id)
     write_bytes(root / path, data)
     return record_of(
         one,
@@ -179,53 +284,3 @@ def _write(
         photo_path=photo_path,
         accepted=accepted,
     )
-
-
-def _photo(project: Project, root: Path, task: Task) -> str:
-    """The picture as annotators saw it, fetched once; its path below the folder.
-
-    Raises BadAnnotationError if the server shows another one than push sent.
-    """
-    data, url = task.data, task.image
-    for extension in _PHOTO_KINDS.values():
-        path = root / "photos" / f"{data.photo}.{extension}"
-        if is_file(path, data.image_sha256):
-            return f"photos/{path.name}"
-    if not isinstance(url, str) or not _is_ours(url):
-        raise BadAnnotationError(f"its picture is at {url!r}, not where push puts pictures")
-    try:
-        content = project.client.get_bytes(url)
-    except ValueError as error:
-        raise BadAnnotationError(f"its picture is at {url[:80]!r}: {error}") from error
-    kind = next((kind for start, kind in _PHOTO_KINDS.items() if content.startswith(start)), "")
-    if not kind or _sha256(content) != data.image_sha256:
-        raise BadAnnotationError("the server shows another picture than the one that was pushed")
-    width, height = _size(content)
-    if (width, height) != (data.width, data.height):
-        raise BadAnnotationError(
-            f"its picture is {height} x {width}, its data has {data.height} x {data.width}"
-        )
-    name = f"photos/{data.photo}.{kind}"
-    write_bytes(root / name, content)
-    return name
-
-
-def _size(content: bytes) -> tuple[int, int]:
-    """(width, height) of a picture, not decoded. Raises BadAnnotationError if it is not one."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large sizes: the task's data has the right one
-            with Image.open(io.BytesIO(content), formats=["PNG", "JPEG"]) as image:
-                return image.size
-    except Exception as error:  # Pillow raises whatever damaged bytes lead it to
-        raise BadAnnotationError(f"its picture cannot be read ({error})") from error
-
-
-def _is_ours(url: str) -> bool:
-    """Whether a picture's URL is a path of the same server, so that the token stays there."""
-    shown = ("/data/upload/", "/data/local-files/?d=")
-    return url.startswith(shown) and ".." not in unquote(url).split("/")
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

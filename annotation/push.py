@@ -83,7 +83,7 @@ def push(client: Client, title: str, sources: Sources, begin: Progress) -> Pushe
     if root is not None:
         project.serve_folder(sources.photos.resolve())
     problems = [*problems, *more]
-    known = list(project.summaries())
+    known = project.summaries()
     uploads = project.uploads()
     advance = begin(len(photos))
     batch, created, kept = _Batch(), 0, 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from annotation.bad import BadAnnotation, bad_annotation, bad_task, id_of, person_of
 from annotation.form.choose import NOTHING_TO_APPROVE, approvals, choose
 from annotation.form.regions import BadAnnotationError, Json
 from annotation.form.tasks import (
@@ -20,7 +21,6 @@ from annotation.form.tasks import (
     read_result,
     read_task,
 )
-from annotation.pull import BadAnnotation, id_of
 from annotation.server.client import Client
 from annotation.server.project import Project, TaskSummary, existing_project
 from manifests.annotations import Kind, State
@@ -78,7 +78,7 @@ class Status:
 def measure(client: Client, title: str, target: int, begin: Progress) -> Status:
     """Count a project. Raises ServerError if it does not exist, or the server does not answer."""
     project = existing_project(client, title)
-    rows = list(project.summaries())
+    rows = project.summaries()
     advance = begin(len(rows))
     states: Counter[str] = Counter(dict.fromkeys(STATES, 0))
     labelled: Counter[tuple[str, str]] = Counter()
@@ -126,8 +126,13 @@ def _count(
     try:
         task = read_task(project.task(row.id))
     except BadAnnotationError as error:
-        bad.append(BadAnnotation(project.title, row.id, 0, str(error)))
+        bad.append(bad_task(project, row.id, row.data.get("file"), str(error)))
         return _Counted("bad", cell)
+
+    def refuse(annotation: object, reason: str) -> None:
+        who = (id_of(annotation), person_of(annotation))
+        bad.append(bad_annotation(project, row.id, task.data.file, *who, reason))
+
     found: list[tuple[Chosen, Json]] = []
     for annotation in task.annotations:
         try:
@@ -135,13 +140,15 @@ def _count(
         except SkippedError:
             continue
         except BadAnnotationError as error:
-            bad.append(BadAnnotation(project.title, row.id, id_of(annotation), str(error)))
+            refuse(annotation, str(error))
     painted = [(chosen, annotation) for chosen, annotation in found if chosen.kind]
     reviews = [chosen for chosen, _ in found if not chosen.kind]
     result, _ = choose([chosen for chosen, _ in painted], reviews)
     if result is None:
         approved = approvals(reviews)
-        bad += [BadAnnotation(project.title, row.id, one, NOTHING_TO_APPROVE) for one in approved]
+        for annotation in task.annotations:
+            if id_of(annotation) in approved:
+                refuse(annotation, NOTHING_TO_APPROVE)
         return _Counted("bad" if approved or not reviews else str(State.REJECTED), cell)
     if len({chosen.author for chosen, _ in painted}) > 1:
         pairs += _pairs(task, [annotation for _, annotation in painted])

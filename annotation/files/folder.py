@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from annotation.server.project import Project, TaskSummary
@@ -26,6 +27,7 @@ class Folder:
     wanted: str  # which annotations, for a folder that was pulled with others before
     rows: dict[int, list[Annotation]] = field(default_factory=dict)
     seen: dict[str, str] = field(default_factory=dict)
+    origin: tuple[str, int] | None = None  # title and number of the project that was pulled last
 
     @property
     def memory(self) -> Path:
@@ -34,34 +36,60 @@ class Folder:
     def load(self) -> None:
         """Read what an earlier pull left. If its table or pull.json is missing, every task is new.
 
-        Raises ValueError if one of them is damaged, or of another project.
+        Raises ValueError if one of them is damaged.
         """
         table = annotations_path(self.root)
         for row in read_annotations(table) if table.exists() else ():
-            self._check(_origin(row.project, row.project_id))
             self.rows.setdefault(row.task_id, []).append(row)
         if not self.memory.exists():
             return
         try:
             memory = json.loads(self.memory.read_bytes())
-            origin, wanted, seen = memory["project"], memory["state"], dict(memory["seen"])
+            origin = str(memory["project"]), int(memory["project_id"])
+            wanted, seen = memory["state"], dict(memory["seen"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{self.memory}: damaged ({error!r}); remove it") from error
-        self._check(str(origin))
+        self.origin = origin
         if wanted == self.wanted and table.exists():
             self.seen = {str(task): str(state) for task, state in seen.items()}
 
-    def _check(self, origin: str) -> None:
-        ours = _origin(self.project.title, self.project.id)
-        if origin != ours:
-            raise ValueError(f"{self.root}: holds {origin}, this is {ours}; give another --out")
+    def check(self, listed: Sequence[TaskSummary]) -> None:
+        """Refuse a folder of another project. A project keeps its number when it is renamed; one of
+        another server may have the same number, but not the same photos in the same tasks.
+
+        Raises ValueError.
+        """
+        numbers = {row.project_id for rows in self.rows.values() for row in rows}
+        titles = {row.project for rows in self.rows.values() for row in rows}
+        if self.origin is not None:
+            titles.add(self.origin[0])
+            numbers.add(self.origin[1])
+        ours = (self.project.title, self.project.id)
+        photos = {row.id: row.data.get("photo") for row in listed}
+        is_same = numbers <= {ours[1]} and (
+            titles <= {ours[0]}
+            or not self.rows
+            or any(photos.get(task) == rows[0].photo_id for task, rows in self.rows.items())
+        )
+        if not is_same:
+            theirs = f"{' and '.join(sorted(titles))} (project {', '.join(map(str, numbers))})"
+            raise ValueError(
+                f"{self.root}: holds {theirs}, this is {ours[0]} (project {ours[1]}); give "
+                "another --out"
+            )
+        for task, rows in self.rows.items():
+            self.rows[task] = [replace(row, project=ours[0]) for row in rows]
 
     def save(self) -> None:
         """Write the table, then pull.json: every task that pull.json names is in the table."""
         rows = [row for task in sorted(self.rows) for row in self.rows[task]]
         write_annotations(annotations_path(self.root), rows)
-        origin = _origin(self.project.title, self.project.id)
-        memory = {"project": origin, "state": self.wanted, "seen": self.seen}
+        memory = {
+            "project": self.project.title,
+            "project_id": self.project.id,
+            "state": self.wanted,
+            "seen": self.seen,
+        }
         write_bytes(self.memory, json.dumps(memory, indent=1).encode())
 
     def is_unchanged(self, row: TaskSummary) -> bool:
@@ -95,15 +123,9 @@ class Folder:
             self.seen[str(row.id)] = _state(row)
 
     def forget(self, there: set[int]) -> None:
-        """Remove what the folder holds of tasks that are no longer on the server."""
-        for task in self.rows.keys() - there:
-            self.put(task, [])
+        """Forget the state of tasks that are no longer on the server; their rows stay."""
         known = set(map(str, there))
         self.seen = {task: state for task, state in self.seen.items() if task in known}
-
-
-def _origin(project: str, project_id: int) -> str:
-    return f"{project} (project {project_id})"
 
 
 def is_file(path: Path, sha256: str) -> bool:

@@ -39,6 +39,7 @@ __all__ = [
     "SkippedError",
     "Task",
     "TaskData",
+    "author_of",
     "prediction_of",
     "read_chosen",
     "read_result",
@@ -268,7 +269,7 @@ def _chosen(
         annotation_id=_number(annotation, "id"),
         kind=kind,
         state=State(said.get(REVIEW, State.SUBMITTED)),
-        author=_author(annotation.get("completed_by")),
+        author=author_of(annotation.get("completed_by")),
         time=_time(annotation.get("updated_at") or annotation.get("created_at")),
         subject=Subject(said.get(SUBJECT) or Subject.UNLABELLED),
         transparency=said.get(TRANSPARENCY, ""),
@@ -302,7 +303,7 @@ def _age(prediction: Prediction) -> tuple[str, int]:
     return time, number if isinstance(number, int) else 0
 
 
-def _author(completed_by: object) -> str:
+def author_of(completed_by: object) -> str:
     """An e-mail address where there is one, else "user 7"; "" if the account was removed."""
     if isinstance(completed_by, Mapping):
         email, completed_by = completed_by.get("email"), completed_by.get("id")

@@ -6,10 +6,11 @@ the same command may be given as often as needed.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,24 +45,51 @@ class Project:
     def url(self) -> str:
         return f"{self.client.url}/projects/{self.id}/data"
 
-    def summaries(self) -> Iterator[TaskSummary]:
-        """Every task, page by page, oldest first."""
-        number, seen, total = 0, 0, 1
-        while seen < total:
-            number += 1
-            page = self.client.get(
-                "/api/tasks/",
-                project=self.id,
-                page=number,
-                page_size=_PAGE,
-                resolve_uri="false",
-                query=json.dumps({"ordering": ["tasks:id"]}),
-            )
-            rows, total = _page(page, "tasks", "total")
-            yield from map(self._row, rows)
-            seen += len(rows)
-            if not rows:
-                return
+    def is_there(self) -> bool:
+        """Whether the project still exists."""
+        try:
+            self.client.get(f"/api/projects/{self.id}/")
+        except RefusedError as error:
+            if error.status != 404:
+                raise
+            return False
+        return True
+
+    def summaries(self) -> list[TaskSummary]:
+        """Every task, oldest first. Raises ServerError if tasks are deleted faster than listed."""
+        for _ in range(TRIES):
+            rows = self._list()
+            if rows is not None:
+                return rows
+        raise ServerError(f"{self.url}: tasks are being deleted; try again when that is done")
+
+    def _list(self) -> list[TaskSummary] | None:
+        """Every task, page by page; None if tasks were deleted meanwhile, which moves those behind
+        them to earlier pages that were read already."""
+        rows: list[TaskSummary] = []
+        total, before = 1, 0
+        for number in itertools.count(1):
+            try:
+                page = self.client.get(
+                    "/api/tasks/",
+                    project=self.id,
+                    page=number,
+                    page_size=_PAGE,
+                    resolve_uri="false",
+                    query=json.dumps({"ordering": ["tasks:id"]}),
+                )
+            except RefusedError as error:
+                if error.status == 404 and rows:
+                    return None  # there is no such page any more
+                raise
+            found, total = _page(page, "tasks", "total")
+            if total < before or (not found and len(rows) < total):
+                return None
+            before = total
+            rows += map(self._row, found)
+            if len(rows) >= total:
+                break
+        return rows
 
     def _row(self, task: Mapping[str, Any]) -> TaskSummary:
         try:

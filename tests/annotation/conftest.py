@@ -218,7 +218,7 @@ def paint(project: Project, task: int, trimap: Pixels, *choices: Mapping[str, An
 
 def tasks_of(project: Project) -> dict[str, int]:
     """The project's tasks: file of the photo -> id."""
-    rows = list(project.summaries())
+    rows = project.summaries()
     found = {str(row.data["file"]): row.id for row in rows}
     assert len(found) == len(rows), "a photo has two tasks"
     return found

@@ -15,7 +15,7 @@ from PIL import Image
 from annotation.export import export_folder
 from annotation.form.regions import RegionLabel, choice, labels_xml, stroke
 from annotation.pull import Pulled, pull
-from annotation.server.client import Client, OutageError
+from annotation.server.client import Client, OutageError, ServerError
 from annotation.server.project import existing_project, make_project
 from annotation.settings import Patience, Wanted
 from annotation.status import measure
@@ -45,9 +45,11 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def pulled(client: Client, out: Path, wanted: Wanted = Wanted.ALL) -> Pulled:
+def pulled(
+    client: Client, out: Path, wanted: Wanted = Wanted.ALL, *, prune: bool = False
+) -> Pulled:
     """Pull; whatever comes of it, the table and the files agree."""
-    found = pull(client, TITLE, out, wanted, quiet)
+    found = pull(client, TITLE, out, wanted, quiet, prune=prune)
     for row in rows_of(out):
         assert hashlib.sha256((out / row.path).read_bytes()).hexdigest() == row.sha256
         assert (out / row.photo_path).is_file()
@@ -62,6 +64,21 @@ def reasons(found: Pulled) -> list[str]:
     return [f"{one.task}: {one.annotation}: {one.reason}" for one in found.bad]
 
 
+def gone(found: Pulled) -> list[str]:
+    return [f"{one.photo}: {one.annotation}: {one.reason}" for one in found.gone]
+
+
+def alphas(out: Path) -> dict[int, list[int]]:
+    """The number of each disc that the folder holds, by task; the result of a task first."""
+    found: dict[int, list[int]] = {}
+    discs = {soft_alpha(number).tobytes(): number for number in range(20)}
+    for row in rows_of(out):
+        pixels = decode_alpha((out / row.path).read_bytes())
+        found.setdefault(row.task_id, []).append(discs[pixels.tobytes()])
+        assert row.accepted == (len(found[row.task_id]) == 1)
+    return found
+
+
 def test_a_photo_that_was_pushed_again(toy: Toy, client: Client, out: Path) -> None:
     """Its first task is gone, its second one has the same names for its files."""
     toy.add(5)
@@ -70,10 +87,94 @@ def test_a_photo_that_was_pushed_again(toy: Toy, client: Client, out: Path) -> N
     del toy.tasks[5]
     toy.add(12)
     toy.annotate(12, soft_alpha(2))
-    assert pulled(client, out).bad == ()
-    (row,) = rows_of(out)
-    assert row.task_id == 12
-    assert np.array_equal(decode_alpha((out / row.path).read_bytes()), soft_alpha(2))
+    found = pulled(client, out)
+    assert "results of task 5, which was deleted on the server" in reasons(found)[0]
+    assert alphas(out) == {5: [1]}
+    found = pulled(client, out, prune=True)
+    assert (found.bad, found.gone, found.removed) == ((), (), 1)
+    assert alphas(out) == {12: [2]}
+
+
+def test_deleted_tasks_leave_what_was_pulled(toy: Toy, client: Client, out: Path) -> None:
+    """Whether one task was deleted or all of them, nothing goes before somebody asks for it."""
+    for number in (5, 6, 7):
+        toy.add(number, f"{number}.png")
+        toy.annotate(number, soft_alpha(number))
+    pulled(client, out)
+    del toy.tasks[6]
+    for there in ([5, 7], []):
+        toy.tasks = {number: toy.tasks[number] for number in there}
+        for _ in range(2):
+            found = pulled(client, out)
+            assert found.rows == 3
+            names = [f"{number}.png" for number in (5, 6, 7) if number not in there]
+            lines = [f"{name}: 0: the task was deleted on the server" for name in names]
+            assert [line.split(";")[0] for line in gone(found)] == lines
+            assert all("--prune removes it" in line for line in gone(found))
+            assert alphas(out) == {5: [5], 6: [6], 7: [7]}
+    found = pulled(client, out, prune=True)
+    assert (found.rows, found.gone, found.removed) == (0, (), 3)
+    assert list((out / "alphas").iterdir()) == []
+
+
+def test_deleted_annotations_leave_what_was_pulled(toy: Toy, client: Client, out: Path) -> None:
+    toy.add(5, "5.png")
+    first = toy.annotate(5, soft_alpha(1), APPROVED)
+    second = toy.annotate(5, soft_alpha(2))
+    pulled(client, out)
+    assert alphas(out) == {5: [1, 2]}
+    toy.tasks[5]["annotations"].pop(0)
+    for _ in range(2):  # the other is the result now
+        (line,) = gone(pulled(client, out))
+        assert line.startswith(f"5.png: {first}: it is gone on the server now")
+        assert alphas(out) == {5: [2, 1]}
+    toy.tasks[5]["annotations"][0]["was_cancelled"] = True
+    lines = gone(pulled(client, out))
+    assert lines[0].startswith(f"5.png: {second}: it has no region or was skipped")
+    assert alphas(out) == {5: [2, 1]}
+    toy.tasks[5]["annotations"].clear()
+    assert len(gone(pulled(client, out))) == 2
+    assert pulled(client, out, prune=True).removed == 2
+    assert rows_of(out) == []
+
+
+def test_an_annotation_that_is_malformed_now_stays_as_it_was(
+    toy: Toy, client: Client, out: Path
+) -> None:
+    toy.add(5)
+    number = toy.annotate(5, soft_alpha(1), APPROVED)
+    toy.annotate(5, soft_alpha(2))
+    pulled(client, out)
+    toy.tasks[5]["annotations"][0]["result"] = [{"type": "brushlabels"}]
+    toy.annotate(5, soft_alpha(3))
+    for prune in (False, True):
+        found = pulled(client, out, prune=prune)
+        assert [one.annotation for one in found.bad] == [number]
+        assert alphas(out) == {5: [3, 2, 1]}
+
+
+def test_a_project_that_is_deleted_meanwhile(toy: Toy, client: Client, out: Path) -> None:
+    for number in (5, 6):
+        toy.add(number, f"{number}.png")
+        toy.annotate(number, soft_alpha(number))
+    pulled(client, out)
+    for number in (5, 6):
+        toy.annotate(number, soft_alpha(9))
+    toy.gone.add(6)
+    toy.is_gone = True
+    with pytest.raises(ServerError, match="deleted while it was pulled"):
+        pulled(client, out)
+    assert alphas(out) == {5: [9, 5], 6: [6]}
+
+
+def test_a_list_that_grows_shorter_while_it_is_read(client: Client, toy: Toy) -> None:
+    """A task that is deleted moves the ones behind it to pages that were read already."""
+    for number in range(60):
+        toy.add(number, f"{number}.png")
+    toy.page_size = 25
+    toy.deleted_after_page.append(0)
+    rows = existing_project(client, TITLE).summaries()
+    assert [row.id for row in rows] == list(range(1, 60))
 
 
 def test_the_second_task_of_a_photo_touches_no_file(toy: Toy, client: Client, out: Path) -> None:
@@ -87,7 +188,7 @@ def test_the_second_task_of_a_photo_touches_no_file(toy: Toy, client: Client, ou
         assert reason == "5: 0: task 12 is for the same photo; delete one of them"
         assert [row.task_id for row in rows_of(out)] == [12]
     toy.tasks[12]["annotations"].clear()
-    pulled(client, out)
+    pulled(client, out, prune=True)
     assert pulled(client, out).bad == ()
     assert [row.task_id for row in rows_of(out)] == [5]
 
@@ -117,12 +218,12 @@ def test_a_task_that_was_deleted_meanwhile(toy: Toy, client: Client, out: Path) 
     pulled(client, out)
     toy.annotate(5, soft_alpha(7))
     toy.gone.add(5)
-    assert pulled(client, out).bad == ()
-    assert [row.task_id for row in rows_of(out)] == [6]
-    assert len(list((out / "alphas").iterdir())) == 1
+    (line,) = gone(pulled(client, out))
+    assert line.startswith("5.png: 0: the task was deleted on the server")
+    assert alphas(out) == {5: [5], 6: [6]}
     toy.gone.clear()
     assert pulled(client, out).fetched == 1
-    assert {row.task_id for row in rows_of(out)} == {5, 6}
+    assert alphas(out) == {5: [7, 5], 6: [6]}
 
 
 @pytest.mark.parametrize("damaged", ["path", "photo_path"])
@@ -150,9 +251,26 @@ def test_without_a_part_of_its_memory(toy: Toy, client: Client, out: Path, lost:
     assert pulled(client, out).fetched == 1
     assert rows_of(out) == before
     (out / "pull.json").unlink()
-    toy.title = "Other discs"
+    toy.number = 4
     with pytest.raises(ValueError, match="give another --out"):
-        pull(client, toy.title, out, Wanted.ALL, quiet)
+        pulled(client, out)
+
+
+def test_a_project_that_was_renamed(toy: Toy, client: Client, out: Path) -> None:
+    """It keeps its number; a project of another server may have the same number."""
+    toy.add(5)
+    toy.annotate(5, soft_alpha(1), APPROVED)
+    pulled(client, out)
+    toy.title = "Other discs"
+    found = pull(client, toy.title, out, Wanted.ALL, quiet)
+    assert (found.fetched, found.rows, found.bad, found.gone) == (0, 1, (), ())
+    assert [row.project for row in rows_of(out)] == ["Other discs"]
+    toy.title = TITLE
+    toy.tasks.clear()
+    toy.add(5, "of another server.png")
+    with pytest.raises(ValueError, match=r"holds Other discs .* give another --out"):
+        pulled(client, out)
+    assert alphas(out) == {5: [1]}
 
 
 def test_a_rejection_without_a_region(toy: Toy, client: Client, out: Path) -> None:

@@ -412,7 +412,7 @@ def test_personal_access_token(server: Running, pushed: Project) -> None:
     assert token.count(".") == 2
     with Client(server.url, token, HASTY) as client:
         assert existing_project(client, pushed.title).id == pushed.id
-        assert len(list(existing_project(client, pushed.title).summaries())) == 5
+        assert len(existing_project(client, pushed.title).summaries()) == 5
 
 
 @pytest.mark.parametrize("token", ["0123456789abcdef" * 2, "aaaa.bbbb.cccc"])

@@ -33,14 +33,20 @@ Json = dict[str, Any]
 @dataclass
 class Toy:
     """`tasks` by id; `pictures` by their path; what `gone` names is listed, but not to be had;
-    `asked` is every request; `later` are answers for the next ones, (status, headers)."""
+    with `is_gone` the project itself is not to be had; `deleted_after_page` are tasks that go, one
+    after each page of the list; `asked` is every request; `later` are answers for the next ones,
+    (status, headers)."""
 
     url: str
     title: str = TITLE
+    number: int = 3
     settings: Json = field(default_factory=dict)
     tasks: dict[int, Json] = field(default_factory=dict)
     pictures: dict[str, bytes] = field(default_factory=dict)
     gone: set[int] = field(default_factory=set)
+    is_gone: bool = False
+    page_size: int = 1000
+    deleted_after_page: list[int] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     later: list[tuple[int, dict[str, str]]] = field(default_factory=list)
 
@@ -77,12 +83,18 @@ class Toy:
         url = urlsplit(path)
         if url.path == "/api/projects/" and method == "GET":
             titles = parse_qs(url.query).get("title", [""])
-            found = [{"id": 3, "title": self.title}] if titles[0] in self.title else []
+            found = [{"id": self.number, "title": self.title}] if titles[0] in self.title else []
             return 200, {"results": found, "count": len(found)}
-        if url.path == "/api/projects/3/":
+        if url.path == f"/api/projects/{self.number}/":
+            if self.is_gone:
+                return 404, "not found"
             return (200, self.settings) if method == "GET" else (400, "no such model version")
         if url.path == "/api/tasks/":
-            return 200, {"tasks": [*map(_listed, self.tasks.values())], "total": len(self.tasks)}
+            page, total = int(parse_qs(url.query)["page"][0]), len(self.tasks)
+            some = list(self.tasks.values())[(page - 1) * self.page_size : page * self.page_size]
+            if self.deleted_after_page:
+                del self.tasks[self.deleted_after_page.pop()]
+            return 200, {"tasks": [*map(_listed, some)], "total": total}
         task = re.fullmatch(r"/api/tasks/(\d+)/", url.path)
         if task and int(task[1]) not in self.gone:
             return 200, self.tasks[int(task[1])]
