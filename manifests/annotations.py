@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.names import path_below, plain_name
 from manifests.sources import Subject
 from manifests.storage import writing
 from manifests.tables import from_table, to_table
@@ -94,11 +95,17 @@ def write_annotations(path: Path, rows: Iterable[Annotation]) -> None:
 def read_annotations(path: Path) -> list[Annotation]:
     """The rows of a table.
 
-    Raises FileNotFoundError if it is missing, ValueError that names the file if it is malformed.
+    Raises FileNotFoundError if it is missing, ValueError that names the file if it is malformed
+    or if a row names a file that is not below the table's folder.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; `annotate pull --out` makes it")
     try:
-        return from_table(Annotation, pq.read_table(path))
+        rows = from_table(Annotation, pq.read_table(path))
+        for row in rows:
+            plain_name(row.photo_id)
+            for below in (row.path, row.photo_path):
+                path_below(below)
+        return rows
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error

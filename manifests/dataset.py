@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.names import plain_name, sha256_text
 from manifests.pixels import ImageCodec
 from manifests.shards import Root, Shard, ShardFormat
 from manifests.sources import Background, Foreground
@@ -103,13 +104,22 @@ def read_manifest(root: Location) -> tuple[Manifest, ShardSettings]:
             contract=fields["contract"],
             settings=fields["settings"],
             libraries=fields["libraries"],
-            shards=tuple(from_dict(Shard, shard) for shard in fields["shards"]),
+            shards=tuple(_shard(shard) for shard in fields["shards"]),
             skipped=tuple(from_dict(Skipped, source) for source in fields["skipped"]),
         )
         return manifest, from_dict(ShardSettings, manifest.settings)
     except (KeyError, TypeError, ValueError) as error:
         missing = "no " if isinstance(error, KeyError) else ""
         raise ValueError(f"{path}: {missing}{error}") from error
+
+
+def _shard(fields: Mapping[str, Any]) -> Shard:
+    """One shard of dataset.json; its name and sha256 become names of files."""
+    shard = from_dict(Shard, fields)
+    plain_name(shard.name)
+    for sha256 in (shard.sha256, shard.index_sha256):
+        sha256_text(sha256)
+    return shard
 
 
 def sources_path(root: Root, kind: type) -> Root:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from annotation.files.photos import MAX_SIDE, is_photo_id
 from annotation.form.regions import CHOICES, BadAnnotationError, Json
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+from manifests.names import sha256_text
 
 
 @dataclass(frozen=True)
@@ -52,9 +50,16 @@ def read_data(task: Json) -> TaskData:
                 raise BadAnnotationError(f"its data has {field.name} = {value!r}")
         elif not isinstance(value, str) or value != value.encode("utf-8", "replace").decode():
             raise BadAnnotationError(f"its data has {field.name} = {value!r}, expected a text")
-        elif field.name.endswith("sha256") and not _SHA256.fullmatch(value):
+        elif field.name.endswith("sha256"):
             if value or field.name not in ("alpha_sha256", "trimap_sha256"):
-                raise BadAnnotationError(f"its data has {field.name} = {value!r}, not a sha256")
+                _check_sha256(field.name, value)
         elif field.name in CHOICES and value and value not in CHOICES[field.name]:
             raise BadAnnotationError(f"its data has {field.name} = {value!r}")
     return TaskData(**values)
+
+
+def _check_sha256(name: str, value: str) -> None:
+    try:
+        sha256_text(value)
+    except ValueError as error:
+        raise BadAnnotationError(f"its data has {name} = {error}") from error

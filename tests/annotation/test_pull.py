@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,13 @@ from annotation.server.client import Client, OutageError, ServerError
 from annotation.server.project import existing_project, make_project
 from annotation.settings import Patience, Wanted
 from annotation.status import measure
-from manifests.annotations import Annotation, State, annotations_path, read_annotations
+from manifests.annotations import (
+    Annotation,
+    State,
+    annotations_path,
+    read_annotations,
+    write_annotations,
+)
 from manifests.pixels import decode_alpha
 from tests.annotation.conftest import quiet
 from tests.annotation.pulled import SHAPE, soft_alpha
@@ -271,6 +278,20 @@ def test_a_project_that_was_renamed(toy: Toy, client: Client, out: Path) -> None
     with pytest.raises(ValueError, match=r"holds Other discs .* give another --out"):
         pulled(client, out)
     assert alphas(out) == {5: [1]}
+
+
+def test_a_crafted_table_deletes_nothing(toy: Toy, client: Client, out: Path) -> None:
+    toy.add(5)
+    toy.annotate(5, soft_alpha(1))
+    pulled(client, out)
+    victim = out.parent / "victim.txt"
+    victim.write_text("precious")
+    write_annotations(annotations_path(out), [replace(rows_of(out)[0], path="../victim.txt")])
+    toy.annotate(5, soft_alpha(2))
+    for prune in (False, True):
+        with pytest.raises(ValueError, match=r"annotations\.parquet: '\.\./victim\.txt'"):
+            pull(client, TITLE, out, Wanted.ALL, quiet, prune=prune)
+    assert victim.read_text() == "precious"
 
 
 def test_a_rejection_without_a_region(toy: Toy, client: Client, out: Path) -> None:

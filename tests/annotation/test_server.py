@@ -267,9 +267,37 @@ def test_only_what_changed(pushed: Project, tmp_path: Path) -> None:
     (out / row.path).unlink()
     assert pulled(pushed, out) == (1, [])
     pushed.client.delete(f"/api/annotations/{painted}/")
-    assert pulled(pushed, out)[1] == []
+    (gone,) = pull(pushed.client, pushed.title, out, Wanted.ALL, quiet).gone
+    assert (gone.photo, gone.annotation, gone.author) == ("[x].png", painted, USER)
+    assert gone.reason.startswith("it is gone on the server now")
+    assert gone.url == f"{pushed.url}?task={tasks['[x].png']}"
+    assert (out / row.path).exists()
+    assert pull(pushed.client, pushed.title, out, Wanted.ALL, quiet, prune=True).removed == 1
     assert [row.photo_file for row in read_annotations(annotations_path(out))] == ["a b.png"]
     assert not (out / row.path).exists()
+
+
+def test_what_was_deleted_on_the_server_stays(
+    server: Running, pushed: Project, tmp_path: Path
+) -> None:
+    tasks, out = tasks_of(pushed), tmp_path / "out"
+    for task in tasks.values():
+        accept(pushed, task)
+    command = ("pull", "--project", pushed.title, "--out", str(out))
+    assert annotate(server, *command).code == 0
+    for task in tasks.values():
+        pushed.delete_task(task)
+    ran = annotate(server, *command)
+    assert ran.code == 1
+    assert "a b.png: the whole task: the task was deleted on the server" in " ".join(
+        ran.err.split()
+    )
+    assert "5 results" in ran.out
+    assert len(list((out / "alphas").iterdir())) == 5
+    pushed.client.delete(f"/api/projects/{pushed.id}/")
+    assert "no project is named" in annotate(server, *command).err
+    assert not pushed.is_there()
+    assert len(read_annotations(annotations_path(out))) == 5
 
 
 def test_approved_only(pushed: Project, tmp_path: Path) -> None:

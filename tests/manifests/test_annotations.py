@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,12 @@ from manifests.tables import schema_of
 from tests.strategies import few, records
 
 
-@given(rows=st.lists(records(Annotation), max_size=4))
+def below(row: Annotation) -> Annotation:
+    """The row with names that it may have."""
+    return replace(row, photo_id="a-0", path="alphas/a-0.png", photo_path="photos/a-0.jpg")
+
+
+@given(rows=st.lists(records(Annotation).map(below), max_size=4))
 @few
 def test_rows_come_back(tmp_path_factory: pytest.TempPathFactory, rows: list[Annotation]) -> None:
     root = tmp_path_factory.mktemp("pulled")

@@ -81,7 +81,31 @@ def test_a_dataset_comes_back(root: Path) -> None:
     assert dataset_path(root).read_bytes() == before
 
 
-@given(shards=st.lists(records(Shard), max_size=3), skipped=st.lists(records(Skipped), max_size=3))
+def named(shard: Shard) -> Shard:
+    """The shard with a name and checksums that it may have."""
+    return replace(shard, name="val-00007", sha256="0a" * 32, index_sha256="1b" * 32)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": "../../victim"},
+        {"name": "/victim"},
+        {"sha256": "../victim/backup"},
+        {"index_sha256": "AB" * 32},
+    ],
+    ids=str,
+)
+def test_a_crafted_shard_names_no_other_file(root: Path, fields: dict[str, Any]) -> None:
+    write_manifest(root, replace(MANIFEST, shards=(replace(MANIFEST.shards[0], **fields),)))
+    with pytest.raises(ValueError, match=r"dataset\.json: '.*' is not a (name|sha256)"):
+        read_manifest(root)
+
+
+@given(
+    shards=st.lists(records(Shard).map(named), max_size=3),
+    skipped=st.lists(records(Skipped), max_size=3),
+)
 @few
 def test_any_shards_come_back(
     tmp_path_factory: pytest.TempPathFactory, shards: list[Shard], skipped: list[Skipped]
