@@ -241,6 +241,29 @@ def test_edge_distances_against_the_definition_on_random_masks(seed: int) -> Non
     )
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_pixels_beside_a_mask_are_a_part_of_its_edge(axis: int, reverse: bool) -> None:
+    """Two squares 20 pixels apart: the farthest edge pixel lies beside the mask, not on it."""
+    mask: Pixels = np.zeros((60, 60), np.uint8)
+    truth: Pixels = np.zeros((60, 60), np.uint8)
+    mask[10:14, 10:14] = truth[30:34, 10:14] = 1
+    if reverse:
+        mask, truth = mask[::-1].copy(), truth[::-1].copy()
+    if axis:
+        mask, truth = mask.T.copy(), truth.T.copy()
+    farthest = distances_by_definition(mask, truth).max()
+    assert edge_distance(mask, truth, 1.0, diagonal=1.0) == pytest.approx(farthest, rel=0.02)
+
+
+def test_errors_are_stored_with_six_digits() -> None:
+    alpha = disc(91, 77, 30)
+    mask = np.roll(disc(91, 77, 23), 5, axis=0) & np.uint8(1)
+    errors = astuple(crude_errors(alpha, mask, np.zeros_like(mask)))
+    assert all(value == round(value, 6) for value in errors)
+    assert any(value != round(value, 5) for value in errors)
+
+
 def test_a_perfect_mask_has_no_errors() -> None:
     alpha = SUBJECTS["disc"]
     mask = (alpha > 127).astype(np.uint8)
