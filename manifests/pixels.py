@@ -128,7 +128,7 @@ def decode_trimap(data: bytes, max_pixels: int = STREAM_PIXELS) -> Pixels:
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.mode != "P":
-                raise ValueError(f"mode {image.mode}, expected a palette PNG")
+                raise ValueError(f"a trimap is a palette PNG; this image has mode {image.mode}")
             trimap = np.array(image, np.uint8)  # a copy: Pillow's own array is read-only
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"not a PNG image ({len(data)} bytes): {error}") from error

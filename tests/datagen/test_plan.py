@@ -197,10 +197,10 @@ def test_a_split_with_sources_of_one_kind_is_refused() -> None:
     """What the labels put into it would be in no sample."""
     cutouts = [cutout(n, cells[0], Split.VAL if n < 2 else Split.TRAIN) for n in range(5)]
     photos = [photo(n, Split.VAL if n < 1 else Split.TRAIN) for n in range(3)]
-    advice = "label backgrounds val, too.*--holdout-fg 2 --holdout-bg N"
+    advice = "give some backgrounds the split val.*--holdout-fg 2 --holdout-bg N"
     with pytest.raises(PlanError, match=f"val has 2 foregrounds and 0 backgrounds.*{advice}"):
         plan_splits(Settings(), cutouts, photos[1:])
-    advice = "label foregrounds val, too.*--holdout-fg N --holdout-bg 1"
+    advice = "give some foregrounds the split val.*--holdout-fg N --holdout-bg 1"
     with pytest.raises(PlanError, match=f"val has 0 foregrounds and 1 backgrounds.*{advice}"):
         plan_splits(Settings(), cutouts[2:], photos)
     assert [plan.samples for plan in plan_splits(Settings(), cutouts, photos)] == [6, 2]

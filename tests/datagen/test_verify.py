@@ -361,7 +361,8 @@ def test_a_flipped_byte_and_a_missing_file(made: OneShard, which: str) -> None:
     shard = made.write(good())
     path = made.data if which == "data" else index_path(made.root, NAME)
     reason = f"{path}: its sha256 is not the one in dataset.json"
-    wrong = replace(shard, sha256="0") if which == "data" else replace(shard, index_sha256="0")
+    none = "0" * 64
+    wrong = replace(shard, sha256=none) if which == "data" else replace(shard, index_sha256=none)
     assert found(made.findings(wrong)) == [(NAME, "", reason)], "by the checksum alone"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
