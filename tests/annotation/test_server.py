@@ -281,8 +281,9 @@ def test_what_was_deleted_on_the_server_stays(
     server: Running, pushed: Project, tmp_path: Path
 ) -> None:
     tasks, out = tasks_of(pushed), tmp_path / "out"
+    painted = prediction_of("", alpha=soft_alpha(1, 60, 80))["result"]
     for task in tasks.values():
-        accept(pushed, task)
+        submit(pushed, task, painted)
     command = ("pull", "--project", pushed.title, "--out", str(out))
     assert annotate(server, *command).code == 0
     for task in tasks.values():
@@ -360,8 +361,9 @@ def test_bad_annotations_are_named_and_the_rest_is_pulled(
         ran = annotate(server, *command)
         assert ran.code == 1
         for file, (_, word) in faults.items():
-            (line,) = [one for one in ran.err.splitlines() if f"annotation {ids[file]}:" in one]
-            assert f"{pushed.title}: task {tasks[file]}: " in line
+            (line,) = [one for one in ran.err.splitlines() if f"annotation {ids[file]} by " in one]
+            assert f"{file}: annotation" in line
+            assert f"?task={tasks[file]})" in line
             assert word in line
         assert "../../evil" in ran.err
     (row,) = read_annotations(annotations_path(out))
