@@ -80,10 +80,12 @@ def train(
 def _tell(advance: Advance, begin: float, known: set[str], news: Any) -> None:
     _tell_bad(known, news)
     if news.errors is not None:
+        from training.matte.metrics import figure
+
         errors = news.errors
         say(
             f"iteration {news.iteration}: validation SAD {errors.sad_whole:.3f}, MSE "
-            f"{errors.mse_whole:.5f}; unknown area {errors.sad:.3f}, {errors.mse:.5f}"
+            f"{errors.mse_whole:.5f}; unknown area {figure(errors.sad, 3)}, {figure(errors.mse, 5)}"
         )
     if news.losses is not None:
         rate = rate_text(news.samples / max(time.monotonic() - begin, 1e-9), "samples")

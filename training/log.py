@@ -89,7 +89,8 @@ class RunLog:
             self._lines.write(json.dumps({"iteration": done, "validation": asdict(errors)}) + "\n")
             self._lines.flush()
             for name, value in asdict(errors).items():
-                self._scalar(f"validation/{name}", value, done)
+                if value is not None:
+                    self._scalar(f"validation/{name}", value, done)
 
     def panels(self, done: int) -> Callable[[str, Pixels], None]:
         """A function that shows a picture, H x W x 3, under a name."""

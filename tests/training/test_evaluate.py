@@ -14,7 +14,7 @@ import pytest
 
 from classical.methods import Method, solve
 from manifests.pictures import PictureError, write_alpha, write_trimap
-from manifests.pixels import UNKNOWN, ImageCodec, Pixels, encode_colour, trimap_of
+from manifests.pixels import FOREGROUND, UNKNOWN, ImageCodec, Pixels, encode_colour, trimap_of
 from manifests.sources import Subject, Transparency
 from manifests.storage import write_bytes
 from tests.picture_files import png
@@ -91,6 +91,7 @@ def test_the_unknown_region_is_that_of_the_exact_trimap() -> None:
     )
     perfect = evaluate_method(redness, [replace(one, given_trimap=one.trimap)]).scores[0]
     assert set(asdict(perfect.metrics).values()) == {0.0}
+    assert score.metrics.sad is not None
     assert score.metrics.sad_whole > score.metrics.sad > 0
 
 
@@ -178,6 +179,23 @@ def test_a_prediction_whose_rows_are_missing_is_not_scored_as_black(folders: Pat
     assert "holds 310 of 620 bytes of PNG pixels" in found.failed[0].reason
 
 
+def test_a_trimap_without_unknown_pixels_has_no_part_in_the_means(folders: Path) -> None:
+    before = to_json(of_folders(folders))["images"]
+    known = np.full((20, 30), FOREGROUND, np.uint8)
+    write_alpha(folders / "alphas" / "disc1.png", np.full((20, 30), 255, np.uint8))
+    write_trimap(folders / "trimaps" / "disc1.png", known)
+    found = of_folders(folders)
+    shown = to_json(found)
+    assert [shown["images"][1][name] for name in ("sad", "mse", "grad", "conn")] == [None] * 4
+    for name in ("sad", "mse", "grad", "conn"):
+        expected = (before[0][name] + before[2][name]) / 2
+        assert shown["mean"][name] == pytest.approx(expected)
+    whole = [image["sad_whole"] for image in shown["images"]]
+    assert shown["mean"]["sad_whole"] == pytest.approx(sum(whole) / 3)
+    (row,) = mean_rows(Evaluation([found.scores[1]], []))
+    assert row[:7] == ("all", "", "1", "-", "-", "-", "-")
+
+
 def test_every_alpha_needs_a_prediction(folders: Path) -> None:
     (folders / "predictions" / "disc1.png").unlink()
     with pytest.raises(PictureError, match=r"no predictions for 1 of the alphas .*disc1"):
@@ -211,7 +229,7 @@ def labelled() -> Evaluation:
 
 def test_groups_by_transparency_and_subject() -> None:
     groups = grouped(labelled())
-    assert {key: [int(m.sad) for m in metrics] for key, metrics in groups.items()} == {
+    assert {key: [m.sad for m in metrics] for key, metrics in groups.items()} == {
         ("Highly", "human"): [2],
         ("Little", "human"): [0, 3],
         ("Little", "non-human"): [1],

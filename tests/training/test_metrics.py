@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from manifests.pictures import read_alpha, read_trimap
 from manifests.pixels import FOREGROUND, UNKNOWN, Pixels
 from tests.strategies import few, many
-from training.matte.metrics import Metrics, conn, grad, mean_of, measure
+from training.matte.metrics import Errors, Metrics, conn, errors_of, figure, grad, mean_of, measure
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real data is not at {DATA}")
@@ -36,11 +36,17 @@ def by_definition(prediction: Pixels, alpha: Pixels, trimap: Pixels) -> Metrics:
     everywhere = [(int(y), int(x)) for y, x in np.ndindex(*alpha.shape)]
     errors = {place: (float(prediction[place]) - float(alpha[place])) / 255 for place in everywhere}
     amplitudes = amplitude(prediction), amplitude(alpha)
+
+    def found(value: float) -> float | None:
+        return value if unknown else None
+
     return Metrics(
-        sad=sum(abs(errors[place]) for place in unknown) / 1000,
-        mse=sum(errors[place] ** 2 for place in unknown) / max(1, len(unknown)),
-        grad=sum((amplitudes[0][place] - amplitudes[1][place]) ** 2 for place in unknown) / 1000,
-        conn=connectivity(prediction, alpha, unknown) / 1000,
+        sad=found(sum(abs(errors[place]) for place in unknown) / 1000),
+        mse=found(sum(errors[place] ** 2 for place in unknown) / max(1, len(unknown))),
+        grad=found(
+            sum((amplitudes[0][place] - amplitudes[1][place]) ** 2 for place in unknown) / 1000
+        ),
+        conn=found(connectivity(prediction, alpha, unknown) / 1000),
         sad_whole=sum(abs(error) for error in errors.values()) / 1000,
         mse_whole=sum(error**2 for error in errors.values()) / len(errors),
     )
@@ -119,9 +125,11 @@ def largest_component(is_in: Mask) -> set[tuple[int, int]]:
 
 def close(found: Metrics, expected: Metrics, relative: float) -> None:
     for name in NAMES:
-        assert getattr(found, name) == pytest.approx(
-            getattr(expected, name), rel=relative, abs=1e-9
-        ), name
+        value, wanted = getattr(found, name), getattr(expected, name)
+        if wanted is None:
+            assert value is None, name
+        else:
+            assert value == pytest.approx(wanted, rel=relative, abs=1e-9), name
 
 
 # --- pictures ------------------------------------------------------------------------------------
@@ -170,9 +178,10 @@ def test_the_definitions(problem: tuple[Pixels, Pixels, Pixels]) -> None:
 @given(matting_problems())
 def test_no_error_is_0_and_errors_have_no_sign(problem: tuple[Pixels, Pixels, Pixels]) -> None:
     prediction, alpha, trimap = problem
-    assert set(asdict(measure(alpha, alpha, trimap)).values()) == {0.0}
+    nothing = set() if (trimap == UNKNOWN).any() else {None}
+    assert set(asdict(measure(alpha, alpha, trimap)).values()) == {0.0} | nothing
     close(measure(prediction, alpha, trimap), measure(alpha, prediction, trimap), relative=1e-12)
-    values = asdict(measure(*problem)).values()
+    values = [value for value in asdict(measure(*problem)).values() if value is not None]
     assert all(math.isfinite(value) and value >= 0 for value in values)
 
 
@@ -183,16 +192,18 @@ def test_the_unknown_region_is_a_part_of_the_image(
 ) -> None:
     prediction, alpha, trimap = problem
     found = measure(prediction, alpha, trimap)
-    assert found.sad <= found.sad_whole + 1e-12
+    assert found.sad is None or found.sad <= found.sad_whole + 1e-12
     everywhere = measure(prediction, alpha, np.full_like(trimap, UNKNOWN))
     assert (everywhere.sad, everywhere.mse) == (found.sad_whole, found.mse_whole)
     assert found.sad_whole == everywhere.sad_whole
 
 
-def test_a_trimap_without_unknown_pixels_leaves_nothing_to_get_wrong() -> None:
+def test_a_trimap_without_unknown_pixels_has_no_errors_there() -> None:
     alpha, prediction = np.zeros((5, 6), np.uint8), np.full((5, 6), 255, np.uint8)
-    found = measure(prediction, alpha, np.full((5, 6), FOREGROUND, np.uint8))
-    assert found == Metrics(0.0, 0.0, 0.0, 0.0, sad_whole=0.03, mse_whole=1.0)
+    known = np.full((5, 6), FOREGROUND, np.uint8)
+    found = measure(prediction, alpha, known)
+    assert found == Metrics(None, None, None, None, sad_whole=0.03, mse_whole=1.0)
+    assert errors_of(prediction, alpha, known) == Errors(None, 0.03, None, 1.0)
 
 
 def test_levels_on_a_threshold_reach_it() -> None:
@@ -270,6 +281,13 @@ def test_the_mean_of_images() -> None:
         mean_of([])
 
 
+def test_a_figure_without_a_value_is_left_out_of_its_mean() -> None:
+    known = Metrics(None, None, None, None, 7, 8)
+    assert mean_of([Metrics(1, 2, 3, 4, 5, 6), known]) == Metrics(1, 2, 3, 4, 6, 7)
+    assert mean_of([known, known]) == known
+    assert (figure(None, 2), figure(1.256, 2)) == ("-", "1.26")
+
+
 def golden_rows() -> list[dict[str, str]]:
     path = DATA / "metrics" / "golden.csv"
     return list(csv.DictReader(path.read_text().splitlines()))
@@ -306,4 +324,5 @@ def test_4k_takes_seconds(kind: str) -> None:
     started = time.process_time()
     found = measure(prediction, alpha, np.full(alpha.shape, UNKNOWN, np.uint8))
     assert time.process_time() - started < 60  # 1 to 5, and more beside a busy sibling core
+    assert found.sad is not None
     assert found.sad > 100

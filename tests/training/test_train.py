@@ -593,6 +593,7 @@ def test_the_score_is_that_of_the_metrics(shards: Path) -> None:
     expected = asdict(mean_of(found))
     assert score is not None
     assert asdict(score) == pytest.approx({name: expected[name] for name in asdict(score)})
+    assert score.sad is not None
     assert score.sad_whole > score.sad > 0
     assert not model.training
     assert list(panels) == [f"validation/{sample.key}" for sample in samples]

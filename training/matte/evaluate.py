@@ -21,7 +21,7 @@ from manifests.pictures import PictureError, read_alpha, read_photo, read_trimap
 from manifests.pixels import Pixels
 from manifests.sources import Subject, Transparency
 from training.matte.folders import Matched, check_sizes, match_folders
-from training.matte.metrics import Metrics, mean_of, measure
+from training.matte.metrics import Metrics, figure, mean_of, measure
 
 Matting = Callable[[Pixels, Pixels], Pixels]  # image, trimap -> alpha
 Progress = Callable[[int, int], None]  # done, of how many (0: not known)
@@ -212,8 +212,9 @@ def _results(
 def to_json(evaluation: Evaluation) -> dict[str, Any]:
     """{"images": [{"name", "sad", ...}], "mean": {"sad", ...}}, ready for json.dumps.
 
-    An image has a subject and a transparency if they are known. "mean" is empty if nothing
-    could be measured; "failed" lists names and reasons, if there are any.
+    An image has a subject and a transparency if they are known. The metrics of the unknown region
+    are null for an image whose trimap has none; it is left out of their means. "mean" is empty if
+    nothing could be measured; "failed" lists names and reasons, if there are any.
     """
     images = [
         {"name": score.name}
@@ -252,13 +253,14 @@ def grouped(evaluation: Evaluation) -> dict[tuple[str, str], list[Metrics]]:
 
 
 def mean_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """Means by transparency and subject, and over all: a text for each of COLUMNS."""
+    """Means by transparency and subject, and over all: a text for each of COLUMNS. "-" stands for a
+    mean of the unknown region where no image has one."""
     rows = []
     for (transparency, subject), metrics in grouped(evaluation).items():
         if metrics:
             mean = mean_of(metrics)
             values = (mean.sad, mean.mse, mean.grad, mean.conn, mean.sad_whole, mean.mse_whole)
             digits = (2, 4, 2, 2, 2, 4)
-            shown = (f"{value:.{n}f}" for value, n in zip(values, digits, strict=True))
+            shown = (figure(value, n) for value, n in zip(values, digits, strict=True))
             rows.append((transparency, subject, str(len(metrics)), *shown))
     return rows

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -48,13 +48,13 @@ class Errors:
     """How far one alpha is from the truth, pixel by pixel; 0 is perfect. Alphas count as 0..1.
 
     sad: sum of |difference| / 1000; mse: mean of the squared difference; both over the unknown
-    region. sad_whole, mse_whole: over the whole image, where pixels that a crude trimap wrongly
-    calls known count too.
+    region, and None if no pixel is unknown. sad_whole, mse_whole: over the whole image, where
+    pixels that a crude trimap wrongly calls known count too.
     """
 
-    sad: float
+    sad: float | None
     sad_whole: float
-    mse: float
+    mse: float | None
     mse_whole: float
 
 
@@ -62,10 +62,10 @@ class Errors:
 class Metrics:
     """The same, and the two metrics of structure over the unknown region; 0 is perfect."""
 
-    sad: float
-    mse: float
-    grad: float  # sum of squared differences of the gradients' amplitudes / 1000
-    conn: float  # sum of the differences in connectivity / 1000
+    sad: float | None
+    mse: float | None
+    grad: float | None  # sum of squared differences of the gradients' amplitudes / 1000
+    conn: float | None  # sum of the differences in connectivity / 1000
     sad_whole: float
     mse_whole: float
 
@@ -76,14 +76,16 @@ AnyErrors = TypeVar("AnyErrors", Errors, Metrics)
 def measure(prediction: Pixels, alpha: Pixels, trimap: Pixels) -> Metrics:
     """All H x W uint8: two alphas of 0..255, a trimap of the codes 0, 1, 2.
 
-    If no pixel is unknown, the metrics of the unknown region are 0. Raises ValueError if an array
-    is empty or not H x W uint8, if the sizes differ, or if the trimap holds another code.
+    If no pixel is unknown, the metrics of the unknown region are None: nothing was asked there, so
+    nothing was answered perfectly. Raises ValueError if an array is empty or not H x W uint8, if
+    the sizes differ, or if the trimap holds another code.
     """
     errors, is_unknown = errors_of(prediction, alpha, trimap), trimap == UNKNOWN
+    has_unknown = bool(is_unknown.any())
     return Metrics(
         **asdict(errors),
-        grad=grad(prediction, alpha, is_unknown),
-        conn=conn(prediction, alpha, is_unknown),
+        grad=grad(prediction, alpha, is_unknown) if has_unknown else None,
+        conn=conn(prediction, alpha, is_unknown) if has_unknown else None,
     )
 
 
@@ -93,15 +95,28 @@ def errors_of(prediction: Pixels, alpha: Pixels, trimap: Pixels) -> Errors:
     is_unknown = trimap == UNKNOWN
     unknown = differences(prediction, alpha, is_unknown)
     whole = differences(prediction, alpha, np.ones_like(is_unknown))
+    if not unknown.any():
+        return Errors(None, sad(whole), None, mse(whole))
     return Errors(sad(unknown), sad(whole), mse(unknown), mse(whole))
 
 
 def mean_of(errors: Sequence[AnyErrors]) -> AnyErrors:
-    """The mean of each figure; each image counts the same. Raises ValueError if there are none."""
+    """The mean of each figure over the images that have it, where each counts the same; None if no
+    image has it. Raises ValueError if there are no images."""
     if not errors:
         raise ValueError("no metrics to take the mean of")
     columns = zip(*map(astuple, errors), strict=True)
-    return type(errors[0])(*(math.fsum(column) / len(errors) for column in columns))
+    means: list[Any] = [_mean([x for x in column if x is not None]) for column in columns]
+    return type(errors[0])(*means)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return math.fsum(values) / len(values) if values else None
+
+
+def figure(value: float | None, digits: int) -> str:
+    """A metric as people read it; "-" if it has no value."""
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def differences(prediction: Pixels, alpha: Pixels, where: Mask) -> NDArray[np.int64]:
@@ -115,8 +130,8 @@ def sad(counts: NDArray[np.int64]) -> float:
 
 
 def mse(counts: NDArray[np.int64]) -> float:
-    """Mean of (p - t)^2, from the counts of `differences`; 0 if there are no pixels."""
-    return float(counts @ _LEVELS**2) / 255**2 / max(1, int(counts.sum()))
+    """Mean of (p - t)^2, from the counts of `differences`, which are of at least one pixel."""
+    return float(counts @ _LEVELS**2) / 255**2 / int(counts.sum())
 
 
 def grad(prediction: Pixels, alpha: Pixels, where: Mask) -> float:
