@@ -18,6 +18,8 @@ _COPY_BYTES = 4 << 20  # one write per stream, not twenty of 16 KiB; saves 0.5 m
 _FILES = (tarfile.REGTYPE, tarfile.AREGTYPE)
 _PLAIN = tarfile.TarInfo("").tobuf(tarfile.USTAR_FORMAT)  # a header as TarStreams writes them
 _ERRORS = (tarfile.TarError, EOFError, OSError)
+# What tarfile raises for malformed headers beside its own errors.
+_LEAKS = (ValueError, OverflowError, LookupError, RecursionError)
 
 
 class TarStreams:
@@ -144,6 +146,22 @@ class _Member(NamedTuple):
 def _members(file: IO[bytes]) -> Iterator[_Member]:
     """The members up to a proper end of archive. Raises tarfile.TarError or OSError.
 
+    No size is used before it is held against the length of the file: a negative one would lead
+    back to the same header for ever, and a large one would ask for any amount of memory.
+    """
+    length = file.seek(0, os.SEEK_END)
+    for member in _announced_members(file):
+        if not 0 <= member.size <= length - member.offset:
+            raise tarfile.ReadError(
+                f"the header of {member.name} announces {member.size} bytes at byte "
+                f"{member.offset}, but the file has {length} bytes"
+            )
+        yield member
+
+
+def _announced_members(file: IO[bytes]) -> Iterator[_Member]:
+    """The members with the sizes that their headers announce.
+
     Headers as TarStreams writes them are parsed here, because tarfile takes several times as long
     and a reader in random order has to wait until all headers of a shard are read. From the first
     other header on (a long name, a time, damage, the end of the archive), tarfile reads the rest.
@@ -175,6 +193,13 @@ def _plain_member(header: bytes, start: int) -> _Member | None:
 
 
 def _other_members(file: IO[bytes], start: int) -> Iterator[_Member]:
+    try:
+        yield from _members_of_tarfile(file, start)
+    except _LEAKS as error:
+        raise tarfile.ReadError(f"a malformed header ({error})") from error
+
+
+def _members_of_tarfile(file: IO[bytes], start: int) -> Iterator[_Member]:
     file.seek(start)
     with tarfile.open(fileobj=file, mode="r:") as tar:
         for member in tar:

@@ -21,6 +21,7 @@ from manifests.shards import (
     ShardWriter,
     data_path,
     index_path,
+    open_shard,
     read_alpha_histograms,
     read_index,
     read_index_columns,
@@ -192,6 +193,39 @@ def test_a_flipped_byte_in_a_header_of_a_tar(
     damaged = tar.with_name("damaged.tar")
     damaged.write_bytes(bytes_)
     read_or_refuse(damaged, lambda: list(read_shard(damaged)), samples)
+
+
+def header(name: str, size: int, kind: bytes = tarfile.REGTYPE, mode: int = 0o644) -> bytes:
+    """A header whose size may be anything; the size is checked by the header's checksum only."""
+    member = tarfile.TarInfo(name)
+    member.type, member.mode = kind, mode
+    block = bytearray(member.tobuf(tarfile.USTAR_FORMAT))
+    block[124:136] = b"%011o\0" % size if size >= 0 else b"-%010o\0" % -size
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o600], ids=["a header as ours", "another header"])
+@pytest.mark.parametrize("size", [-512, -1024, -1, 4096, 1 << 32])
+@pytest.mark.parametrize("read", [lambda path: list(read_shard(path)), open_shard])
+def test_a_size_that_no_member_has(
+    tmp_path: Path, read: Callable[[Path], Any], size: int, mode: int
+) -> None:
+    """A negative size would lead back to the header itself, for ever."""
+    path = tmp_path / "x.tar"
+    path.write_bytes(header("a.alpha.png", size, mode=mode) + bytes(2048))
+    with pytest.raises(ValueError, match=rf"{path}: not a whole tar file") as refused:
+        read(path)
+    if mode == 0o644:
+        assert f"the header of a.alpha.png announces {size} bytes" in str(refused.value)
+
+
+def test_headers_of_headers_without_end(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    path.write_bytes(header("a", 0, tarfile.GNUTYPE_LONGNAME) * 2000 + bytes(1024))
+    with pytest.raises(ValueError, match=rf"{path}: not a whole tar file"):
+        list(read_shard(path))
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
