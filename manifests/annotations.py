@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.names import path_below
+from manifests.names import path_below, plain_name
 from manifests.sources import Subject
 from manifests.storage import writing
 from manifests.tables import from_table, to_table
@@ -103,6 +103,7 @@ def read_annotations(path: Path) -> list[Annotation]:
     try:
         rows = from_table(Annotation, pq.read_table(path))
         for row in rows:
+            plain_name(row.photo_id)
             for below in (row.path, row.photo_path):
                 path_below(below)
         return rows

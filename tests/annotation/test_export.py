@@ -161,7 +161,6 @@ def test_what_cannot_be_exported_is_named_and_the_rest_is_done(tmp_path: Path) -
         add(pulled, "opaque.jpg", flat + np.uint8(255)),
         add(pulled, "changed.jpg", soft_alpha(), sha256="0" * 64),
         add(pulled, "no photo.jpg", soft_alpha(), photo_path="photos/none.png"),
-        add(pulled, "escape.jpg", soft_alpha(), photo_id="../escape"),
         add(pulled, "fine.jpg", soft_alpha()),
     ]
     small = add(pulled, "small.jpg", soft_alpha())
@@ -174,10 +173,16 @@ def test_what_cannot_be_exported_is_named_and_the_rest_is_done(tmp_path: Path) -
     assert "255 everywhere" in reasons["opaque.jpg"]
     assert "pull again" in reasons["changed.jpg"]
     assert "none.png" in reasons["no photo.jpg"]
-    assert "is not a photo id" in reasons["escape.jpg"]
     assert "40 x 51" in reasons["small.jpg"]
-    assert not (tmp_path / "escape.png").exists()
     assert [row["photo"] for row in labels(out)] == ["fine.jpg"]
+
+
+def test_a_table_with_an_id_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
+    pulled, out = tmp_path / "pulled", tmp_path / "fgs"
+    write(pulled, add(pulled, "escape.jpg", soft_alpha(), photo_id="../escape"))
+    with pytest.raises(ValueError, match=r"annotations\.parquet: '\.\./escape' is not a name"):
+        export_folder(pulled, out)
+    assert not (tmp_path / "escape.png").exists()
 
 
 @pytest.mark.parametrize("text", ["name\nx\n", "file,subject\nx.png\n", "", "file\n\xff\n"])
