@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from datagen.sample.colour import colour_matrix, jitter
-from datagen.sample.composite import blend, blocks_with_soft, composite, crop_background
+from datagen.sample.composite import (
+    blend,
+    blocks_with_soft,
+    composite,
+    crop_background,
+    straight_colour,
+)
 from datagen.sample.place import Placed, place
 from datagen.sample.resize import OPAQUE, PER_LEVEL
 from datagen.sample.working_copies import fit_factor, prepare_cutout
@@ -177,6 +183,27 @@ def test_alpha_0_shows_the_background_and_alpha_255_the_foreground() -> None:
     expected = background.copy()
     expected[3:5, 2:7] = (200, 30, 9)
     assert np.array_equal(found.image, expected)
+
+
+def test_a_canvas_need_not_be_square() -> None:
+    colour = np.zeros((4, 5, 4), np.int16)
+    colour[:] = np.array([100, 15, 5, 128]) * PER_LEVEL
+    background = photo(12, 1)[:, :9].copy()
+    placed = Placed(colour, colour[..., 3].copy(), slice(7, 11), slice(2, 7))
+    found = composite(placed, SAME, background, False)
+    expected = background.astype(np.float64)
+    expected[7:11, 2:7] = [100, 15, 5] + expected[7:11, 2:7] * (1 - 128 / 255)
+    assert np.abs(found.image - expected).max() <= 0.51
+
+
+def test_colours_stay_in_range_where_the_kernels_left_hardly_any_alpha() -> None:
+    levels = np.array([-5, 0, 1, 2, 40], np.int16)
+    pixels = np.stack([levels, levels // 2, np.zeros_like(levels), levels], axis=1)
+    found = straight_colour(pixels, SAME)
+    assert np.isfinite(found).all()
+    assert ((found >= 0) & (found <= 255)).all()
+    assert found[:, 2].tolist() == [255, 0, 0]
+    assert found[:, 4].tolist() == [255, 127.5, 0]
 
 
 def test_crops_are_cut_and_mirrored() -> None:

@@ -117,6 +117,31 @@ def test_a_blob_lands_where_the_map_says(
     assert np.hypot(*((weights[..., None] * points).sum(axis=(0, 1)) - centre)) < 0.05
 
 
+@pytest.mark.parametrize("size", [40, 100])
+def test_a_subject_in_the_corner_of_its_source_lands_where_the_map_says(size: int) -> None:
+    """A box that touches every side of the frame: there are no pixels around it."""
+    y, x = np.mgrid[:60, :80] + 0.5
+    alpha = np.rint(255 * (1 - x / 80) * (1 - y / 60)).astype(np.uint8)
+    alpha[0, :], alpha[:, 0] = 255, 255
+    subject, points = placed_with_points(alpha, size, 0.9, 0.0)
+    found = whole(subject, size)
+    centre = (found[..., None] * points).sum(axis=(0, 1)) / found.sum()
+    expected = np.array([(alpha * x).sum(), (alpha * y).sum()]) / alpha.sum()
+    assert np.hypot(*(centre - expected)) < 0.3
+
+
+@pytest.mark.parametrize("shape", ["disc", "square", "comb", "ring", "line"])
+@pytest.mark.parametrize("size", [40, 64, 100])
+def test_placing_keeps_the_opacity(shape: str, size: int) -> None:
+    """Thin structures gain some, where the kernels' negative lobes are clipped, but lose none."""
+    alpha, most = shapes()[shape], 0.2 if shape in {"comb", "line"} else 0.002
+    for scale, rotation, flip in CASES[:3]:  # in the last one the corners leave the canvas
+        subject, points = placed_with_points(alpha, size, scale, rotation, flip)
+        pixel = float(np.hypot(*(points[0, 1] - points[0, 0])))  # of the canvas, in the source
+        ratio = whole(subject, size).sum() / OPAQUE * pixel**2 / (alpha.sum() / 255)
+        assert 0.998 <= ratio <= 1 + most
+
+
 def shapes() -> dict[str, Pixels]:
     y, x = np.mgrid[:120, :120]
     inside = (abs(y - 60) < 40) & (abs(x - 60) < 40)
@@ -252,6 +277,20 @@ def test_each_jitter_does_what_its_name_says() -> None:
     assert turned @ [0.299, 0.587, 0.114] == pytest.approx(grey, abs=0.5)
     assert np.abs(turned - rgb).max() > 10
     assert np.allclose(of(Colour(1, 1, 1, 360)), rgb, atol=0.5)
+
+
+@given(colours, st.integers(0, 255))
+def test_grey_stays_grey(colour: Colour, level: int) -> None:
+    """Hue and saturation change nothing where there is no colour."""
+    matrix = colour_matrix(colour).astype(np.float64)
+    expected = colour.contrast * (colour.brightness * level - 127.5) + 127.5
+    assert np.abs(matrix @ [level, level, level, 1] - expected).max() <= 0.6
+
+
+def test_a_third_of_a_turn_of_the_hue_makes_red_blue_and_the_next_green() -> None:
+    for hue, strongest in ((0, 0), (120, 2), (240, 1)):
+        matrix = colour_matrix(Colour(1.0, 1.0, 1.0, hue))[:, :3]
+        assert int((matrix @ [255, 0, 0]).argmax()) == strongest
 
 
 @given(colours, st.integers(0, 99))

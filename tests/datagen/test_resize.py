@@ -170,6 +170,16 @@ def test_sharpening_undoes_what_a_bilinear_warp_blurs(
     assert least - 1e-3 <= amplitude <= 1.001
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_sharpening_rounds_to_nearest(axis: int) -> None:
+    line = np.random.default_rng(0).integers(-9000, 9000, 500).astype(np.int16)
+    pixels = np.repeat(np.repeat(line[:, None, None], 3, 1), 4, 2)
+    found = sharpened(np.ascontiguousarray(pixels.swapaxes(0, axis))).swapaxes(0, axis)[1:-1, 1, 0]
+    wide = line.astype(np.float64)
+    exact = (14 * wide[1:-1] - wide[:-2] - wide[2:]) / 12
+    assert np.abs(found - exact).max() <= 0.5
+
+
 def test_sharpening_leaves_flat_places_alone_and_does_not_overflow() -> None:
     flat = np.full((5, 7, 4), -123, np.int16)
     assert np.array_equal(sharpened(flat), flat)

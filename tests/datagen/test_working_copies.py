@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,8 @@ def test_levels_cover_the_scales_and_the_box(box: Box, size: int, scale_min: flo
     tops = [grid.scale_max for grid in grids]
     assert tops == sorted(set(tops))
     assert tops[-1] == pytest.approx(1.0)
+    for lower, upper in pairwise([scale_min, *tops]):  # no copy serves a wide range of scales
+        assert upper / lower <= 1.06
     for grid in grids:
         for axis, first, length in (
             (grid.rows, box.top, box.height),
@@ -95,6 +98,7 @@ def test_levels_cover_the_scales_and_the_box(box: Box, size: int, scale_min: flo
             assert axis.start <= first - 3 / axis.band  # the kernel's reach fits in
             assert axis.start + axis.length * axis.step >= first + length + 3 / axis.band
             assert axis.step * axis.band < 0.75  # denser than it must be
+            assert axis.band <= 1
             assert 0.94 < axis.band / min(1.0, fit * grid.scale_max) <= 1.02
 
 
@@ -173,6 +177,7 @@ def test_backgrounds_cover_the_canvas(height: int, width: int, size: int) -> Non
     assert abs(down - height * scale) <= 0.501
     assert abs(across - width * scale) <= 0.501
     assert (scale > 1) == (short < size)  # enlarged only if it must be
+    assert (scale < 1) == (short > 1.25 * size)  # and reduced if it is much larger
     target = size if scale > 1 else 1.25 * size
     assert scale == 1 or abs(min(down, across) - target) < 1
 

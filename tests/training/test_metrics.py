@@ -216,6 +216,21 @@ def test_levels_on_a_threshold_reach_it() -> None:
     assert conn(prediction, alpha, everywhere) == pytest.approx(0.2 / 1000)
 
 
+@pytest.mark.parametrize("tenth", range(1, 10))
+@pytest.mark.parametrize("below", [0, 1])
+def test_a_bridge_holds_up_to_its_own_level(tenth: int, below: int) -> None:
+    """Two blobs and a bridge between them, of the first level that reaches a threshold or less."""
+    alpha = np.zeros((3, 9), np.uint8)
+    alpha[:, :4] = alpha[:, 6:] = 255
+    alpha[1, 4:6] = math.ceil(Fraction(255 * tenth, 10)) - below
+    prediction = alpha.copy()
+    prediction[0, 8] = 254  # beyond the bridge
+    prediction[1, 8] = 100
+    trimap = np.full_like(alpha, UNKNOWN)
+    expected = by_definition(prediction, alpha, trimap)
+    close(measure(prediction, alpha, trimap), expected, relative=2e-6)
+
+
 def test_of_equal_components_the_first_down_the_columns_counts() -> None:
     alpha = np.zeros((3, 5), np.uint8)
     alpha[0, 3:5] = 255  # first in reading order
@@ -248,6 +263,7 @@ def test_the_gradient_does_not_see_a_change_of_contrast() -> None:
     flat, everywhere = (alpha // 255 * 40 + 100).astype(np.uint8), np.ones((20, 20), np.bool_)
     assert grad(flat, alpha, everywhere) == pytest.approx(0, abs=1e-9)
     assert grad(np.full_like(alpha, 9), alpha, everywhere) > 0.01
+    assert grad(alpha // 255 + 100, alpha, everywhere) == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize(

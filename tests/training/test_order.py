@@ -91,6 +91,9 @@ def test_the_deal_is_as_even_as_the_shards_allow(
         shard for shard, count in enumerate(counts) if count
     ]
     assert max(sums) - min(sums) <= max(counts)
+    # The largest are dealt first: a part without its smallest shard holds no more than any other
+    smallest = [min((counts[shard] for shard in part), default=0) for part in parts]
+    assert all(held - least <= min(sums) for held, least in zip(sums, smallest, strict=True))
 
 
 @given(count=st.integers(0, 700), seed=seeds, epoch=st.integers(0, 9))
@@ -124,6 +127,17 @@ def test_no_two_purposes_share_a_generator() -> None:
     # numbers that are not 0
     draws += [np.random.default_rng([0, purpose]).random() for purpose in (1, 2, 3)]
     assert len(set(draws)) == len(draws)
+
+
+def test_a_process_is_alone_unless_it_is_said() -> None:
+    alone = list(Order([3, 4], 5).places(0, 21))
+    assert alone == list(Order([3, 4], 5, rank=0, world=1).places(0, 21))
+
+
+@pytest.mark.parametrize("rank", [-1, 2, 3])
+def test_a_rank_that_no_process_has_is_refused(rank: int) -> None:
+    with pytest.raises(ValueError, match=f"rank {rank} of 2 processes, expected 0 to 1"):
+        Order([5, 5, 5], 0, rank, 2)
 
 
 @pytest.mark.parametrize(("counts", "world"), [([5, 5], 3), ([5, 0, 5], 3), ([7], 2)])
