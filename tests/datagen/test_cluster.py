@@ -20,6 +20,8 @@ from datagen.sources.folders import ChangedSourceError
 from manifests.pictures import PictureError
 from tests.conftest import descendants
 
+pytestmark = pytest.mark.slow
+
 Task = tuple[str, Path]
 PLAN = [
     *[f"fine-{number}" for number in range(5)],
@@ -248,7 +250,6 @@ assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] 
 """
 
 
-@pytest.mark.slow
 def test_what_a_program_does_with_signals_and_output_is_left_alone(tmp_path: Path) -> None:
     """And an interrupt ends all tasks, although no command caught it."""
     command = [sys.executable, "-c", LIBRARY, str(tmp_path)]
@@ -285,7 +286,6 @@ def listening(processes: set[int]) -> set[IPv4Address | IPv6Address]:
     return found
 
 
-@pytest.mark.slow
 def test_only_this_machine_can_connect(two_workers: Cluster) -> None:
     assert two_workers.map(fail_on_three, [0, 1, 2]) == [0, 1, 2]  # workers have sockets, too
     found = listening(descendants(os.getpid()) | {os.getpid()})

@@ -41,6 +41,8 @@ from tests.conftest import (
     start,
 )
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = Settings(samples=60, size=64, shard_size=10)
 FORMS = [
     replace(SETTINGS, format=form, image_codec=codec)
@@ -276,7 +278,6 @@ def go_on(two_workers: Cluster, sources: SourceFolders, out: Path, long: Path) -
     assert all(stamps(out)[f"{name}.tar"] == kept[f"{name}.tar"] for name in finished)
 
 
-@pytest.mark.slow
 def test_kill_of_everything(
     two_workers: Cluster, sources: SourceFolders, long: Path, tmp_path: Path
 ) -> None:
@@ -292,7 +293,6 @@ def test_kill_of_everything(
     go_on(two_workers, sources, out, long)
 
 
-@pytest.mark.slow
 def test_interrupt(
     two_workers: Cluster, sources: SourceFolders, long: Path, tmp_path: Path
 ) -> None:
@@ -311,7 +311,6 @@ def test_interrupt(
     go_on(two_workers, sources, out, long)
 
 
-@pytest.mark.slow
 def test_killed_worker_changes_nothing(sources: SourceFolders, long: Path, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     process = begin(sources, out, "--json")

@@ -34,6 +34,8 @@ from tests.conftest import (
     photo,
 )
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = Settings(size=64, shard_size=10)
 Capture = pytest.CaptureFixture[str]
 

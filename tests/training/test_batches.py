@@ -33,6 +33,8 @@ from training.loading.batches import (
 from training.loading.whole import whole_samples
 from training.settings import LoaderSettings
 
+pytestmark = pytest.mark.slow
+
 COUNTS = [7, 1, 12, 5]
 TOTAL = sum(COUNTS)
 every_form = pytest.mark.parametrize("form", ShardFormat)
@@ -312,7 +314,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupt_ends_all_processes(root: Path, tmp_path: Path, by: signal.Signals) -> None:
     script = tmp_path / "loop.py"

@@ -25,6 +25,8 @@ from training.loading.batches import (
 from training.loading.whole import whole_samples
 from training.settings import LoaderSettings
 
+pytestmark = pytest.mark.slow
+
 COUNTS = [5, 4, 6]
 TOTAL = sum(COUNTS)
 NAME = "train-00001"

@@ -32,6 +32,8 @@ from training.matte import predict as predict_module
 from training.matte.predict import matte
 from training.settings import LoaderSettings
 
+pytestmark = pytest.mark.slow
+
 S = 24
 TOTAL = sum(TRAIN_SAMPLES)
 Item = dict[str, Any]

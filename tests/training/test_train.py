@@ -60,7 +60,7 @@ TERMS = ["loss", "l1", "l2", "composition", "ssim", "rest", "trimap", "s1", "s2"
 ALONE = Processes(0, 1, torch.device("cpu"))
 Capture = pytest.CaptureFixture[str]
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 
 def options(shards: Path, run: Path, *more: str) -> list[str]:
@@ -199,7 +199,6 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.slow
 def test_killed_and_resumed_is_never_killed(
     whole: tuple[Path, Ran], shards: Path, run: Path, capsys: Capture
 ) -> None:
@@ -236,7 +235,6 @@ def test_bf16_goes_on_to_the_bit(shards: Path, run: Path) -> None:
         shutil.rmtree(again)
 
 
-@pytest.mark.slow
 def test_ctrl_c_saves_and_the_run_goes_on(
     whole: tuple[Path, Ran], shards: Path, run: Path, capsys: Capture
 ) -> None:
@@ -677,7 +675,6 @@ def gradients(settings: TrainSettings, batch: Batch) -> tuple[float, list[Tensor
     return float(found.detach()), [p.grad for p in model.parameters() if p.grad is not None], model
 
 
-@pytest.mark.slow
 def test_two_processes_learn_from_both_and_resume(shards: Path, run: Path, capsys: Capture) -> None:
     small = (*SMALL, "--workers", "1", "--iterations", "3")
     often = ("--checkpoint-every", "1", "--validate-every", "2", "--keep", "3")
@@ -723,7 +720,6 @@ def test_two_processes_learn_from_both_and_resume(shards: Path, run: Path, capsy
         shutil.rmtree(again)
 
 
-@pytest.mark.slow
 def test_a_process_that_fails_ends_the_others(tmp_path: Path, run: Path) -> None:
     """One shard each, one of them broken: that process names it, and nobody waits for it."""
     root = tmp_path / "set"
