@@ -57,7 +57,7 @@ def impose(alpha: Pixels, trimap: Pixels) -> Pixels:
 def _solve(image: Pixels, trimap: Pixels, whole: int, tile: int) -> Floats:
     """H x W in [0, 1]."""
     alpha: Floats = (trimap == FOREGROUND).astype(np.float64)
-    # The equations of the unknown pixels contain nothing that lies outside this box.
+    # The equations of the unknown pixels contain nothing outside this box.
     box = _around(trimap == UNKNOWN, (slice(0, trimap.shape[0]), slice(0, trimap.shape[1])))
     if box is None:
         return alpha

@@ -53,7 +53,7 @@ def _is_writable(folder: Path) -> bool:
 
 
 def _own_folder() -> Path:
-    """A folder that nobody else can write to, because what lies in it is run."""
+    """A folder that nobody else can write to, because the code in it is run."""
     folder = Path(tempfile.gettempdir()) / f"classical-matting-{os.getuid()}"
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)

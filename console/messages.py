@@ -75,7 +75,7 @@ def show_pairs(pairs: Sequence[tuple[str, str]]) -> None:
 
 
 def show_json(value: Any) -> None:
-    """The result for programs, alone on standard output."""
+    """The result for programs: nothing else goes to standard output."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
     lines = (_replaced(line, results.encoding, _json_escape) for line in text.split("\n"))
     sys.stdout.write("\n".join(lines) + "\n")
@@ -104,7 +104,7 @@ def _is_shown(character: str, encoding: str) -> bool:
         character.encode(encoding)
     except UnicodeEncodeError:
         return False
-    # Of spaces, isprintable knows the ASCII one alone.
+    # The ASCII space is the only one that isprintable accepts.
     return character.isprintable() or unicodedata.category(character) == "Zs"
 
 

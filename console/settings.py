@@ -59,7 +59,7 @@ def descriptions(kind: Any) -> dict[str, Description]:
 
 
 def check_ranges(settings: Any) -> None:
-    """Raise ValueError for a value outside its range; a default in words may lie outside."""
+    """Raise ValueError for a value outside its range; a default in words may be outside it."""
     defaults = {one.name: one.default for one in fields(settings)}
     for name, description in descriptions(settings).items():
         value = getattr(settings, name)

@@ -191,7 +191,7 @@ def stats(
     ] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Show statistics of a shard set, read from its index alone."""
+    """Show statistics of a shard set, read from its index only."""
     from datagen.inspect.stats import read_stats
     from manifests import open_shards
 

@@ -12,7 +12,7 @@ from manifests.pixels import ImageCodec
 from manifests.shards import ShardFormat
 from manifests.tables import from_dict, to_dict
 
-# Below this quality, JPEG alone changes an image so much that `datagen verify` could hardly detect
+# Below this quality, JPEG itself changes an image so much that `datagen verify` could hardly detect
 # a wrong layer: at 50, an image differs from the blend of its layers by up to 12 levels on average
 # for real pictures and by 28 for noise.
 LOWEST_JPEG_QUALITY = 70

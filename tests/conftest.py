@@ -123,7 +123,7 @@ def start(*arguments: str, cwd: Path | None = None) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str], seconds: float = 300) -> Ran:
-    """Waits for its end; the limit is there against hanging alone."""
+    """Waits for its end; the limit only keeps a test from hanging."""
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -173,7 +173,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> SourceFolders:
 
 @pytest.fixture
 def own_sources(tmp_path: Path) -> SourceFolders:
-    """The same for one test alone."""
+    """The same, for a single test."""
     return make_sources(tmp_path / "own")
 
 

@@ -88,7 +88,7 @@ def smooth_images(draw: st.DrawFn) -> Pixels:
 
 @st.composite
 def soft_alphas(draw: st.DrawFn) -> Pixels:
-    """H x W with any share of 0, of 255 and of what lies between them."""
+    """H x W with any share of 0, of 255 and of the values between them."""
     height, width, rng = draw(_SIDES), draw(_SIDES), np.random.default_rng(draw(_SEEDS))
     middle, spread = draw(st.integers(-100, 355)), draw(st.sampled_from([0, 3, 100, 400]))
     levels = rng.integers(middle - spread, middle + spread + 1, (height, width))

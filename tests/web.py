@@ -1,4 +1,4 @@
-"""A web server on loopback that serves a folder, and fails where it is told to."""
+"""A web server on loopback that serves a folder, and fails where a test asks it to."""
 
 from __future__ import annotations
 

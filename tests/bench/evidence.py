@@ -192,12 +192,12 @@ def regions(work: Path, names: list[str], limit: int) -> str:
         rows: dict[str, list[list[float]]] = {name: [] for name in (*names, "crude trimap")}
         for sample in whole_samples(open_shards(work / "shards"), split, limit):
             crude = sample.crude_trimap
-            believed = _LEVELS[crude]
+            given = _LEVELS[crude]
             is_known = crude != UNKNOWN
-            is_wrong = is_known & (np.abs(believed - sample.alpha.astype(float)) > 127.5)
+            is_wrong = is_known & (np.abs(given - sample.alpha.astype(float)) > 127.5)
             where = (~is_known, is_wrong, is_known & ~is_wrong)
             alphas = {name: matte(model, sample.image, crude) for name, model in models.items()}
-            for name, alpha in {**alphas, "crude trimap": believed}.items():
+            for name, alpha in {**alphas, "crude trimap": given}.items():
                 error = np.abs(alpha - sample.alpha.astype(float)) / 255
                 rows[name].append([float(error[region].sum()) / 1000 for region in where])
         title = f"SAD by what the crude trimap says, {limit} samples of split {split}"

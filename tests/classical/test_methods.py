@@ -105,7 +105,7 @@ def test_colours_of_small_and_plain_pictures(level: int, shape: tuple[int, int])
 @METHODS
 def test_a_real_picture_as_others_solved_it(method: Method) -> None:
     """GT05 and `trimap1` beside the predictions that the golden metrics belong to: equal, but
-    for a pixel whose alpha lies between two levels."""
+    for a pixel whose alpha is between two levels."""
     folder = DATA / "alphamatting"
     trimap = read_trimap(folder / "trimap1" / "GT05.png")
     solved = solve(method, read_photo(folder / "input" / "GT05.png"), trimap)

@@ -162,10 +162,10 @@ TABLE = [
         "coloured",
         CODES,
     ),
-    # Codes in 16 bits are all rounded to 0, which would be a trimap of background alone
+    # Codes in 16 bits are all rounded to 0, which would be a trimap of nothing but background
     grey("deep codes", png16(CODES.astype(np.uint16)[..., None], 0), 0 * CODES, CODES),
     grey("deep levels", png16(LEVELS.astype(np.uint16)[..., None] * 257, 0), LEVELS, CODES),
-    # Profiles and gamma change colours alone
+    # Profiles and gamma change only colours
     Row(
         "grey with gamma",
         png(SIZE, 8, 0, [row.tobytes() for row in ALPHA], chunk(b"gAMA", b"\0\1\x86\xa0")),
