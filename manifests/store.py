@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,13 @@ from manifests.shards import (
 )
 from manifests.storage import Location, Url, fetch
 
-_OPEN = 2  # a batch straddles two shards, seldom more
+# How many shards a process keeps open. Readers in shuffled order come back to each of them. An open
+# tar takes a megabyte, an open table up to three of its row groups.
+_OPEN = {ShardFormat.WEBDATASET: 64, ShardFormat.PARQUET: 2}
 _FETCHED = 4  # how many of the shards from elsewhere are kept in the temporary folder
-_NAMED = 5  # broken samples of a shard
+# The search for the broken samples of a damaged shard ends when so many are found, or after so many
+# seconds.
+_NAMED, _SEARCH_SECONDS = 5, 10.0
 
 
 class ShardStore:
@@ -65,6 +70,9 @@ class ShardStore:
         self._streams = tuple(streams)
         self._scratch, self._cache = scratch, cache
         self._check, self._lenient = check, lenient
+        # An open copy takes room on the disk even after it is removed from the temporary folder
+        is_kept = isinstance(root, Path) or cache is not None
+        self._most_open = _OPEN[form] if is_kept else min(_OPEN[form], _FETCHED)
         self._broken: dict[int, str] = {}
         self._keys: dict[int, list[str]] = {}
         self._damage: dict[str, str] = {}
@@ -144,7 +152,7 @@ class ShardStore:
         if number in self._broken:  # once is enough for a download that fails
             raise ValueError(self._broken[number])
         if number not in self._opened:
-            while len(self._opened) >= _OPEN:
+            while len(self._opened) >= self._most_open:
                 self._opened.popitem(last=False)[1].close()
             try:
                 self._opened[number] = self._open_whole(number)
@@ -166,20 +174,21 @@ class ShardStore:
                 )
             fault = self._fault(path, location, shard)
             try:
+                if fault and not self._lenient:
+                    found = _broken_samples(path, location, self._streams)
+                    raise ValueError(f"{location}: {fault}; {found}")
                 opened = open_shard(path, location)
             finally:
                 if fault and path != location:
                     path.unlink()  # no cache keeps what is damaged; what is open stays readable
-        if fault and not self._lenient:
-            fault = f"{fault}; {_broken_samples(opened, self._streams)}"
-        elif len(opened) != shard.samples:
-            fault = f"{len(opened)} samples, dataset.json says {shard.samples}"
-        else:
-            if fault:
-                self._damage[shard.name] = f"{location}: {fault}; used as far as it can be read"
-            return opened
-        opened.close()
-        raise ValueError(f"{location}: {fault}")
+        if len(opened) != shard.samples:
+            opened.close()
+            raise ValueError(
+                f"{location}: {len(opened)} samples, dataset.json says {shard.samples}"
+            )
+        if fault:
+            self._damage[shard.name] = f"{location}: {fault}; used as far as it can be read"
+        return opened
 
     def _fetched(self, url: Url, shard: Shard) -> Path:
         """A copy of a shard, named by its content: a cache may serve many sets."""
@@ -254,18 +263,24 @@ class Streams:
         return {name: self[name] for name in self.encoded}
 
 
-def _broken_samples(opened: OpenShard, streams: Sequence[str]) -> str:
-    """Which samples of a damaged shard show it, as a sentence."""
-    broken = []
-    for number in range(len(opened)):
-        try:
-            Streams(opened.read(number, streams)).all()
-        except ValueError as error:
-            broken.append(f"{opened.key(number)} ({error})")
+def _broken_samples(path: Path, location: Location, streams: Sequence[str]) -> str:
+    """Which samples of a damaged shard show the damage, as far as a short search finds them."""
+    end = time.monotonic() + _SEARCH_SECONDS
+    broken: list[str] = []
+    try:
+        with closing(open_shard(path, location)) as opened:
+            for number in range(len(opened)):
+                if len(broken) == _NAMED or time.monotonic() > end:
+                    return f"broken samples among the first {number}: {', '.join(broken) or 'none'}"
+                try:
+                    Streams(opened.read(number, streams)).all()
+                except ValueError as error:
+                    broken.append(f"{opened.key(number)} ({error})")
+    except ValueError as error:
+        return str(error).removeprefix(f"{location}: ")
     if not broken:
         return "each sample still decodes, so which one differs is not known"
-    more = f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
-    return f"broken samples: {', '.join(broken[:_NAMED])}{more}"
+    return f"broken samples: {', '.join(broken)}"
 
 
 def _written(path: Path) -> int:
