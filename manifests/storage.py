@@ -6,6 +6,7 @@ What is behind a URL is read, never written.
 
 from __future__ import annotations
 
+import errno
 import http.client
 import io
 import os
@@ -27,6 +28,7 @@ from pyarrow import fs
 Value = TypeVar("Value")
 
 _PART = ".part-"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # writing raises these without a file's name
 _CHUNK = 1 << 20
 _TIMEOUT = 30.0  # seconds without a byte
 PAUSES = (0.25, 1.0, 4.0)  # seconds before each further attempt
@@ -178,16 +180,24 @@ def writing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it at the end; removed if the body raises.
 
     The name is unique, because a task may run twice at the same time. The one that ends last wins,
-    and both write the same bytes.
+    and both write the same bytes. It is short, because `path` may have the longest name that the
+    file system allows. An OSError about the temporary path, or about a full disk, names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{_PART}{uuid.uuid4().hex[:12]}-{path.name}")
+    part = path.with_name(f"{_PART}{uuid.uuid4().hex[:12]}")
     try:
         yield part
         part.replace(path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and _is_about(error, part):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def _is_about(error: OSError, part: Path) -> bool:
+    is_unnamed = error.filename is None and error.errno in _FULL
+    return is_unnamed or error.filename in {part, str(part)}
 
 
 def write_bytes(path: Path, data: bytes) -> None:

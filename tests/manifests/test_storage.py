@@ -56,6 +56,37 @@ def test_a_body_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
+def test_the_longest_name_that_a_file_may_have(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 251 + ".png")
+    write_bytes(path, b"whole")
+    assert path.read_bytes() == b"whole"
+    longer = tmp_path / ("n" * 252 + ".png")
+    with pytest.raises(OSError, match=f"File name too long: '{longer}'"):
+        write_bytes(longer, b"whole")
+    assert files(tmp_path) == [path.name]
+
+
+def test_an_error_names_the_file_and_not_its_temporary_one(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    path.mkdir()
+    with pytest.raises(IsADirectoryError, match=f"Is a directory: '{path}'"):
+        write_bytes(path, b"whole")
+    with pytest.raises(FileNotFoundError, match="elsewhere"), writing(path) as part:
+        part.write_bytes(b"half")
+        (tmp_path / "elsewhere").read_bytes()
+    assert files(tmp_path) == ["file.bin"]
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    with (
+        pytest.raises(OSError, match=f"No space left on device: '{path}'"),
+        writing(path),
+        Path("/dev/full").open("wb", buffering=0) as full,
+    ):
+        full.write(b"x")
+
+
 def test_two_writers_at_once(tmp_path: Path) -> None:
     path = tmp_path / "file.bin"
     with writing(path) as first:
