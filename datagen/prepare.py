@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from console.messages import warn
 from console.progress import progress
 from datagen.cluster import Cluster
 from datagen.plan import hold_out
@@ -25,6 +26,7 @@ from datagen.sample.working_copies import (
 from datagen.settings import Settings
 from datagen.sources.folders import SourceFolders, read_background, read_foreground
 from datagen.sources.scan import Problem, Scan, scan
+from datagen.sources.summary import summary
 from manifests.dataset import check_splits
 from manifests.sources import Background, Foreground
 
@@ -78,7 +80,7 @@ def scan_and_split(
     skip_bad: bool,
     recorded: RecordedSources | None = None,
 ) -> Scan:
-    """The sources, each in its split.
+    """The sources, each in its split. What is doubtful about them is printed on standard error.
 
     Raises BadSourcesError if sources have problems and `skip_bad` is False, or if they have
     problems and no source is left; PlanError if more sources are held out than exist; ValueError
@@ -88,6 +90,8 @@ def scan_and_split(
     nothing_left = not found.foregrounds or not found.backgrounds
     if found.problems and (nothing_left or not skip_bad):
         raise BadSourcesError(found.problems)
+    for line in summary(found.warnings):
+        warn(line)
     found = replace(
         found,
         foregrounds=tuple(hold_out(found.foregrounds, settings.holdout_fg, settings.seed)),

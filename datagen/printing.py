@@ -14,7 +14,8 @@ from datagen.estimate import Estimate
 from datagen.inspect.stats import CELLS, CellStats, Stats
 from datagen.inspect.verify import Finding
 from datagen.job import Result
-from datagen.sources.scan import Problem, Scan
+from datagen.sources.scan import Scan
+from datagen.sources.summary import sentence, summary
 from manifests.shards import Histogram
 
 _BARS = " ▁▂▃▄▅▆▇█" if (sys.stdout.encoding or "").lower().startswith("utf") else " .:-=+*#@"
@@ -22,19 +23,15 @@ _SPARK_BINS = 16
 
 
 def print_problems(found: Scan) -> None:
-    """`datagen lint`: every problem and warning, and what is left."""
+    """`datagen lint`: every problem, the warnings by their kinds, and what is left."""
     for problem in found.problems:
-        fail(_sentence(problem))
-    for warning in found.warnings:
-        warn(_sentence(warning))
+        fail(sentence(problem))
+    for line in summary(found.warnings):
+        warn(line)
     show(
         f"{len(found.foregrounds)} foregrounds and {len(found.backgrounds)} backgrounds can be "
         f"used; {len(found.problems)} problems, {len(found.warnings)} warnings"
     )
-
-
-def _sentence(problem: Problem) -> str:
-    return f"{problem.file}: {problem.reason} ({problem.kind})"
 
 
 def print_estimate(expected: Estimate, out: Path) -> None:

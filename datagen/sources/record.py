@@ -1,18 +1,21 @@
-"""One file -> its record, or a Problem. Runs in any worker: no folder is listed, no state kept."""
+"""One file -> its record, or a Problem. Runs in any worker: lists no folder and keeps no state."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.sources.doubts import Doubt, cutout_doubts, photo_doubts
 from datagen.sources.labels import Label
 from datagen.sources.listing import Problem, shown
 from datagen.sources.transparency import measure_transparency
+from manifests.containers import sniff_format
 from manifests.pictures import PictureError, read_cutout, read_file, read_photo
 from manifests.pixels import pixels_sha256
 from manifests.sources import Background, Box, Foreground, Subject
@@ -20,6 +23,9 @@ from manifests.sources import Background, Box, Foreground, Subject
 # Long side over short side of a background. It is enlarged until it covers the canvas: a strip of
 # one pixel by 30,000 would become a working copy of 57 GB.
 MAX_ASPECT = 20
+
+
+Source = TypeVar("Source", Foreground, Background)
 
 
 class ToScan(NamedTuple):
@@ -31,8 +37,18 @@ class ToScan(NamedTuple):
     earlier: Foreground | Background | None
 
 
-def scan_foreground(folder: Path, alpha_folder: Path | None, file: ToScan) -> Foreground | Problem:
-    """The record of one cut-out, or the reason why there is none."""
+class Scanned(NamedTuple, Generic[Source]):
+    """The record of one file, or why there is none; `warnings` are doubts about its pixels."""
+
+    result: Source | Problem
+    warnings: tuple[Problem, ...] = ()
+
+
+def scan_foreground(folder: Path, alpha_folder: Path | None, file: ToScan) -> Scanned[Foreground]:
+    """The record of one cut-out, or why it cannot be used.
+
+    A file whose earlier record is kept is not decoded, so that its pixels are not doubted again.
+    """
     try:
         data = read_file(folder / file.name)
         alpha_data = None if alpha_folder is None else read_file(alpha_folder / file.alpha_name)
@@ -44,11 +60,23 @@ def scan_foreground(folder: Path, alpha_folder: Path | None, file: ToScan) -> Fo
         ):
             kept = _relabelled(earlier, file.label)
             if kept is not None:
-                return kept
+                return Scanned(kept)
         rgba = read_cutout(data, alpha_data)
     except PictureError as error:
-        return Problem(shown(folder, file.name), error.kind, error.reason)
-    return foreground_of(file.name, sha256, rgba, file.label, file.alpha_name)
+        return Scanned(Problem(shown(folder, file.name), error.kind, error.reason))
+    record = foreground_of(file.name, sha256, rgba, file.label, file.alpha_name)
+    return Scanned(record, _named(cutout_doubts(rgba, _lossy_format(alpha_data)), folder, file))
+
+
+def _lossy_format(alpha_data: bytes | None) -> str:
+    """The name of the format of an alpha file if that is a lossy one; a lossy WebP has no greys."""
+    found = sniff_format((alpha_data or b"")[:16])
+    return found if found in {"JPEG", "AVIF"} else ""
+
+
+def _named(doubts: Sequence[Doubt], folder: Path, file: ToScan) -> tuple[Problem, ...]:
+    name = shown(folder, file.name)
+    return tuple(Problem(name, doubt.kind, doubt.reason) for doubt in doubts)
 
 
 def foreground_of(
@@ -73,17 +101,19 @@ def foreground_of(
     )
 
 
-def scan_background(folder: Path, file: ToScan) -> Background | Problem:
-    """The record of one photo, or the reason why there is none."""
+def scan_background(folder: Path, file: ToScan) -> Scanned[Background]:
+    """The record of one photo, or why it cannot be used; see `scan_foreground`."""
     try:
         data = read_file(folder / file.name)
         sha256 = hashlib.sha256(data).hexdigest()
         label = file.label
         if isinstance(file.earlier, Background) and file.earlier.sha256 == sha256:
-            return replace(file.earlier, split=label.split, labels=label.others)
-        return background_of(file.name, sha256, read_photo(data), label)
+            return Scanned(replace(file.earlier, split=label.split, labels=label.others))
+        colour = read_photo(data)
+        record = background_of(file.name, sha256, colour, label)
     except PictureError as error:
-        return Problem(shown(folder, file.name), error.kind, error.reason)
+        return Scanned(Problem(shown(folder, file.name), error.kind, error.reason))
+    return Scanned(record, _named(photo_doubts(colour), folder, file))
 
 
 def background_of(name: str, sha256: str, colour: NDArray[np.uint8], label: Label) -> Background:

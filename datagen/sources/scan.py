@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from datagen.sources.alphas import match_alphas
 from datagen.sources.labels import Label, find_labels, read_labels
 from datagen.sources.listing import Listing, Problem, list_folder, shown
-from datagen.sources.record import ToScan, scan_background, scan_foreground
+from datagen.sources.record import Scanned, Source, ToScan, scan_background, scan_foreground
 from datagen.sources.survey import survey
 from manifests.labels import BACKGROUND_LABELS, FOREGROUND_LABELS, LabelFileError
 from manifests.pictures import PictureError, read_file
@@ -26,7 +26,6 @@ __all__ = ["ParallelMap", "Problem", "Scan", "list_images", "scan"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Source = TypeVar("Source", Foreground, Background)
 
 
 class ParallelMap(Protocol):
@@ -204,7 +203,7 @@ def _to_scan(
 
 
 def _sort(
-    results: Iterable[Source | Problem],
+    scanned: Iterable[Scanned[Source]],
     labelled: _Labelled,
     records: list[Source],
     problems: list[Problem],
@@ -213,7 +212,8 @@ def _sort(
     """Puts each result where it belongs; a file with a wrong label is a problem already."""
     problems += labelled.problems
     warnings += labelled.warnings
-    for result in results:
+    for result, doubts in scanned:
+        warnings += doubts
         if isinstance(result, Problem):
             problems.append(result)
         elif result.id not in labelled.faulty:

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from console.commands import DONE, FAILED, WRONG_USAGE
 from datagen.cluster import Cluster
@@ -323,3 +325,29 @@ def test_lint(own_sources: SourceFolders) -> None:
     assert list(problem) == ["file", "kind", "reason"]
     assert problem["file"] == str(bad)
     assert all(list(warning) == list(problem) for warning in found["warnings"])
+
+
+def warnings_of(ran: Ran) -> list[str]:
+    return [line for line in ran.err.splitlines() if line.startswith("warning: ")]
+
+
+@pytest.mark.slow
+def test_compose_repeats_what_lint_warns_of(
+    own_sources: SourceFolders, address: str, tmp_path: Path
+) -> None:
+    alpha = np.zeros((300, 300), np.uint8)
+    alpha[20:280, 30:270] = 1  # a mask of 0 and 1
+    picture = np.dstack([np.full((300, 300, 3), 90, np.uint8), alpha])
+    for number in range(5):
+        Image.fromarray(picture).save(own_sources.foregrounds / f"mask {number}.png")
+        picture[0, 0, 0] = number
+    linted = datagen("lint", *folders(own_sources), "--workers", "1")
+    assert linted.code == DONE
+    lines = warnings_of(linted)
+    ranges = [line for line in lines if "(alpha-range)" in line]
+    assert [f"mask {n}.png: alpha goes from 0 to 1" in ranges[n] for n in range(3)] == [True] * 3
+    assert ranges[3].startswith("warning: and 2 more like these, 5 in all (alpha-range)")
+    ran = compose(own_sources, tmp_path / "shards", address, "--samples", "1", "--json")
+    assert ran.code == DONE
+    assert json.loads(ran.out)["samples"] == 1
+    assert warnings_of(ran) == lines

@@ -277,7 +277,7 @@ def size_of(data: bytes) -> tuple[int, int]:
 def test_a_photo_in_all_packages(row: Row, tmp_path: Path) -> None:
     expected = outcome(lambda: read_photo(row.data))
     path = put(tmp_path / "photos" / "x.png", row.data)
-    same(scan_background(path.parent, ToScan("x.png", "", Label(), None)), expected)
+    same(scan_background(path.parent, ToScan("x.png", "", Label(), None)).result, expected)
 
     photos, problems = scan_photos(path.parent)
     if isinstance(expected, PictureError):
@@ -299,7 +299,7 @@ def test_a_photo_in_all_packages(row: Row, tmp_path: Path) -> None:
 def test_a_cutout_of_datagen(row: Row, tmp_path: Path) -> None:
     put(tmp_path / "x.png", row.data)
     expected = outcome(lambda: read_cutout(row.data))
-    same(scan_foreground(tmp_path, None, ToScan("x.png", "", Label(), None)), expected)
+    same(scan_foreground(tmp_path, None, ToScan("x.png", "", Label(), None)).result, expected)
 
 
 @ROWS
@@ -309,7 +309,8 @@ def test_an_alpha_in_all_packages(row: Row, tmp_path: Path) -> None:
     path = put(tmp_path / "alphas" / "x.png", row.data)
     fitting = outcome(lambda: read_fitting(read_alpha, path, height, width))
     photo = put(tmp_path / "photos" / "x.png", save(colours(height, width)))
-    record = scan_foreground(photo.parent, path.parent, ToScan("x.png", "x.png", Label(), None))
+    to_scan = ToScan("x.png", "x.png", Label(), None)
+    record = scan_foreground(photo.parent, path.parent, to_scan).result
     blank = save(np.zeros((height, width), np.uint8))
     case = only_case(tmp_path, images=blank, alphas=row.data, trimaps=blank)
     if isinstance(expected, PictureError):

@@ -1,0 +1,148 @@
+"""What pixels look like that can be used but are hardly meant: arrays -> warnings.
+
+Each rule was chosen so that none of 279 real cut-outs and 1,476 real photos is doubted wrongly; the
+comments give what was found there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from manifests.pixels import Pixels
+
+# A level that is the highest of an alpha and below 255 covers at most 7 % of a real subject. Where
+# 255 was meant, it covers all that is opaque.
+TOP_SHARE = 0.25
+LOW_TOP = 16  # 12 bits in a 16-bit file; the lowest top of a real alpha is 63, of real colours 125
+PREMULTIPLIED_PIXELS = 64  # that would show straight colours; 15 real premultiplied files: 1,950 on
+BLOCK = 8  # pixels, the side of a JPEG's blocks
+BLOCK_RATIO = 1.2  # of real alphas it is at most 1.17
+BLOCKS = 16  # fewer prove nothing; none are in masks that were enlarged in whole blocks
+
+_GUESSES = {
+    1: "a mask of 0 and 1, or 8-bit values in a 16-bit file",
+    2: "trimap codes 0, 1 and 2",
+    4: "10-bit values in a 16-bit file",
+    LOW_TOP: "12-bit values in a 16-bit file",
+    100: "percentages",
+}
+
+
+class Doubt(NamedTuple):
+    """`kind` is a short fixed word, `reason` is for people."""
+
+    kind: str
+    reason: str
+
+
+def cutout_doubts(rgba: Pixels, lossy_format: str = "") -> list[Doubt]:
+    """What is doubtful about a cut-out, H x W x 4 straight RGBA with some alpha above 0.
+
+    lossy_format: the name of the format if alpha is a file of its own in a lossy one. Kinds:
+    'alpha-inverted', 'alpha-trimap', 'alpha-range', 'alpha-lossy', 'premultiplied', 'dark'.
+    """
+    alpha = np.ascontiguousarray(rgba[..., 3])
+    found = [*_levels(alpha), *_lossy(alpha, lossy_format)]
+    if is_premultiplied(rgba):
+        reason = (
+            "no colour is brighter than its alpha, so that the colours look premultiplied and soft "
+            "pixels come out too dark; save it with straight colours"
+        )
+        found.append(Doubt("premultiplied", reason))
+    return found + photo_doubts(rgba[..., :3])
+
+
+def photo_doubts(colour: Pixels) -> list[Doubt]:
+    """What is doubtful about colours, H x W x 3: 'dark'."""
+    if colour[::BLOCK, ::BLOCK].max() > LOW_TOP:  # nearly always; the rest need not be looked at
+        return []
+    top = int(colour.max())
+    if not 0 < top <= LOW_TOP:  # pure black is meant
+        return []
+    reason = f"its brightest level is {top} of 255; it looks like values of few bits in a file for "
+    return [Doubt("dark", reason + "more; scale them to the whole range")]
+
+
+def _levels(alpha: Pixels) -> Iterator[Doubt]:
+    if all((edge == 255).all() for edge in (alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1])):
+        reason = "alpha is opaque all along the frame and not inside; it looks inverted: invert it"
+        yield Doubt("alpha-inverted", reason)
+        return
+    if _only(alpha[::BLOCK, ::BLOCK]) and _only(alpha) and (alpha == 128).any():
+        reason = "alpha has only the levels 0, 128 and 255; it looks like a trimap: give the alpha"
+        yield Doubt("alpha-trimap", reason)
+        return
+    low, top = int(alpha.min()), int(alpha.max())
+    effects = []
+    if low > 0:
+        effects.append("nothing is background")
+    if top < 255:
+        share = np.count_nonzero(alpha == top) / np.count_nonzero(alpha)
+        if top <= LOW_TOP or share >= TOP_SHARE:
+            effects.append(f"nothing is foreground ({share:.0%} of the subject is {top})")
+    if effects:
+        reason = f"alpha goes from {low} to {top}, not from 0 to 255: {' and '.join(effects)}; "
+        guess = _GUESSES.get(top, "" if (low, top) != (16, 235) else "video levels")
+        reason += f"it looks like {guess}; " if guess else ""
+        yield Doubt("alpha-range", f"{reason}scale it to 0 to 255")
+
+
+def _only(alpha: Pixels) -> bool:
+    """Has it no other levels than a trimap's?"""
+    return bool(((alpha == 0) | (alpha == 128) | (alpha == 255)).all())
+
+
+def _lossy(alpha: Pixels, lossy_format: str) -> Iterator[Doubt]:
+    advice = "compression leaves false soft pixels around the subject; use a lossless original"
+    if lossy_format:
+        yield Doubt("alpha-lossy", f"alpha is a {lossy_format} file, whose {advice}")
+    elif was_jpeg(alpha):
+        yield Doubt("alpha-lossy", f"alpha looks as if it had been a JPEG, whose {advice}")
+
+
+def is_premultiplied(rgba: Pixels) -> bool:
+    """Do the colours, H x W x 4 RGBA, look multiplied by alpha already?
+
+    Then no colour is above its alpha. That proves something only where straight colours would be:
+    at soft pixels with an alpha below what is usual for the colours of the most opaque ones.
+    """
+    for part in (rgba[::BLOCK, ::BLOCK], rgba):  # a few pixels nearly always suffice
+        if (part[..., :3].max(axis=2) > part[..., 3]).any():
+            return False
+    alpha, brightest = rgba[..., 3], rgba[..., :3].max(axis=2)
+    usual = np.median(brightest[alpha >= 0.9 * alpha.max()])
+    is_proof = (alpha > 0) & (alpha < min(usual, 255))
+    return int(np.count_nonzero(is_proof)) >= PREMULTIPLIED_PIXELS
+
+
+def was_jpeg(alpha: Pixels) -> bool:
+    """Do the soft pixels of an alpha, H x W, keep to a JPEG's blocks?
+
+    A JPEG spreads an edge's noise over the whole of each block that the edge crosses and not a
+    pixel further, so that fewer blocks of its own grid have soft pixels than of a shifted one.
+    Finds most JPEGs of subjects with an outline, and none of a subject that is soft all over.
+    """
+    half = BLOCK // 2
+    height, width = ((side - half) // BLOCK * BLOCK for side in alpha.shape)
+    if not height or not width:
+        return False
+    aligned = _soft_blocks(alpha[:height, :width])
+    shifted = _soft_blocks(alpha[half : half + height, half : half + width])
+    by_chance = 3 * (aligned + shifted) ** 0.5
+    if aligned < BLOCKS:
+        return False
+    return shifted > BLOCK_RATIO * aligned and shifted - aligned > by_chance
+
+
+def _soft_blocks(alpha: Pixels) -> int:
+    """How many blocks have soft pixels and more than one level; the sides are whole blocks."""
+    height, width = alpha.shape
+    wrapped = alpha - np.uint8(1)  # 0 becomes 255, so that the soft levels are those below 254
+    rows = wrapped.reshape(height // BLOCK, BLOCK, width)
+    shape = (height // BLOCK, width // BLOCK, BLOCK)
+    lowest = rows.min(axis=1).reshape(shape).min(axis=2)
+    highest = rows.max(axis=1).reshape(shape).max(axis=2)
+    return int(np.count_nonzero((lowest < 254) & (lowest != highest)))
