@@ -1,15 +1,14 @@
-"""`annotate`: the commands. Ctrl-C during the imports does not print a traceback either."""
+"""`annotate`: starts the commands. A signal during the imports prints one sentence, too."""
 
-import sys
+from console.interrupts import whole_program
 
 
 def main() -> None:
     """Run a command."""
-    try:
+    with whole_program():
         from annotation.cli import main as run
-    except KeyboardInterrupt:
-        sys.exit(130)
-    run()
+
+        run()
 
 
 if __name__ == "__main__":

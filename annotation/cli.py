@@ -6,6 +6,7 @@ import getpass
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -23,7 +24,7 @@ from annotation.printing import (
 )
 from annotation.settings import Patience, Wanted
 from console.commands import DONE, FAILED, new_app, run
-from console.interrupts import interrupt_of_every_kind
+from console.interrupts import interrupt_noted
 from console.messages import fail, plain, say, show, show_json
 from console.options import switch
 from console.progress import progress
@@ -289,14 +290,15 @@ def serve(
         token=_legacy_token() if is_new else "",
         files=local_files,
     )
-    with interrupt_of_every_kind(), server.serving(service) as process:
+    with server.serving(service) as process:
         show(f"{service.url}  user {service.user}")
         say("Press Ctrl-C to end the server.")
-        try:
-            process.wait()
-        except KeyboardInterrupt:
+        with interrupt_noted() as is_ending:
+            while process.poll() is None and not is_ending():
+                time.sleep(0.2)
+        if is_ending():  # as it should, so this is no interruption
             say("The server is ending.")
-            raise typer.Exit(DONE) from None
+            raise typer.Exit(DONE)
     raise server.ServeError(f"the server ended by itself; see {data / server.LOG}")
 
 

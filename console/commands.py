@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
 
 import typer
 
+from console import interrupts
 from console.messages import fail, plain, show
 
+# After a signal the exit code is 128 and its number: INTERRUPTED after Ctrl-C, 143 after SIGTERM.
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _DISTRIBUTION = "matting-data"
@@ -68,41 +71,64 @@ def run(
     on_interrupt: str = "",
     explain: Explain = lambda error: None,
 ) -> NoReturn:
-    """Run a program and exit; `on_interrupt` goes on from "interrupted"."""
-    sys.exit(
-        _guarded(
-            lambda: app(args=arguments, prog_name=name, standalone_mode=False),
-            on_interrupt,
-            explain,
-        )
-    )
-
-
-def _guarded(command: Callable[[], Any], on_interrupt: str, explain: Explain) -> int:
+    """Run a program and exit; `on_interrupt` continues the sentence "interrupted"."""
+    with interrupts.interruptible() as is_interrupted:
+        try:
+            code = _guarded(
+                lambda: app(args=arguments, prog_name=name, standalone_mode=False),
+                explain,
+                is_interrupted,
+            )
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        except Exception:
+            if not is_interrupted():
+                raise
+            code = INTERRUPTED
+    if code == INTERRUPTED or is_interrupted():
+        by = f" by {interrupts.name_of_signal()}" if interrupts.name_of_signal() else ""
+        with suppress(OSError):  # the terminal may be closed
+            fail(f"interrupted{by}{on_interrupt}")
+        code = interrupts.exit_code()
     try:
-        code = command() or DONE
+        sys.stdout.flush()
+    except OSError:
+        _discard_stdout()
+    sys.exit(code)
+
+
+def _guarded(
+    command: Callable[[], Any], explain: Explain, is_interrupted: Callable[[], bool]
+) -> int:
+    try:
+        code = command() or DONE  # typer makes an exit of KeyboardInterrupt
     except typer.Exit as stop:
         code = stop.exit_code
     except _UsageError as error:
         error.message = plain(error.message)  # type: ignore[attr-defined]
         error.show()  # type: ignore[attr-defined]
-        return WRONG_USAGE
-    except (KeyboardInterrupt, typer.Abort):
+        code = WRONG_USAGE
+    except typer.Abort:
         code = INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        _discard_stdout()
+        code = FAILED
     except Exception as error:
+        if is_interrupted():
+            raise
         explained = explain(error)
         if explained is not None:
             return explained
         if not isinstance(error, _EXPECTED):
             raise
         fail(str(error) or _name(error))
-        return FAILED
-    if code == INTERRUPTED:  # typer makes an exit of the interrupt
-        fail(f"interrupted{on_interrupt}")
+        code = FAILED
     return int(code)
+
+
+def _discard_stdout() -> None:
+    """Nobody reads it any more. Without this, Python would fail once more as it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _name(error: Exception) -> str:

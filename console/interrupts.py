@@ -1,65 +1,95 @@
-"""Habits of a whole process, which only commands may take on: Ctrl-C, and standard output.
+"""Signals that end a command: Ctrl-C, SIGTERM from a system, SIGHUP from a terminal that closes.
 
-A library leaves both to the program that calls it.
+Handlers belong to the whole process, and so does standard output. Only commands change them; a
+library leaves both to the program that calls it.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from types import FrameType
 
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Handler = Callable[[int, FrameType | None], None]
+
+_last = signal.SIGINT  # the signal that came last; Ctrl-C, if an interrupt came without one
+
+
+def exit_code() -> int:
+    """The exit code of a command that was interrupted, as shells number it: 130, 143 or 129."""
+    return 128 + _last
+
+
+def name_of_signal() -> str:
+    """Such as SIGTERM; "" after Ctrl-C, which needs no name."""
+    return "" if _last == signal.SIGINT else _last.name
+
 
 @contextmanager
-def interrupt_first() -> Iterator[None]:
-    """After Ctrl-C, every error is that interrupt.
+def whole_program() -> Iterator[None]:
+    """Inside, a signal ends this process at once and with one sentence. Nothing is cleaned up.
 
-    A library that is cut short, or that cleans up afterwards, may fail in a way of its own.
+    For the seconds in which a command imports its modules: an exception in the middle of an import
+    could become any other error. Python takes a moment to exit, too. By then the result is whole,
+    so that the signals of a system come too late to change the exit code.
     """
-    is_pressed = False
 
-    def press(number: int, frame: FrameType | None) -> None:
-        nonlocal is_pressed
-        is_pressed = True
-        raise KeyboardInterrupt
+    def end(number: int, frame: FrameType | None) -> None:
+        with suppress(OSError, ValueError, RuntimeError):  # closed, or being written to just now
+            sys.stdout.flush()
+        with suppress(OSError):
+            by = f" by {name_of_signal()}" if name_of_signal() else ""
+            os.write(2, f"error: interrupted{by}\n".encode())
+        os._exit(exit_code())
 
-    with _handling((signal.SIGINT,), press):
-        try:
-            yield
-        except Exception as error:
-            if is_pressed:
-                raise KeyboardInterrupt from error
-            raise
+    _handle(end)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Each of the signals raises KeyboardInterrupt. Yields a function: was it raised?
+
+    Afterwards every error is that interrupt: a library that is cut short, or that cleans up, may
+    fail in a way of its own. While a command cleans up, Ctrl-C interrupts it again; signals that
+    a system repeats do not.
+    """
+    is_raised = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal is_raised
+        if not is_raised or number == signal.SIGINT:
+            is_raised = True
+            raise KeyboardInterrupt
+
+    with _handling(interrupt):
+        yield lambda: is_raised
 
 
 @contextmanager
 def interrupt_noted() -> Iterator[Callable[[], bool]]:
-    """Yields a function: was Ctrl-C pressed? Pressed a second time, it interrupts at once."""
-    is_pressed = False
+    """Yields a function: did a signal come? Ctrl-C, pressed a second time, interrupts at once."""
+    is_noted = False
 
-    def press(number: int, frame: FrameType | None) -> None:
-        nonlocal is_pressed
-        if is_pressed:
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal is_noted
+        if is_noted and number == signal.SIGINT:
             raise KeyboardInterrupt
-        is_pressed = True
+        is_noted = True
 
-    with _handling((signal.SIGINT,), press):
-        yield lambda: is_pressed
-
-
-@contextmanager
-def interrupt_of_every_kind() -> Iterator[None]:
-    """SIGTERM and a closed terminal end the work like Ctrl-C."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    with _handling((signal.SIGTERM, signal.SIGHUP), end):
-        yield
+    with _handling(note):
+        yield lambda: is_noted
 
 
 @contextmanager
@@ -70,15 +100,32 @@ def silent_stdout() -> Iterator[None]:
 
 
 @contextmanager
-def _handling(
-    signals: tuple[signal.Signals, ...], handler: Callable[[int, FrameType | None], None]
-) -> Iterator[None]:
+def _handling(handler: Handler) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the main thread's, and only it can set handlers
         return
-    before = {number: signal.signal(number, handler) for number in signals}
+    before = _handle(handler)
     try:
         yield
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+
+
+def _handle(handler: Handler) -> dict[signal.Signals, object]:
+    """Set the handler of all signals but those that are ignored (as under nohup).
+
+    Returns the handlers before.
+    """
+    process = os.getpid()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        global _last  # noqa: PLW0603 (signals are the whole process's, too)
+        if os.getpid() != process:  # a fork of it, which ends like any other process
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        _last = signal.Signals(number)
+        handler(number, frame)
+
+    ours = [number for number in ENDS if signal.getsignal(number) is not signal.SIG_IGN]
+    return {number: signal.signal(number, handle) for number in ours}

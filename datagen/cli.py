@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from console.commands import DONE, FAILED, WRONG_USAGE, new_app, run
-from console.interrupts import interrupt_first, silent_stdout
+from console.interrupts import silent_stdout
 from console.messages import fail, say, show, show_json, warn
 from console.options import switch, with_options
 from console.progress import progress
@@ -152,10 +152,10 @@ def compose(
 
 @contextmanager
 def _cluster(workers: int | None, address: str | None = None) -> Iterator[Any]:
-    """Ray, which neither prints among the results nor turns Ctrl-C into an error of its own."""
+    """Ray, whose output does not reach standard output."""
     from datagen.cluster import cluster
 
-    with interrupt_first(), silent_stdout(), cluster(workers, address) as ray:
+    with silent_stdout(), cluster(workers, address) as ray:
         yield ray
 
 

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
-import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,23 +21,11 @@ from typing import Any, Generic, TypeVar, cast
 
 import cv2
 
+from datagen.embedded import ENVIRONMENT, environment, sigterm_held
 from manifests.pictures import PictureError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-# Set before Ray is imported, because Ray reads them at that moment.
-_EMBEDDED = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's own name for "listen on loopback only"
-    "RAY_AUTH_MODE": "token",
-    "RAY_AUTH_TOKEN": secrets.token_hex(32),
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # A sample allocates the same few megabytes again and again; glibc would return them to the
-    # kernel each time, and zeroing new pages took 7 % of a worker's time.
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
-}
 
 _WORKER_RETRIES = 3  # for a task whose worker was killed
 _WRITE_RETRIES = 2  # for a task that was stopped by a temporary fault of the file system
@@ -138,32 +123,34 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
             )
         yield from _joined(workers)
         return
-    if address is None:
-        os.environ.update(_EMBEDDED)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
-
-    quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
     with ExitStack() as stack:
-        stack.enter_context(_own_sigterm())
+        no_statistics = {"RAY_USAGE_STATS_ENABLED": os.environ.get("RAY_USAGE_STATS_ENABLED", "0")}
+        stack.enter_context(environment(no_statistics if address else ENVIRONMENT))
+        import ray
+
+        quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
         if address is None:
             folder = TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True)
             count = workers or os.cpu_count() or 1
-            ray.init(
-                address="local",
-                num_cpus=count,
-                include_dashboard=False,
-                object_store_memory=128 << 20,  # samples never pass through it
-                _temp_dir=stack.enter_context(folder),
-                **quiet,
-            )
+            temporary = stack.enter_context(folder)
+            stack.callback(ray.shutdown)
+            with sigterm_held():
+                ray.init(
+                    address="local",
+                    num_cpus=count,
+                    include_dashboard=False,
+                    object_store_memory=128 << 20,  # samples never pass through it
+                    _temp_dir=temporary,
+                    **quiet,
+                )
         else:
+            stack.callback(ray.shutdown)
             try:
-                ray.init(address=address, **quiet)
+                with sigterm_held():
+                    ray.init(address=address, **quiet)
             except (OSError, ValueError, RuntimeError) as error:
                 raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
             count = workers or _cores()
-        stack.callback(ray.shutdown)
         try:
             yield Cluster(count)
         except ray.exceptions.RayError as error:
@@ -190,17 +177,6 @@ def _cores() -> int:
     import ray
 
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
-
-
-@contextmanager
-def _own_sigterm() -> Iterator[None]:
-    """Ray handles SIGTERM while it runs. Afterwards the caller's handler is restored."""
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():  # others cannot set handlers
-            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -1,24 +1,22 @@
-"""`train` and `matte`, started so that Ctrl-C during the imports prints no traceback."""
+"""`train` and `matte`: starts them. A signal during the imports prints one sentence, too."""
 
-import sys
+from console.interrupts import whole_program
 
 
 def train() -> None:
     """`train`; also `python -m training`, and so `torchrun -m training`."""
-    try:
+    with whole_program():
         from training.cli import train_main
-    except KeyboardInterrupt:
-        sys.exit(130)
-    train_main()
+
+        train_main()
 
 
 def matte() -> None:
     """`matte`."""
-    try:
+    with whole_program():
         from training.matte.cli import matte_main
-    except KeyboardInterrupt:
-        sys.exit(130)
-    matte_main()
+
+        matte_main()
 
 
 if __name__ == "__main__":

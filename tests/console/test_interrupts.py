@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -10,49 +13,133 @@ from contextlib import AbstractContextManager
 import pytest
 
 from console.interrupts import (
-    interrupt_first,
+    ENDS,
+    exit_code,
     interrupt_noted,
-    interrupt_of_every_kind,
+    interruptible,
+    name_of_signal,
     silent_stdout,
 )
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
 
 def handlers() -> list[object]:
-    return [signal.getsignal(number) for number in SIGNALS]
+    return [signal.getsignal(number) for number in ENDS]
 
 
-def test_an_error_after_an_interrupt_is_that_interrupt() -> None:
+@pytest.mark.parametrize("number", ENDS)
+def test_each_signal_interrupts_and_is_remembered(number: signal.Signals) -> None:
     before = handlers()
-    with pytest.raises(KeyboardInterrupt), interrupt_first():
+    with interruptible() as is_interrupted:
+        assert not is_interrupted()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+        assert is_interrupted()
+    assert exit_code() == 128 + number
+    assert name_of_signal() == ("" if number == signal.SIGINT else number.name)
+    assert handlers() == before
+
+
+def test_only_ctrl_c_interrupts_a_second_time() -> None:
+    """What a system repeats must not stop the command while it cleans up."""
+    with interruptible():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGHUP)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-        raise RuntimeError("what a library may make of it")
-    with pytest.raises(RuntimeError, match="without one"), interrupt_first():
-        raise RuntimeError("without one")
-    assert handlers() == before
 
 
-def test_the_first_interrupt_is_noted_and_the_second_interrupts() -> None:
+@pytest.mark.parametrize("number", ENDS)
+def test_the_first_signal_is_noted_and_a_second_ctrl_c_interrupts(number: signal.Signals) -> None:
     before = handlers()
-    with pytest.raises(KeyboardInterrupt), interrupt_noted() as is_pressed:
-        assert not is_pressed()
-        signal.raise_signal(signal.SIGINT)
-        assert is_pressed()
-        signal.raise_signal(signal.SIGINT)
-    assert handlers() == before
-
-
-@pytest.mark.parametrize("number", SIGNALS)
-def test_every_kind_of_end_is_an_interrupt(number: signal.Signals) -> None:
-    before = handlers()
-    with pytest.raises(KeyboardInterrupt), interrupt_of_every_kind():
+    with pytest.raises(KeyboardInterrupt), interrupt_noted() as is_noted:
+        assert not is_noted()
         signal.raise_signal(number)
+        assert is_noted()
+        signal.raise_signal(signal.SIGTERM)
+        assert exit_code() == 128 + signal.SIGTERM
+        signal.raise_signal(signal.SIGINT)
     assert handlers() == before
 
 
-@pytest.mark.parametrize("manager", [interrupt_first, interrupt_noted, interrupt_of_every_kind])
+def test_an_ignored_signal_stays_ignored() -> None:
+    """As under nohup, or behind an & in a script."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible() as is_interrupted:
+            signal.raise_signal(signal.SIGHUP)
+            assert not is_interrupted()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+FORK = """
+import os, signal
+from console.interrupts import interruptible
+with interruptible():
+    child = os.fork()
+    if child == 0:
+        signal.raise_signal(signal.SIGTERM)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+"""
+
+
+def test_a_fork_ends_as_if_there_were_no_handler() -> None:
+    env = os.environ | {"PYTHONPATH": ":".join(sys.path)}
+    ran = subprocess.run([sys.executable, "-c", FORK], env=env, check=False, capture_output=True)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+
+
+PROGRAM = """
+import atexit, sys, time
+from console.interrupts import whole_program
+
+how = sys.argv[1]
+
+def work():
+    print("ready", flush=True)
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        if how == "fail":
+            raise ValueError("what a library makes of it")
+        if how == "raise":
+            raise
+
+with whole_program():
+    if how == "import":
+        work()
+    from console.commands import new_command, run
+    app = new_command()
+    app.command()(work)
+    run(app, "prog", [], "; go on with prog")
+"""
+
+
+@pytest.mark.parametrize("number", ENDS)
+@pytest.mark.parametrize("how", ["import", "raise", "fail", "swallow"])
+def test_a_program_that_is_ended(how: str, number: signal.Signals) -> None:
+    """One sentence and the code of the signal, at any time, and whatever becomes of the error."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, how],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": ":".join(sys.path)},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    by = "" if number == signal.SIGINT else f" by {number.name}"
+    hint = "" if how == "import" else "; go on with prog"
+    assert (process.returncode, said) == (128 + number, f"error: interrupted{by}{hint}\n")
+
+
+@pytest.mark.parametrize("manager", [interruptible, interrupt_noted])
 def test_another_thread_leaves_signals_alone(
     manager: Callable[[], AbstractContextManager[object]],
 ) -> None:
@@ -73,3 +160,22 @@ def test_silent_output(capsys: pytest.CaptureFixture[str]) -> None:
         print("chatter")
     print("result")
     assert capsys.readouterr().out == "result\n"
+
+
+LATE = """
+import atexit, signal
+from console.commands import new_command, run
+from console.interrupts import whole_program
+
+atexit.register(signal.raise_signal, signal.SIGTERM)
+with whole_program():
+    app = new_command()
+    app.command()(lambda: print("done"))
+    run(app, "prog", [])
+"""
+
+
+def test_a_signal_after_the_end_changes_nothing() -> None:
+    env = os.environ | {"PYTHONPATH": ":".join(sys.path)}
+    ran = subprocess.run([sys.executable, "-c", LATE], env=env, check=False, capture_output=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"done\n", b"")

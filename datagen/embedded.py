@@ -1,0 +1,75 @@
+"""What an embedded Ray needs of the process that starts it. It leaves nothing of that behind."""
+
+from __future__ import annotations
+
+import functools
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+# Ray reads them when it is imported and when it starts.
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's own name for "listen on loopback only"
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # A sample allocates the same few megabytes again and again; glibc would return them to the
+    # kernel each time, and zeroing new pages took 7 % of a worker's time.
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+}
+
+_starting: set[int] = set()  # the thread that starts Ray, while it does
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables, and restore them afterwards."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, old in before.items():
+            if old is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = old
+
+
+@contextmanager
+def sigterm_held() -> Iterator[None]:
+    """Inside, Ray may start. SIGTERM waits until then, and the caller's handler stays.
+
+    Ray replaces the handler, first by one that prints a C++ stack. The processes that it starts
+    get a session of their own: what is sent to the whole group of this process (by `timeout`, or
+    by a terminal) reaches this process alone, which then ends them in good order.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers are set by the main thread only, by Ray, too
+        return
+    _prepare_forks()
+    handler = signal.getsignal(signal.SIGTERM)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    _starting.add(threading.get_ident())
+    try:
+        yield
+    finally:
+        _starting.clear()
+        signal.signal(signal.SIGTERM, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@functools.cache
+def _prepare_forks() -> None:
+    os.register_at_fork(after_in_child=_begin_process)
+
+
+def _begin_process() -> None:
+    if threading.get_ident() in _starting:
+        os.setsid()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
