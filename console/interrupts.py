@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -112,7 +113,7 @@ def _handling(handler: Handler) -> Iterator[None]:
             signal.signal(number, old)
 
 
-def _handle(handler: Handler) -> dict[signal.Signals, object]:
+def _handle(handler: Handler) -> dict[signal.Signals, Any]:
     """Set the handler of all signals but those that are ignored (as under nohup).
 
     Returns the handlers before.
