@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PRODUCTS = ("datagen", "annotation", "training")
-GROUND_FLOOR = {"manifests", "numpy", "pyarrow", "PIL", "cv2"}
+GROUND_FLOOR = {"manifests", "numpy", "pyarrow", "PIL", "cv2", "isal"}
 CLASSICAL = {"classical", "manifests", "numpy", "pymatting", "cv2"}
 
 CLI = {*(f"{product}/cli.py" for product in PRODUCTS), "training/matte/cli.py"}
