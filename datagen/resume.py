@@ -27,7 +27,7 @@ from manifests.storage import write_bytes
 
 WORK = ".work"  # inside the shard set while it is made: the settings, the lock, the working copies
 
-_LIBRARIES = ("numpy", "pillow", "opencv-python-headless", "pyarrow")
+_LIBRARIES = ("numpy", "pillow", "opencv-python-headless", "isal", "pyarrow")
 
 
 class RefusedError(Exception):
