@@ -28,6 +28,7 @@ from pyarrow import fs
 Value = TypeVar("Value")
 
 _PART = ".part-"
+_NO_SYNC = {errno.EACCES, errno.EINVAL, errno.ENOTSUP}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # writing raises these without a file's name
 _CHUNK = 1 << 20
 _TIMEOUT = 30.0  # seconds without a byte
@@ -183,11 +184,13 @@ def writing(path: Path) -> Iterator[Path]:
     and both write the same bytes. It is short, because `path` may have the longest name that the
     file system allows. An OSError about the temporary path, or about a full disk, names `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     part = path.with_name(f"{_PART}{uuid.uuid4().hex[:12]}")
     try:
         yield part
+        _sync(part)
         part.replace(path)
+        _sync(path.parent)
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError) and _is_about(error, part):
@@ -202,10 +205,30 @@ def _is_about(error: OSError, part: Path) -> bool:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a whole small file, atomically."""
-    with writing(path) as part, part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    with writing(path) as part:
+        part.write_bytes(data)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing; their names reach the disk, too."""
+    if not folder.is_dir():
+        if folder.parent != folder:
+            _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until the content of a file, or the names in a folder, are on the disk."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:  # not every folder may be opened, or can be synced
+        if error.errno not in _NO_SYNC or not path.is_dir():
+            raise
 
 
 def sweep(folder: Path) -> int:

@@ -1,0 +1,53 @@
+"""After a power loss the same command leaves the set that an undisturbed run leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datagen.job import make_shard_set
+from datagen.settings import Settings
+from datagen.sources.folders import SourceFolders
+from manifests.shards import ShardFormat, data_path, index_path, sha256_of
+from tests.conftest import contents
+from tests.datagen.disk import Disk
+from tests.datagen.in_process import InProcess
+
+
+@pytest.mark.parametrize("form", ShardFormat)
+def test_a_power_loss_at_any_time(
+    sources: SourceFolders, tmp_path: Path, form: ShardFormat
+) -> None:
+    settings = Settings(samples=7, size=32, shard_size=3, format=form, layers=False)
+    out = tmp_path / "shards"
+    disk = Disk(out)
+    with disk.watching():
+        assert not make_shard_set(InProcess(), sources, settings, out).failed
+    whole = contents(out)
+    checksums = {name: sha256_of(data_path(out, name, form)) for name in names(out)}
+    assert len(checksums) == 3
+
+    for number, crash in enumerate(disk.crashes):
+        root = tmp_path / f"after-{number}"
+        crash.write(root)
+        for name in names(root):
+            if index_path(root, name).stat().st_size:
+                assert sha256_of(data_path(root, name, form)) == checksums[name], number
+        if "dataset.json" in crash.files and crash.files["dataset.json"]:
+            assert {name: crash.files.get(name) for name in whole} == whole
+
+    last = len(disk.crashes) - 2  # with only the names that were synced
+    assert {name: disk.crashes[last].files.get(name) for name in whole} == whole
+
+    chosen = np.random.default_rng(0).choice(len(disk.crashes), 8, replace=False)
+    for number in chosen.tolist():
+        root = tmp_path / f"after-{number}"
+        assert not make_shard_set(InProcess(), sources, settings, root).failed, number
+        assert contents(root) == whole, number
+
+
+def names(root: Path) -> list[str]:
+    """The shards that have an index."""
+    return sorted(path.stem for path in (root / "index").glob("*.parquet"))
