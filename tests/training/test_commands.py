@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +172,82 @@ def test_one_bad_file_does_not_stop_the_others(
     assert [path.name for path in (folders / "out").iterdir()] == ["leaf.png"]
 
 
+LIMITED = """
+import resource, sys
+from training.matte.cli import matte_main
+import training.matte.photos  # all that takes memory is loaded
+(size,) = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmSize"))
+limit = 1024 * int(size) + (512 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+matte_main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_a_photo_for_which_memory_is_short_does_not_stop_the_others(
+    folders: Path, checkpoint: Path
+) -> None:
+    large = {"image": (1500, 2000, 3), "trimap": (1500, 2000)}
+    names = {"images": "image", "crude": "trimap", "trimaps": "trimap", "alphas": "trimap"}
+    for folder, kind in names.items():
+        level = 255 if folder == "alphas" else 1
+        Image.fromarray(np.full(large[kind], level, np.uint8)).save(folders / folder / "gulls.png")
+    ran = finish(started("-c", LIMITED, *map(str, predicting(folders, checkpoint))))
+    assert ran.code == FAILED
+    (error,) = errors(ran)
+    assert error == (
+        f"error: {folders}/images/gulls.png: needs more memory than there is; make the picture "
+        "smaller"
+    )
+    assert f"{folders / 'out'}: 3 alphas, 1 failed" in ran.err
+    assert sorted(path.stem for path in (folders / "out").iterdir()) == sorted(SIZES)
+
+    sources = [f"--{kind}={folders / kind}" for kind in ("images", "alphas", "trimaps")]
+    given = ("evaluate", "--checkpoint", str(checkpoint), *sources, "--json", "-")
+    ran = finish(started("-c", LIMITED, *given))
+    assert ran.code == FAILED
+    found = json.loads(ran.out)
+    assert [image["name"] for image in found["images"]] == sorted(SIZES)
+    assert [failure["name"] for failure in found["failed"]] == ["gulls"]
+
+
+def test_long_names(folders: Path, checkpoint: Path, capsys: Capture) -> None:
+    """A name may have 255 characters. Of two photos, one has room for the ending .png."""
+    fits, too_long = "n" * 251, "n" * 253
+    for kind in ("images", "crude"):
+        (file,) = (folders / kind).glob("hat.*")
+        for name in (f"{fits}.png", too_long):
+            shutil.copy(file, folders / kind / name)
+    ran = run(capsys, *predicting(folders, checkpoint))
+    assert ran.code == FAILED
+    (error,) = errors(ran)
+    assert error.startswith(f"error: {folders}/images/{too_long}: [Errno 36] File name too long: ")
+    assert f"{folders / 'out'}: 4 alphas, 1 failed" in ran.err
+    assert sorted(path.stem for path in (folders / "out").iterdir()) == sorted([*SIZES, fits])
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one page, which is room for one small file."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(disk)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("only root can mount a small disk")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_full_disk_ends_a_prediction(
+    folders: Path, checkpoint: Path, small_disk: Path, capsys: Capture
+) -> None:
+    """No other photo could be written either."""
+    ran = run(capsys, *predicting(folders, checkpoint, str(small_disk)))
+    assert ran.code == FAILED
+    assert errors(ran) == [f"error: [Errno 28] No space left on device: '{small_disk}/hat.png'"]
+    assert [path.name for path in small_disk.iterdir()] == ["fur.png"]
+
+
 def test_mistakes_of_predict(folders: Path, checkpoint: Path, capsys: Capture) -> None:
     before = contents(folders)
     for name in ("images", "crude"):
@@ -310,6 +388,22 @@ def test_a_bad_sample_does_not_stop_an_evaluation(
     assert f"{shard}: sample val-00000000: image: " in failed["val-00000000"]
     assert failed["val-00000"].startswith(f"{shard}: its sha256 is not the one in dataset.json")
     assert len(errors(ran)) == 2
+
+
+def test_a_shard_that_cannot_be_opened_does_not_stop_an_evaluation(
+    checkpoint: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    write_set(tmp_path, {Split.VAL: [2, 2, 1]})
+    shard = tmp_path / "data/val-00001.tar"
+    shard.unlink()
+    shard.mkdir()
+    ran = run(capsys, "evaluate", "--checkpoint", checkpoint, "--shards", tmp_path, "--json", "-")
+    assert ran.code == FAILED
+    found = json.loads(ran.out)
+    names = [f"val-{number:08d}" for number in range(5)]
+    assert [image["name"] for image in found["images"]] == [names[0], names[1], names[4]]
+    assert [failure["name"] for failure in found["failed"]] == names[2:4]
+    assert all(str(shard) in failure["reason"] for failure in found["failed"])
 
 
 def test_evaluate_a_classical_method(shards: Path, capsys: Capture) -> None:

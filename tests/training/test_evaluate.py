@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
+import os
 import pickle
+import signal
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
 
 from classical.methods import Method, solve
 from manifests.pictures import PictureError, write_alpha, write_trimap
@@ -22,7 +27,6 @@ from training.matte.evaluate import (
     COLUMNS,
     Case,
     Evaluation,
-    Failure,
     Score,
     evaluate_folders,
     evaluate_method,
@@ -31,6 +35,7 @@ from training.matte.evaluate import (
     mean_rows,
     to_json,
 )
+from training.matte.faults import Failure
 from training.matte.metrics import Metrics, mean_of, measure
 
 KEYS = ["name", "sad", "mse", "grad", "conn", "sad_whole", "mse_whole"]
@@ -144,6 +149,71 @@ def test_one_fault_fails_one_case() -> None:
     assert [score.name for score in found.scores] == ["disc0", "disc2"]
     assert found.failed == [Failure("disc1", "no solution"), Failure("gone", "could not be read")]
     assert to_json(found)["failed"][0] == {"name": "disc1", "reason": "no solution"}
+
+
+class Failing:
+    """A method that raises an error, or kills its process, on the disc in `colour`."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+
+    def __call__(self, image: Pixels, trimap: Pixels) -> Pixels:
+        if image[0, 0, 2] == 40:
+            if self.error is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            else:
+                raise self.error
+        return redness(image, trimap)
+
+
+MEMORY = "needs more memory than there is; make the picture smaller"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            OSError(errno.EIO, "Input/output error", "a.png"),
+            "[Errno 5] Input/output error: 'a.png'",
+        ),
+        (MemoryError(), MEMORY),
+        (MemoryError("Unable to allocate 9 TiB for an array"), MEMORY),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), MEMORY),
+        (RuntimeError("could not create a primitive\nin a file"), "could not create a primitive"),
+        (RuntimeError(), "RuntimeError"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB."),
+            "needs more memory than the GPU has; use --device cpu, or make the picture smaller",
+        ),
+        (cv2.error("OpenCV(4.12) (-4:Insufficient memory) in OutOfMemoryError"), MEMORY),
+    ],
+)
+def test_whatever_one_case_raises_is_its_own_failure(error: Exception, reason: str) -> None:
+    found = evaluate_method(Failing(error), [case(0), case(1), case(2)])
+    assert [score.name for score in found.scores] == ["disc0", "disc2"]
+    assert found.failed == [Failure("disc1", reason)]
+
+
+def test_a_mistake_of_ours_is_no_failure_of_a_case() -> None:
+    with pytest.raises(KeyError):
+        evaluate_method(Failing(KeyError("name")), [case(0), case(1)])
+
+
+@pytest.mark.slow
+def test_a_killed_process_costs_one_case() -> None:
+    cases: list[Case | Failure] = [
+        replace(case(number % 3), name=f"{number}") for number in range(9)
+    ]
+    found = evaluate_method(Failing(None), cases, workers=2)
+    assert [score.name for score in found.scores] == ["0", "2", "3", "5", "6", "8"]
+    reason = "its process was killed, perhaps because memory ran out"
+    assert found.failed == [Failure(name, reason) for name in ("1", "4", "7")]
+    assert found.scores[:2] == [
+        replace(score, name=name)
+        for score, name in zip(
+            evaluate_method(redness, [case(0), case(2)]).scores, ("0", "2"), strict=True
+        )
+    ]
 
 
 def test_files_that_cannot_be_measured_are_named(folders: Path) -> None:

@@ -9,14 +9,15 @@ from manifests.shard_set import ShardSet
 from manifests.sources import Split
 from training.choices import TrimapChoice
 from training.loading.whole import whole_samples
-from training.matte.evaluate import Case, Failure
+from training.matte.evaluate import Case
+from training.matte.faults import FAULTS, Failure
 
 
 @dataclass(frozen=True)
 class ShardCases:
     """At most `limit` samples of a split, spread evenly over it; each iteration reads them anew.
 
-    Samples that cannot be read come last, as Failures.
+    Samples and shards that cannot be read come last, as Failures.
     """
 
     shards: ShardSet
@@ -27,7 +28,7 @@ class ShardCases:
     def __iter__(self) -> Iterator[Case | Failure]:
         broken: dict[str, str] = {}
         is_crude = self.given is TrimapChoice.CRUDE
-        for sample in whole_samples(self.shards, self.split, self.limit, broken):
+        for sample in whole_samples(self.shards, self.split, self.limit, broken, FAULTS):
             yield Case(
                 name=sample.key,
                 image=sample.image,

@@ -57,15 +57,14 @@ def predict(
     device: DeviceOption = None,
 ) -> None:
     """Predict the alphas of photos with trimaps."""
-    from classical.colours import cutout_of
-    from manifests.pictures import read_photo, read_trimap, write_alpha, write_cutout
     from training.checkpoint import load_network
-    from training.matte.folders import by_stem, check_sizes, listed, match_folders
-    from training.matte.predict import matte
+    from training.matte.folders import by_stem, listed, match_folders
+    from training.matte.photos import predict_folders
     from training.processes import pick_device
 
-    for written in (out, out / "cutouts")[: 2 if foregrounds else 1]:
-        if written.resolve() in {images.resolve(), trimaps.resolve()}:
+    cutouts = out / "cutouts" if foregrounds else None
+    for written in (out, cutouts):
+        if written is not None and written.resolve() in {images.resolve(), trimaps.resolve()}:
             raise typer.BadParameter(f"{written}: the alphas would overwrite what is read there")
     model = load_network(checkpoint).without_trimap_decoder().to(pick_device(device))
     # Some photos may have no trimap: those for which `annotate pull` wrote an alpha instead, say
@@ -73,20 +72,8 @@ def predict(
     alone = by_stem("images", images).keys() - {pair.name for pair in matched}
     if alone:
         say(f"no trimap for {len(alone)} of the images: {listed(sorted(alone))}")
-    failed = 0
     with progress("predict", len(matched), "images") as advance:
-        for done, pair in enumerate(matched, start=1):
-            try:
-                trimap, image = read_trimap(pair.files[0]), read_photo(pair.files[1])
-                check_sizes(dict(zip(pair.files, (trimap, image), strict=True)))
-                alpha = matte(model, image, trimap)
-                write_alpha(out / f"{pair.name}.png", alpha)
-                if foregrounds:
-                    write_cutout(out / "cutouts" / f"{pair.name}.png", cutout_of(image, alpha))
-            except ValueError as error:
-                failed += 1
-                fail(str(error))
-            advance(done)
+        failed = predict_folders(model, matched, out, cutouts, advance, fail)
     say(f"{out}: {len(matched) - failed} alphas, {failed} failed")
     raise typer.Exit(FAILED if failed else DONE)
 

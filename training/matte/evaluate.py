@@ -7,25 +7,24 @@ Failure with a name and a reason, and the means are over all others.
 from __future__ import annotations
 
 import functools
-import multiprocessing
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
-from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cv2
-
-from manifests.pictures import PictureError, read_alpha, read_photo, read_trimap
+from manifests.pictures import read_alpha, read_photo, read_trimap
 from manifests.pixels import Pixels
 from manifests.sources import Subject, Transparency
+from training.matte.faults import FAULTS, Failure, reason_of
 from training.matte.folders import Matched, check_sizes, match_folders
 from training.matte.metrics import Metrics, figure, mean_of, measure
+from training.matte.pool import Pool
 
 Matting = Callable[[Pixels, Pixels], Pixels]  # image, trimap -> alpha
 Progress = Callable[[int, int], None]  # done, of how many (0: not known)
-T = TypeVar("T")
+
+Item = TypeVar("Item", Matched, "Case | Failure")
 
 # Of the table of means; the first two are texts.
 COLUMNS = (
@@ -70,12 +69,6 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Failure:
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """In the order of the cases."""
 
@@ -111,9 +104,9 @@ def evaluate_method(
 ) -> Evaluation:
     """Metrics of `method(image, given_trimap)` on each case; Failures among them are passed on.
 
-    If the method raises ValueError, only that case fails. With more than one worker there are
-    processes, so the method must be picklable; the scores are the same. At most three cases per
-    worker are held in memory.
+    If the method raises one of `FAULTS`, or ends its process, only that case fails. With more than
+    one worker there are processes, so the method must be picklable; the scores are the same. At
+    most three cases per worker are held in memory.
     """
     return _evaluation(functools.partial(_score_case, method), cases, progress, workers)
 
@@ -150,8 +143,8 @@ def _read_case(matched: Matched) -> Case | Failure:
         image, alpha = read_photo(image_file), read_alpha(alpha_file)
         trimaps = [read_trimap(file) for file in trimap_files]
         check_sizes(dict(zip(matched.files, (image, alpha, *trimaps), strict=True)))
-    except PictureError as error:
-        return Failure(matched.name, str(error))
+    except FAULTS as error:
+        return Failure(matched.name, reason_of(error))
     return Case(matched.name, image, alpha, trimaps[0], trimaps[-1])
 
 
@@ -160,8 +153,8 @@ def _score_case(method: Matting, case: Case | Failure) -> Score | Failure:
         return case
     try:
         metrics = measure(method(case.image, case.given_trimap), case.alpha, case.trimap)
-    except ValueError as error:
-        return Failure(case.name, str(error))
+    except FAULTS as error:
+        return Failure(case.name, reason_of(error))
     return Score(case.name, metrics, case.subject, case.transparency)
 
 
@@ -171,13 +164,17 @@ def _score_files(matched: Matched) -> Score | Failure:
         prediction, alpha = read_alpha(prediction_file), read_alpha(alpha_file)
         trimap = read_trimap(trimap_file)
         check_sizes(dict(zip(matched.files, (prediction, alpha, trimap), strict=True)))
-    except PictureError as error:
-        return Failure(matched.name, str(error))
-    return Score(matched.name, measure(prediction, alpha, trimap))
+        metrics = measure(prediction, alpha, trimap)
+    except FAULTS as error:
+        return Failure(matched.name, reason_of(error))
+    return Score(matched.name, metrics)
 
 
 def _evaluation(
-    score: Callable[[T], Score | Failure], items: Iterable[T], progress: Progress, workers: int
+    score: Callable[[Item], Score | Failure],
+    items: Iterable[Item],
+    progress: Progress,
+    workers: int,
 ) -> Evaluation:
     evaluation = Evaluation([], [])
     total = len(items) if isinstance(items, Sized) else 0
@@ -191,22 +188,19 @@ def _evaluation(
 
 
 def _results(
-    score: Callable[[T], Score | Failure], items: Iterable[T], workers: int
+    score: Callable[[Item], Score | Failure], items: Iterable[Item], workers: int
 ) -> Iterator[Score | Failure]:
     """In the order of the items."""
     if workers <= 1:
         yield from map(score, items)
         return
-    # Not forked: a lock held by a thread of torch or OpenCV would never be released in the child.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, cv2.setNumThreads, (1,)) as pool:
-        waiting: deque[Future[Score | Failure]] = deque()
+    with closing(Pool(score, workers)) as pool:
         for item in items:
-            waiting.append(pool.submit(score, item))
-            if len(waiting) >= 3 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pool.submit(item)
+            if pool.waiting >= 3 * workers:
+                yield pool.next()
+        while pool.waiting:
+            yield pool.next()
 
 
 def to_json(evaluation: Evaluation) -> dict[str, Any]:

@@ -1,0 +1,40 @@
+"""What can go wrong with one picture of many, and how to say it in a sentence."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+
+import cv2
+
+# What the files of one picture, or its size, can make the libraries raise. torch raises
+# RuntimeError where memory is short; OpenCV's own error is none of the others.
+FAULTS = (OSError, ValueError, RuntimeError, MemoryError, cv2.error)
+
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_MEMORY = ("out of memory", "can't allocate memory", "bad_alloc", "Insufficient memory")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A picture that could not be measured, and why."""
+
+    name: str
+    reason: str
+
+
+def is_of_all(error: Exception) -> bool:
+    """Would the next picture fail in the same way, because nothing can be written any more?"""
+    return isinstance(error, OSError) and error.errno in _DISK
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of what an error says; that memory is short, in plain words."""
+    text = str(error)
+    if isinstance(error, MemoryError) or any(words in text for words in _MEMORY):
+        if "CUDA" in text:
+            return (
+                "needs more memory than the GPU has; use --device cpu, or make the picture smaller"
+            )
+        return "needs more memory than there is; make the picture smaller"
+    return text.strip().partition("\n")[0] or type(error).__name__

@@ -1,0 +1,49 @@
+"""Photos with trimaps in folders -> alphas in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from classical.colours import cutout_of
+from manifests.pictures import PictureError, read_photo, read_trimap, write_alpha, write_cutout
+from training.matte.faults import FAULTS, is_of_all, reason_of
+from training.matte.folders import Matched, check_sizes
+from training.matte.predict import matte
+from training.net.model import MattingModel
+
+
+def predict_folders(
+    model: MattingModel,
+    matched: Sequence[Matched],
+    out: Path,
+    cutouts: Path | None,
+    progress: Callable[[int], None],
+    fail: Callable[[str], None],
+) -> int:
+    """Write the alpha of each photo to `out`, as NAME.png; returns how many failed.
+
+    matched: a trimap and a photo each. cutouts: a folder for cut-outs with estimated colours.
+    progress: called with how many are done. fail: called with the file that failed, and why; the
+    others go on. Raises OSError if nothing can be written any more, such as on a full disk.
+    """
+    failed = 0
+    for done, pair in enumerate(matched, start=1):
+        trimap_file, photo_file = pair.files
+        try:
+            trimap, image = read_trimap(trimap_file), read_photo(photo_file)
+            check_sizes({trimap_file: trimap, photo_file: image})
+            alpha = matte(model, image, trimap)
+            write_alpha(out / f"{pair.name}.png", alpha)
+            if cutouts is not None:
+                write_cutout(cutouts / f"{pair.name}.png", cutout_of(image, alpha))
+        except PictureError as error:  # names its file
+            failed += 1
+            fail(str(error))
+        except FAULTS as error:
+            if is_of_all(error):
+                raise
+            failed += 1
+            fail(f"{photo_file}: {reason_of(error)}")
+        progress(done)
+    return failed
