@@ -33,7 +33,7 @@ from datagen.shard import ShardTask, make_shard, shard_tasks, used_sources
 from datagen.sources.folders import SourceFolders
 from manifests.dataset import CONTRACT, Manifest, Skipped, dataset_path, write_manifest
 from manifests.shards import Shard, shard_name
-from manifests.storage import sweep
+from manifests.storage import make_folder, sweep
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def make_shard_set(
 def _locked(out: Path) -> Iterator[None]:
     """Allow one run at a time in a folder. The lock ends with its process."""
     work = out / WORK
-    work.mkdir(parents=True, exist_ok=True)
+    make_folder(work)
     with (work / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -184,7 +184,7 @@ def writing(path: Path) -> Iterator[Path]:
     and both write the same bytes. It is short, because `path` may have the longest name that the
     file system allows. An OSError about the temporary path, or about a full disk, names `path`.
     """
-    _make_folder(path.parent)
+    make_folder(path.parent)
     part = path.with_name(f"{_PART}{uuid.uuid4().hex[:12]}")
     try:
         yield part
@@ -209,11 +209,11 @@ def write_bytes(path: Path, data: bytes) -> None:
         part.write_bytes(data)
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make a folder and those above it that are missing; their names reach the disk, too."""
     if not folder.is_dir():
         if folder.parent != folder:
-            _make_folder(folder.parent)
+            make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         _sync(folder.parent)
 

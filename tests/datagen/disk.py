@@ -55,7 +55,7 @@ class Disk:
         if event == "c_call" and function is os.fsync:
             self._lose_power()
         if event == "c_return" and function is os.fsync:
-            self._synced(Path(os.readlink(f"/proc/self/fd/{frame.f_locals['descriptor']}")))
+            self._synced(Path(f"/proc/self/fd/{frame.f_locals['descriptor']}").readlink())
 
     def _synced(self, path: Path) -> None:
         if path.is_dir():

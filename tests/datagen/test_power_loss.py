@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from datagen.settings import Settings
 from datagen.sources.folders import SourceFolders
 from manifests.shards import ShardFormat, data_path, index_path, sha256_of
 from tests.conftest import contents
-from tests.datagen.disk import Disk
+from tests.datagen.disk import Crash, Disk
 from tests.datagen.in_process import InProcess
 
 
@@ -21,31 +22,35 @@ def test_a_power_loss_at_any_time(
     sources: SourceFolders, tmp_path: Path, form: ShardFormat
 ) -> None:
     settings = Settings(samples=7, size=32, shard_size=3, format=form, layers=False)
-    out = tmp_path / "shards"
-    disk = Disk(out)
+    (tmp_path / "disk").mkdir()
+    disk, out = Disk(tmp_path / "disk"), tmp_path / "disk" / "new" / "shards"
     with disk.watching():
         assert not make_shard_set(InProcess(), sources, settings, out).failed
     whole = contents(out)
+    found = partial(files_of, wanted=list(whole))
     checksums = {name: sha256_of(data_path(out, name, form)) for name in names(out)}
     assert len(checksums) == 3
 
     for number, crash in enumerate(disk.crashes):
-        root = tmp_path / f"after-{number}"
-        crash.write(root)
+        crash.write(tmp_path / f"after-{number}")
+        root = tmp_path / f"after-{number}" / "new" / "shards"
         for name in names(root):
             if index_path(root, name).stat().st_size:
                 assert sha256_of(data_path(root, name, form)) == checksums[name], number
-        if "dataset.json" in crash.files and crash.files["dataset.json"]:
-            assert {name: crash.files.get(name) for name in whole} == whole
+        if crash.files.get("new/shards/dataset.json"):
+            assert found(crash) == whole
 
-    last = len(disk.crashes) - 2  # with only the names that were synced
-    assert {name: disk.crashes[last].files.get(name) for name in whole} == whole
+    assert found(disk.crashes[-2]) == whole, "with only the names that were synced"
 
     chosen = np.random.default_rng(0).choice(len(disk.crashes), 8, replace=False)
     for number in chosen.tolist():
-        root = tmp_path / f"after-{number}"
+        root = tmp_path / f"after-{number}" / "new" / "shards"
         assert not make_shard_set(InProcess(), sources, settings, root).failed, number
         assert contents(root) == whole, number
+
+
+def files_of(crash: Crash, wanted: list[str]) -> dict[str, bytes | None]:
+    return {name: crash.files.get(f"new/shards/{name}") for name in wanted}
 
 
 def names(root: Path) -> list[str]:
