@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, TypeVar
 
+from manifests.matching import composed
 from manifests.storage import writing
 
 FOREGROUND_LABELS, BACKGROUND_LABELS = "foregrounds.csv", "backgrounds.csv"
@@ -35,7 +36,8 @@ class LabelTable(NamedTuple):
 
 class LabelRow(NamedTuple):
     """One row: its cells by column, without outer spaces. `file` is the path in the column of that
-    name, "" if the cell is empty; `fault` says what is wrong with the row, "" if nothing is."""
+    name, in Unicode's composed form (NFC), "" if the cell is empty; `fault` says what is wrong with
+    the row, "" if nothing is."""
 
     line: int
     file: str
@@ -86,7 +88,7 @@ def read_rows(data: bytes, required: Sequence[str], known: Iterable[str] = KNOWN
     rows = []
     for line, given in table.rows:
         cells = dict(zip(columns, map(str.strip, given), strict=False))
-        file = PurePosixPath(cells["file"]).as_posix() if cells.get("file") else ""
+        file = composed(PurePosixPath(cells["file"]).as_posix()) if cells.get("file") else ""
         fault = ""
         if not file:
             fault = "names no file"

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from annotation.files.photos import Photo, Problem, list_files
 from manifests.labels import read_rows, value_of
+from manifests.matching import match_names
 from manifests.pictures import PictureError, is_picture, read_header
 from manifests.pixels import Pixels
 from manifests.sources import Subject, Transparency
@@ -106,18 +107,19 @@ def _read_labels(
         rows = read_rows(path.read_bytes(), ("file",), _COLUMNS)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
-    by_file = {_composed(photo.file): photo.id for photo in photos}
+    ids = {photo.file: photo.id for photo in photos}
+    files, unclear = match_names(list(dict.fromkeys(row.file for row in rows)), list(ids))
     labels: dict[str, Companions] = {}
     for row in rows:
         try:
             if row.fault:
                 raise ValueError(row.fault)
-            photo = by_file.get(_composed(row.file))
-            if photo is None:
+            if row.file in unclear:
+                meant = " or ".join(unclear[row.file])
+                raise ValueError(f"could mean {meant}, or another line could; write the whole name")
+            if row.file not in files:
                 raise ValueError("names a photo that does not exist")
-            if photo in labels:
-                raise ValueError("names a photo of an earlier line again; leave one of them")
-            labels[photo] = _label(row.cells)
+            labels[ids[files[row.file]]] = _label(row.cells)
         except ValueError as error:
             problems.append(Problem(f"{path} line {row.line}", f"{row.file}: {error}"))
     return labels

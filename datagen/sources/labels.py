@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from manifests.labels import KNOWN, read_rows, value_of
+from manifests.labels import (
+    BACKGROUND_LABELS,
+    FOREGROUND_LABELS,
+    KNOWN,
+    LabelFileError,
+    read_rows,
+    value_of,
+)
 from manifests.sources import Split, Subject, Transparency
 
 
@@ -32,19 +39,46 @@ class Labels(NamedTuple):
 
 
 def find_labels(folder: Path, name: str) -> Path | None:
-    """The label file in the folder or, where there is none, beside it."""
-    beside = folder.resolve().parent / name
-    return next((path for path in (folder / name, beside) if path.is_file()), None)
+    """The label file of a folder: in it, beside it, or beside what it is a link to.
+
+    A file of exactly this name is preferred to one in other upper or lower case. Raises
+    LabelFileError if there are only several of the latter.
+    """
+    for home in (folder, folder.absolute().parent, folder.resolve().parent):
+        if (home / name).is_file():
+            return home / name
+        found = _in_any_case(home, name)
+        if len(found) > 1:
+            raise LabelFileError(f"has {', '.join(found)}; leave one of them, as {name}")
+        if found:
+            return home / found[0]
+    return None
+
+
+def is_label_file(name: str) -> bool:
+    """Is this the name of a label file, in any case?"""
+    return name.casefold() in (FOREGROUND_LABELS, BACKGROUND_LABELS)
+
+
+def _in_any_case(folder: Path, name: str) -> list[str]:
+    try:
+        files = sorted(path for path in folder.iterdir() if path.name.casefold() == name)
+    except OSError:  # the folder above may be closed to us
+        return []
+    return [path.name for path in files if path.is_file()]
 
 
 def read_labels(data: bytes, required: Sequence[str]) -> Labels:
     """The rows of a label file.
 
     required: the columns that must be there, of `file`, `subject` and `transparency`; `split` is
-    read where there is one. Raises LabelFileError if the file is not such a table.
+    read where there is one. Rows that name a label file are passed over. Raises LabelFileError if
+    the file is not such a table.
     """
     labels = Labels({}, [])
     for row in read_rows(data, required):
+        if is_label_file(row.file):  # `ls` of a folder, sent to a file there, lists that file too
+            continue
         try:
             if row.fault:
                 raise ValueError(row.fault)

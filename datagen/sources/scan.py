@@ -11,15 +11,15 @@ import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from datagen.sources.alphas import match_alphas
-from datagen.sources.labels import Label, find_labels, read_labels
+from datagen.sources.labelled import Labelled, read_labelled
+from datagen.sources.labels import Label, is_label_file
 from datagen.sources.listing import Listing, Problem, list_folder, shown
 from datagen.sources.record import Scanned, Source, ToScan, scan_background, scan_foreground
 from datagen.sources.survey import survey
-from manifests.labels import BACKGROUND_LABELS, FOREGROUND_LABELS, LabelFileError
-from manifests.pictures import PictureError, read_file
+from manifests.labels import BACKGROUND_LABELS, FOREGROUND_LABELS
 from manifests.sources import Background, Foreground
 
 __all__ = ["ParallelMap", "Problem", "Scan", "list_images", "scan"]
@@ -47,13 +47,6 @@ class Scan:
     warnings: tuple[Problem, ...]
 
 
-class _Labelled(NamedTuple):
-    rows: dict[str, Label]
-    faulty: set[str]  # files whose row is wrong: they are scanned for more problems, then left out
-    problems: list[Problem]
-    warnings: list[Problem]
-
-
 def scan(
     foreground_folder: Path,
     background_folder: Path,
@@ -75,17 +68,17 @@ def scan(
     backgrounds: list[Background] = []
     names = _names(foreground_folder, alpha_folder, problems, warnings)
     alphas = _alphas(names, foreground_folder, alpha_folder, problems, warnings)
-    labelled = _labels(foreground_folder, FOREGROUND_LABELS, names)
+    labelled = read_labelled(foreground_folder, FOREGROUND_LABELS, names)
     files = _to_scan(names, alphas, labelled, known_foregrounds or {})
     function = functools.partial(scan_foreground, foreground_folder, alpha_folder)
     _sort(parallel_map(function, files), labelled, foregrounds, problems, warnings)
     if names and not labelled.rows:
-        reason = f"there is no usable {FOREGROUND_LABELS}: subjects are 'unlabelled', transparency"
-        reason += " is measured from alpha"
+        reason = f"no {FOREGROUND_LABELS} labels any of its images: subjects are 'unlabelled', "
+        reason += "transparency is measured from alpha"
         warnings.append(Problem(shown(foreground_folder), "no-labels", reason))
 
     names = _names(background_folder, None, problems, warnings)
-    labelled = _labels(background_folder, BACKGROUND_LABELS, names)
+    labelled = read_labelled(background_folder, BACKGROUND_LABELS, names)
     files = _to_scan(names, dict.fromkeys(names, ""), labelled, known_backgrounds or {})
     photo = functools.partial(scan_background, background_folder)
     _sort(parallel_map(photo, files), labelled, backgrounds, problems, warnings)
@@ -111,8 +104,7 @@ def _listing(folder: Path) -> Listing:
         reason = "is not a folder that can be read; name another"
         return Listing([], [Problem(shown(folder), "missing-folder", reason)], [])
     listing = list_folder(folder)
-    labels = (FOREGROUND_LABELS, BACKGROUND_LABELS)
-    return listing._replace(names=[name for name in listing.names if name not in labels])
+    return listing._replace(names=[name for name in listing.names if not is_label_file(name)])
 
 
 def _is_folder(path: Path) -> bool:
@@ -159,40 +151,10 @@ def _alphas(
     return alphas
 
 
-def _labels(folder: Path, file_name: str, names: Sequence[str]) -> _Labelled:
-    """The labels of a folder's files, every wrong row a problem."""
-    labelled = _Labelled({}, set(), [], [])
-    path = find_labels(folder, file_name)
-    if path is None:
-        return labelled
-    is_foreground = file_name == FOREGROUND_LABELS
-    try:
-        required = ("file", "subject", "transparency") if is_foreground else ("file",)
-        rows, faults = read_labels(read_file(path), required)
-    except (LabelFileError, PictureError) as error:
-        reason = error.reason if isinstance(error, PictureError) else str(error)
-        labelled.problems.append(Problem(shown(path), "label", reason))
-        return labelled
-    for file, fault in faults:
-        where = shown(folder, file) if file else shown(path)
-        labelled.problems.append(Problem(where, "label", f"{shown(path)} {fault}"))
-        labelled.faulty.add(file)
-    labelled.rows.update(rows)
-    present = set(names)
-    for file in sorted(rows.keys() - present):
-        reason = f"is a row of {shown(path)}, but there is no such image"
-        labelled.warnings.append(Problem(shown(folder, file), "label-without-image", reason))
-    for name in sorted(present - rows.keys() - labelled.faulty):
-        reason = f"has no row in {shown(path)}"
-        reason += ": unlabelled, transparency measured" if is_foreground else ""
-        labelled.warnings.append(Problem(shown(folder, name), "image-without-label", reason))
-    return labelled
-
-
 def _to_scan(
     names: Iterable[str],
     alphas: Mapping[str, str],
-    labelled: _Labelled,
+    labelled: Labelled,
     known: Mapping[str, Foreground] | Mapping[str, Background],
 ) -> list[ToScan]:
     return [
@@ -204,7 +166,7 @@ def _to_scan(
 
 def _sort(
     scanned: Iterable[Scanned[Source]],
-    labelled: _Labelled,
+    labelled: Labelled,
     records: list[Source],
     problems: list[Problem],
     warnings: list[Problem],

@@ -345,6 +345,18 @@ def test_pairs_that_are_not_clear_are_named(tmp_path: Path, photos: list[Photo])
     assert found[known["ü z.png"].id] == Companions(alpha=alphas / "ü z.png")
 
 
+def test_labels_may_name_a_photo_in_any_clear_writing(tmp_path: Path, photos: list[Photo]) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("file,licence\nA/X.1,one\nb/x.1.tif,two\nY,three\n")
+    found, problems = pair(photos, labels=labels)
+    known = by_file(photos)
+    assert found[known["a/x.1.jpg"].id].licence == "one"
+    assert found[known["b/x.1.jpg"].id].licence == "two"
+    (problem,) = problems
+    assert problem.file == f"{labels} line 4"
+    assert "could mean y.jpg or y.png" in problem.reason
+
+
 def test_wrong_labels_are_named(tmp_path: Path, photos: list[Photo]) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("file,transparency\ny.jpg,Glass\ny.png,little\ny.png,Highly\nz.png,Little\n")

@@ -17,9 +17,7 @@ import numpy as np
 import pytest
 
 from datagen.sources.alphas import match_alphas
-from datagen.sources.labels import Label, read_labels
 from datagen.sources.scan import Problem, Scan, list_images, scan
-from manifests.labels import LabelFileError
 from manifests.sources import Box, Split, Subject, Transparency
 from tests.picture_files import animation, bomb, colours, cutout, exif, save
 
@@ -364,73 +362,6 @@ def test_names_with_dots_match_by_their_last_ending() -> None:
     alphas, problems = match_alphas(["x.v1.jpg", "x.v2.jpg"], ["x.v1.png", "x.v2.png"])
     assert alphas == {"x.v1.jpg": "x.v1.png", "x.v2.jpg": "x.v2.png"}
     assert problems == []
-
-
-# --- labels --------------------------------------------------------------------------------------
-
-COLUMNS = ("file", "subject", "transparency")
-
-
-def test_label_values_are_taken_in_any_clear_writing() -> None:
-    text = "\ufeffFile, Subject ,transparency\r\n./a.png,Non Human,LITTLE\r\n\r\nb.png,,\r\n"
-    rows, faults = read_labels(text.encode("utf-8"), COLUMNS)
-    assert faults == []
-    assert rows == {
-        "a.png": Label(Subject.NON_HUMAN, Transparency.LITTLE),
-        "b.png": Label(),
-    }
-
-
-@pytest.mark.parametrize(
-    ("row", "part"),
-    [
-        ("a.png,person,Little", "'person' in column 'subject'"),
-        ("a.png,human,High", "'Highly', 'Strongly', 'Medium', 'Little'"),
-        ("a.png,human,Little,test", "'test' in column 'split'"),
-        ("a.png,human", "has 2 cells, the header 4"),
-        ("a.png,human,Little,,extra", "has 5 cells"),
-        (",human,Little,", "names no file"),
-        ("a.png,human,Little,\na.png,human,Little,", "line 2 again"),
-    ],
-)
-def test_a_wrong_row_is_named(fgs: Path, bgs: Path, row: str, part: str) -> None:
-    full = row if row.count(",") != 2 else row + ","
-    write_labels(fgs / "foregrounds.csv", full, header="file,subject,transparency,split")
-    result = scan(fgs, bgs)
-    problem = next(problem for problem in result.problems if problem.kind == "label")
-    assert part in problem.reason
-    assert "foregrounds.csv line" in problem.reason
-    is_of_image = not row.startswith(",")
-    assert problem.file == str(fgs / ("a.png" if is_of_image else "foregrounds.csv"))
-    assert (len(result.foregrounds) == 0) is is_of_image
-
-
-@pytest.mark.parametrize(
-    ("data", "part"),
-    [
-        (b"", "is empty"),
-        (b"name,subject\na.png,human\n", "has no column file, transparency"),
-        (b"file,subject,transparency,File\n", "'file' more than once"),
-        (b"file,subject,transparency\ncaf\xe9.png,human,Little\n", "not UTF-8 (byte 29 is 0xe9)"),
-        (b'file,subject,transparency\n"a.png,human,Little\n', "not a CSV table"),
-    ],
-)
-def test_a_label_file_that_is_no_table(fgs: Path, bgs: Path, data: bytes, part: str) -> None:
-    with pytest.raises(LabelFileError) as caught:
-        read_labels(data, COLUMNS)
-    assert part in str(caught.value)
-    (fgs / "foregrounds.csv").write_bytes(data)
-    result = scan(fgs, bgs)
-    assert kinds(result.problems, fgs) == {"foregrounds.csv": "label"}
-    assert len(result.foregrounds) == 1
-
-
-def test_labels_and_images_that_do_not_meet(fgs: Path, bgs: Path) -> None:
-    write_labels(fgs / "foregrounds.csv", "gone.png,human,Little")
-    result = scan(fgs, bgs)
-    assert result.problems == ()
-    assert warned(result, "label-without-image")[0].file == str(fgs / "gone.png")
-    assert warned(result, "image-without-label")[0].file == str(fgs / "a.png")
 
 
 # --- warnings ------------------------------------------------------------------------------------
