@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.names import path_below, plain_name
+from manifests.parquet import read_parquet, table_errors
 from manifests.sources import Subject
 from manifests.storage import writing
 from manifests.tables import from_table, to_table
@@ -100,12 +100,10 @@ def read_annotations(path: Path) -> list[Annotation]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; `annotate pull --out` makes it")
-    try:
-        rows = from_table(Annotation, pq.read_table(path))
+    with table_errors(str(path)):
+        rows = from_table(Annotation, read_parquet(path))
         for row in rows:
             plain_name(row.photo_id)
             for below in (row.path, row.photo_path):
                 path_below(below)
         return rows
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.documents import parse_object
 from manifests.names import plain_name, sha256_text
+from manifests.parquet import read_parquet, table_errors
 from manifests.pixels import ImageCodec
 from manifests.shards import Root, Shard, ShardFormat
 from manifests.sources import Background, Foreground
@@ -96,7 +97,7 @@ def read_manifest(root: Location) -> tuple[Manifest, ShardSettings]:
         reason = "the shards are not finished, or not here" if there else "no such folder"
         raise FileNotFoundError(f"{path}: {reason}; make them with `datagen compose`") from error
     try:
-        fields = json.loads(data)
+        fields = parse_object(data)
         if fields["contract"] != CONTRACT:
             found = fields["contract"]
             raise ValueError(f"contract {found}, this program reads contract {CONTRACT}")
@@ -134,10 +135,8 @@ def write_sources(root: Path, kind: type[Source], sources: Iterable[Source]) -> 
 def read_sources(root: Location, kind: type[Source]) -> list[Source]:
     """What was composited. Raises ValueError that names the file if it cannot be read."""
     path = sources_path(root, kind)
-    try:
-        return from_table(kind, pq.read_table(pa.BufferReader(read_bytes(path))))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    with table_errors(str(path)):
+        return from_table(kind, read_parquet(read_bytes(path)))
 
 
 def check_splits(sources: Sequence[Foreground] | Sequence[Background], name: str) -> None:

@@ -36,6 +36,9 @@ _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers that give th
 # A few bytes can announce any size, and a decoder makes room for it first. So the decoders read
 # the size from the header before that. No sample is larger than this.
 STREAM_PIXELS = 4096 * 4096
+STREAM_BYTES = (
+    1 << 26
+)  # an encoded stream: 48 MiB of colours that nothing compresses, and some more
 
 # Of PNGs with colours. Level 1 takes a third of the time of level 6 and 10 % more bytes.
 _PNG_LEVEL = 1

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -24,12 +24,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from manifests.documents import parse_json
+from manifests.names import sha256_text
+from manifests.parquet import read_footer, read_parquet, table_errors
 from manifests.pixels import ImageCodec
 from manifests.samples import EncodedSample, Sample
 from manifests.sources import Split
 from manifests.storage import Location, Url, read_bytes, writing
 from manifests.table_shards import OpenTable, TableStreams, read_table
-from manifests.tables import from_table, schema_of, to_dict
+from manifests.tables import from_dict, from_table, schema_of, to_dict
 from manifests.tar_shards import OpenTar, TarStreams, read_tar
 
 Histogram = NDArray[np.int64]  # 256 counts, one a level of alpha
@@ -37,6 +40,7 @@ Cell = tuple[str, str]  # subject, transparency
 Root = TypeVar("Root", Path, Url, Location)  # of a shard set
 
 _NOTES = b"matting"  # the key of our notes in the index's footer
+_NO_INDEX = "not the index of a shard"
 
 
 class ShardFormat(StrEnum):
@@ -165,44 +169,66 @@ def read_shard(path: Path) -> Iterator[EncodedSample]:
 def read_index(root: Path, name: str) -> list[Sample]:
     """The rows of one shard. Raises ValueError that names the file if it is damaged."""
     path = index_path(root, name)
-    try:
-        return from_table(Sample, pq.read_table(path))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    with table_errors(str(path)):
+        return from_table(Sample, read_parquet(path))
 
 
 def read_index_columns(root: Location, name: str, columns: list[str]) -> pa.Table:
     """Some columns of one shard's rows, for counting. Raises ValueError as `read_index`."""
     path = index_path(root, name)
-    try:
+    with table_errors(str(path)):
         # A file is not read whole for a few of its columns
-        source = path if isinstance(path, Path) else pa.BufferReader(read_bytes(path))
-        return pq.read_table(source, columns=columns)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        return read_parquet(path if isinstance(path, Path) else read_bytes(path), columns)
 
 
 def read_shard_record(root: Path, name: str, split: Split) -> Shard | None:
-    """The record of a shard; None if the shard is not finished."""
+    """The record of a shard; None if the shard is not finished.
+
+    Raises ValueError that names the index if it is damaged.
+    """
     path = index_path(root, name)
     if not path.exists():
         return None
-    notes = _read_notes(path)
-    rows = pq.read_metadata(path).num_rows
-    return Shard(name, split, rows, notes["bytes"], notes["sha256"], sha256_of(path))
+    rows, notes = _read_notes(path)
+    return Shard(name, split, rows, notes.bytes, notes.sha256, sha256_of(path))
 
 
 def read_alpha_histograms(root: Path, name: str) -> dict[Cell, Histogram]:
-    """256 counts of alpha levels for each cell (subject, transparency) of one shard."""
+    """256 counts of alpha levels for each cell (subject, transparency) of one shard.
+
+    Raises ValueError that names the index if it is damaged.
+    """
+    _, notes = _read_notes(index_path(root, name))
     return {
-        (entry["subject"], entry["transparency"]): np.asarray(entry["counts"], np.int64)
-        for entry in _read_notes(index_path(root, name))["alpha_histograms"]
+        (entry.subject, entry.transparency): np.asarray(entry.counts, np.int64)
+        for entry in notes.alpha_histograms
     }
 
 
-def _read_notes(path: Path) -> Mapping[str, Any]:
-    try:
-        notes: Mapping[str, Any] = json.loads(pq.read_schema(path).metadata[_NOTES])
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: not the index of a shard: {error}") from error
-    return notes
+@dataclass(frozen=True)
+class _AlphaCounts:
+    subject: str
+    transparency: str
+    counts: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.counts) != 256 or not all(0 <= count < 1 << 63 for count in self.counts):
+            raise ValueError(f"{len(self.counts)} counts of alpha, expected 256 of 0 or more")
+
+
+@dataclass(frozen=True)
+class _Notes:
+    """What we note in the footer of an index."""
+
+    sha256: str  # of the data file
+    bytes: int
+    alpha_histograms: tuple[_AlphaCounts, ...]
+
+
+def _read_notes(path: Path) -> tuple[int, _Notes]:
+    """The number of rows of an index, and the notes in its footer."""
+    with table_errors(str(path), _NO_INDEX):
+        footer = read_footer(path)
+        notes = from_dict(_Notes, parse_json((footer.metadata or {})[_NOTES]))
+        sha256_text(notes.sha256)
+        return footer.num_rows, notes

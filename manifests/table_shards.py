@@ -13,14 +13,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.pixels import ImageCodec
+from manifests.parquet import open_plain, table_errors
+from manifests.pixels import STREAM_BYTES, ImageCodec
 from manifests.samples import EncodedSample, Sample, extension_of
 from manifests.tables import from_dict, schema_of
 
 # Readers hold one row group in memory; Hugging Face asks for 100 MB at most.
 _ROW_GROUP_BYTES = 64 << 20
 _STREAM_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-_ERRORS = (pa.ArrowException, OSError, ValueError, KeyError, TypeError)
+_DAMAGED = "not a whole shard"
+# A row group ends after the sample with which it has 64 MB. A sample is at most so large: six
+# streams of the largest size that decode without a loss.
+_MOST_GROUP_BYTES = _ROW_GROUP_BYTES + 6 * STREAM_BYTES
 
 # How many row groups a reader in random order holds. Samples that are less than a row group apart
 # are in at most two of them; the third is the one that was read before.
@@ -82,15 +86,20 @@ def _image_features(streams: list[str]) -> bytes:
 def read_table(path: Path) -> Iterator[EncodedSample]:
     """The samples in order. Raises ValueError that names the file if it is damaged."""
     columns = set(schema_of(Sample).names)
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=16):
-                for values in batch.to_pylist():
-                    row = from_dict(Sample, {k: v for k, v in values.items() if k in columns})
-                    streams = {k: v["bytes"] for k, v in values.items() if k not in columns}
-                    yield EncodedSample(row, streams)
-    except _ERRORS as error:
-        raise _damaged(str(path), error) from error
+    with table_errors(str(path), _DAMAGED), open_plain(path, _MOST_GROUP_BYTES) as file:
+        for batch in file.iter_batches(batch_size=16):
+            for values in batch.to_pylist():
+                row = from_dict(Sample, {k: v for k, v in values.items() if k in columns})
+                yield EncodedSample(
+                    row, {k: _bytes_of(v) for k, v in values.items() if k not in columns}
+                )
+
+
+def _bytes_of(stream: Any) -> bytes:
+    content = stream.get("bytes") if isinstance(stream, dict) else None
+    if not isinstance(content, bytes):
+        raise ValueError(f"a stream without bytes: {type(content).__name__}")  # noqa: TRY004
+    return content
 
 
 class OpenTable:
@@ -103,15 +112,14 @@ class OpenTable:
     def __init__(self, path: Path, name: str) -> None:
         self._name = name
         self._held: OrderedDict[tuple[int, tuple[str, ...]], pa.Table] = OrderedDict()
-        try:
-            self._file = pq.ParquetFile(path, memory_map=True)
-        except _ERRORS as error:
-            raise _damaged(name, error) from error
-        try:
-            self._keys: list[str] = self._file.read(["key"], use_threads=False)["key"].to_pylist()
-        except _ERRORS as error:
-            self._file.close(force=True)
-            raise _damaged(name, error) from error
+        with table_errors(name, _DAMAGED):
+            self._file = open_plain(path, _MOST_GROUP_BYTES)
+            try:
+                keys = self._file.read(["key"], use_threads=False)
+                self._keys: list[str] = [str(key) for key in keys["key"].to_pylist()]
+            except BaseException:
+                self._file.close(force=True)
+                raise
         metadata = self._file.metadata
         sizes = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
         self._starts = [0, *accumulate(sizes)]
@@ -129,36 +137,27 @@ class OpenTable:
             found = ", ".join(name for name in names if name not in schema_of(Sample).names)
             raise ValueError(f"{self._name}: no streams {', '.join(missing)}, only {found}")
         # Only the bytes, so that the file names beside them are not decoded
-        values = self._at(number, tuple(f"{stream}.bytes" for stream in streams))
-        return {stream: values[stream]["bytes"] for stream in streams}
+        with table_errors(self._name, _DAMAGED):
+            values = self._at(number, tuple(f"{stream}.bytes" for stream in streams))
+            return {stream: _bytes_of(values.get(stream)) for stream in streams}
 
     def row(self, number: int) -> Sample:
-        values = self._at(number, tuple(schema_of(Sample).names))
-        try:
-            return from_dict(Sample, values)
-        except _ERRORS as error:
-            raise _damaged(self._name, error) from error
+        with table_errors(self._name, _DAMAGED):
+            return from_dict(Sample, self._at(number, tuple(schema_of(Sample).names)))
 
     def _at(self, number: int, columns: tuple[str, ...]) -> dict[str, Any]:
         group = bisect_right(self._starts, number) - 1
         held = (group, columns)
-        try:
-            if held not in self._held:
-                while len(self._held) >= _GROUPS_HELD:
-                    self._held.popitem(last=False)
-                table = self._file.read_row_group(group, list(columns), use_threads=False)
-                self._held[held] = table
-            self._held.move_to_end(held)
-            one = self._held[held].slice(number - self._starts[group], 1)
-            values: dict[str, Any] = one.to_pylist()[0]
-            return values
-        except _ERRORS as error:
-            raise _damaged(self._name, error) from error
+        if held not in self._held:
+            while len(self._held) >= _GROUPS_HELD:
+                self._held.popitem(last=False)
+            table = self._file.read_row_group(group, list(columns), use_threads=False)
+            self._held[held] = table
+        self._held.move_to_end(held)
+        one = self._held[held].slice(number - self._starts[group], 1)
+        values: dict[str, Any] = one.to_pylist()[0]
+        return values
 
     def close(self) -> None:
         self._held.clear()
         self._file.close(force=True)
-
-
-def _damaged(path: str, error: Exception) -> ValueError:
-    return ValueError(f"{path}: not a whole shard: {error!r}")

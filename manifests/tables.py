@@ -53,7 +53,7 @@ def from_dict(record: type[Record], values: Mapping[str, Any]) -> Record:
     """The inverse of `to_dict`. Raises ValueError if a field is missing or has a wrong value."""
     try:
         return record(**{name: _typed(kind, values[name]) for name, kind in _fields(record)})
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"not a {record.__name__}: {error!r}") from error
 
 

@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from manifests.pixels import ImageCodec
+from manifests.documents import parse_json
+from manifests.pixels import STREAM_BYTES, ImageCodec
 from manifests.samples import EncodedSample, Sample, extension_of
 from manifests.tables import from_dict
 
@@ -156,6 +157,10 @@ def _members(file: IO[bytes]) -> Iterator[_Member]:
                 f"the header of {member.name} announces {member.size} bytes at byte "
                 f"{member.offset}, but the file has {length} bytes"
             )
+        if member.size > STREAM_BYTES:
+            raise tarfile.ReadError(
+                f"{member.name} has {member.size} bytes, at most {STREAM_BYTES}"
+            )
         yield member
 
 
@@ -209,8 +214,12 @@ def _members_of_tarfile(file: IO[bytes], start: int) -> Iterator[_Member]:
             yield _Member(member.name, member.offset_data, member.size)
         # tarfile takes a damaged header for the end of the archive, and drops the rest silently
         file.seek(tar.offset)
-        end = file.read()
-        if len(end) < 2 * tarfile.BLOCKSIZE or end.strip(b"\0"):
+        size = 0
+        while end := file.read(_COPY_BYTES):
+            size += len(end)
+            if end.strip(b"\0"):
+                raise tarfile.ReadError("no end of archive")
+        if size < 2 * tarfile.BLOCKSIZE:
             raise tarfile.ReadError("no end of archive")
 
 
@@ -222,7 +231,7 @@ def _split(name: str) -> tuple[str, str]:
 
 def _row_of(path: str, key: str, data: bytes) -> Sample:
     try:
-        return from_dict(Sample, json.loads(data))
+        return from_dict(Sample, parse_json(data))
     except ValueError as error:
         raise ValueError(f"{path}: sample {key}: {error}") from error
 
