@@ -174,6 +174,13 @@ def test_blocks_with_soft_alpha(height: int, width: int, share: float, seed: int
     assert np.array_equal(blocks_with_soft(alpha), kept_blocks(alpha) * np.uint8(255))
 
 
+def test_one_soft_pixel_keeps_its_whole_block() -> None:
+    for row, column in np.ndindex(21, 19):
+        alpha = np.zeros((21, 19), np.uint8)
+        alpha[row, column] = 1
+        assert np.array_equal(blocks_with_soft(alpha), kept_blocks(alpha) * np.uint8(255))
+
+
 def test_alpha_0_shows_the_background_and_alpha_255_the_foreground() -> None:
     colour = np.zeros((4, 5, 4), np.int16)
     colour[:2] = np.array([200, 30, 9, 255]) * PER_LEVEL

@@ -251,6 +251,33 @@ def test_a_cut_side_stays_outside_up_to_half_a_right_angle() -> None:
     assert max(turns) > 43
 
 
+def test_a_cut_side_is_free_beyond_half_a_right_angle() -> None:
+    chosen = Settings(size=SIZE, rotation=46.0, visible_share=1e-6)
+    box, inside = source("bust", chosen).source.box, 0
+    for seed in range(600):
+        placement = draw("bust", seed, chosen).foreground
+        if abs(placement.rotation) > 45:
+            inside += int((box_on_canvas(placement, box)[2:, 1] < SIZE - 1).all())
+    assert inside > 0
+
+
+@pytest.mark.parametrize(("margin", "share"), [(1.0, 1.0), (1.5, 1.0), (0.9, 0.97)])
+def test_what_is_a_pixel_away_from_the_border_is_visible(margin: float, share: float) -> None:
+    prepared = source("small", Settings(size=SIZE))
+    record, copies = prepared.source, prepared.copies
+    height, width = record.box.height / 2, record.box.width / 2
+    for down, right in (
+        (margin + height, 24.0),
+        (SIZE - margin - height, 24.0),
+        (24.0, margin + width),
+        (24.0, SIZE - margin - width),
+    ):
+        placement = Placement("small", False, 1.0, 1.0, 0.0, down, right)
+        found = visible_share(placement, record.box, copies, SIZE)
+        assert found == pytest.approx(share, abs=0.01)
+        assert (found == 1.0) == (share == 1.0)
+
+
 @given(st.sampled_from(["small", "ring"]), seeds)
 def test_a_move_that_shows_too_little_is_shortened_by_quarters_and_no_more(
     shape: str, seed: int

@@ -64,6 +64,7 @@ def test_taps_are_all_of_a_partition_of_one(axis: Axis) -> None:
     for row, start in enumerate(first):
         dense[row, 200 + start : 200 + start + weights.shape[1]] = weights[row]
     assert np.abs(dense - weights_of(axis, 60)).max() < 2e-9
+    assert np.array_equal(weights, weights.round(9))  # the last bits of a sine are not used
 
 
 @settings(max_examples=40, deadline=None)
@@ -247,6 +248,13 @@ def test_known_distance_is_the_distance_to_a_change(shape: str, fit: float) -> N
     assert (away[clear > near] > 0).all()
     assert (away[solid > near] < 0).all()
     assert np.abs(away).max() <= 3.92
+
+
+def test_far_from_a_change_the_known_distance_is_nearly_four_pixels() -> None:
+    axis = Axis(0.0, 1.0, 1.0, 20)
+    for level, farthest in ((0, 128 + 125), (255, 128 - 125)):
+        known = known_distance(np.full((20, 20), level, np.uint8), axis, axis, 1.0)
+        assert (known == farthest).all()
 
 
 def test_thresholds_are_never_more_than_the_distance() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagen.sample.working_copies import (
+    _crop,
     background_path,
     background_shape,
     fit_factor,
@@ -158,6 +159,62 @@ def test_a_fifth_of_a_side_at_the_frame_is_cut_and_a_twentieth_is_not(
         cut = prepare_cutout(np.dstack([turned] * 4), box, Settings(size=32)).cut
         names = np.array(["top", "bottom", "left", "right"])
         assert names[cut].tolist() == ([side] if is_cut else [])
+
+
+@pytest.mark.parametrize(
+    ("level", "count", "is_cut"),
+    [(128, 10, True), (255, 10, True), (127, 100, False), (255, 9, False)],
+)
+def test_a_tenth_of_a_side_must_be_at_least_half_opaque(
+    level: int, count: int, is_cut: bool
+) -> None:
+    alpha = np.zeros((140, 150), np.uint8)
+    alpha[20:120, 20:130] = 255
+    alpha[20 : 20 + count, 130:] = level
+    made = prepare_cutout(np.dstack([alpha] * 4), Box(20, 20, 100, 130), Settings(size=32))
+    assert made.cut.tolist() == [False, False, False, is_cut]
+
+
+def test_distances_are_of_alpha_and_not_of_the_colours() -> None:
+    cutout = noise(40, 30)
+    cutout[..., 3] = 255 * (np.hypot(*np.mgrid[-20:20, -15:15]) < 12)
+    box = Box(8, 3, 24, 24)
+    grey = np.dstack([cutout[..., 3]] * 4)
+    made, expected = (prepare_cutout(picture, box, Settings(size=32)) for picture in (cutout, grey))
+    for one, other in zip(made.copies, expected.copies, strict=True):
+        assert np.array_equal(one.known, other.known)
+        assert np.array_equal(one.rgba[..., 3], other.rgba[..., 3])
+
+
+@pytest.mark.parametrize("scale_min", [1.0, 0.97])
+def test_a_narrow_range_of_scales_needs_one_copy(scale_min: float) -> None:
+    (grid,) = grids_of(Box(0, 0, 60, 60), Settings(size=32, scale_min=scale_min))
+    assert grid.scale_max == 1.0
+
+
+@given(
+    st.tuples(*[st.integers(0, 20)] * 2), st.tuples(*[st.integers(1, 20)] * 2), st.integers(0, 9)
+)
+def test_what_lies_beyond_the_frame_is_clear(
+    corner: tuple[int, int], side: tuple[int, int], margin: int
+) -> None:
+    cutout = noise(40, 41)
+    everything = np.pad(cutout, ((margin, margin), (margin, margin), (0, 0)))
+    down, right = (slice(at, at + n + 2 * margin) for at, n in zip(corner, side, strict=True))
+    assert np.array_equal(_crop(cutout, Box(*corner, *side), margin), everything[down, right])
+
+
+@pytest.mark.parametrize("level", [1, 255])
+def test_all_of_a_speck_counts(level: int) -> None:
+    alpha = np.zeros((640, 320), np.uint8)
+    alpha[333, 111] = level
+    mass = prepare_cutout(np.dstack([alpha] * 4), Box(0, 0, 640, 320), Settings(size=32)).mass
+    assert mass[16, 11] == mass.sum() == 10**6
+
+
+def test_without_opacity_every_part_counts_the_same() -> None:
+    mass = prepare_cutout(np.zeros((9, 9, 4), np.uint8), Box(0, 0, 9, 9), Settings(size=32)).mass
+    assert (mass == 1).all()
 
 
 def test_mass_says_where_the_opacity_lies() -> None:

@@ -134,6 +134,19 @@ def test_a_process_is_alone_unless_it_is_said() -> None:
     assert alone == list(Order([3, 4], 5, rank=0, world=1).places(0, 21))
 
 
+def test_the_order_of_a_seed_stays_as_it_is() -> None:
+    """So a training goes on where it was, also with a later version."""
+    stream = Order([5, 3, 0, 4, 130], 6, 1, 2).places(0, 14)
+    assert [(place.epoch, place.shard, place.sample) for place in stream] == [
+        *((0, 1, 1), (0, 1, 2), (0, 1, 0), (0, 3, 3), (0, 3, 1), (0, 3, 2), (0, 3, 0)),
+        *((0, 0, 0), (0, 0, 4), (0, 0, 1), (0, 0, 3), (0, 0, 2), (1, 4, 128), (1, 4, 129)),
+    ]
+    assert deal((1,) * 9, 4, 3, 2) == ((5, 4, 7, 3, 8), (0, 1, 2, 6))
+    assert shards_of((1,) * 9, 4, 3, 0, 2) == (1, 6, 2, 3, 8)
+    assert shuffled(300, 1, 2, 3)[:8] == (29, 95, 46, 23, 107, 91, 64, 2)
+    assert generator_of(5, Place(1, 2, 3)).integers(10**9) == 132227195
+
+
 @pytest.mark.parametrize("rank", [-1, 2, 3])
 def test_a_rank_that_no_process_has_is_refused(rank: int) -> None:
     with pytest.raises(ValueError, match=f"rank {rank} of 2 processes, expected 0 to 1"):
