@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -42,6 +43,7 @@ class Learner:
 
     def __init__(self, settings: TrainSettings, processes: Processes) -> None:
         self._settings, self._device, self._world = settings, processes.device, processes.world
+        self.is_first = processes.first
         torch.backends.cudnn.benchmark = True  # all crops have the same size
         torch.manual_seed(settings.seed)  # the initial weights are all that it draws
         model = MattingModel(trimap_decoder=settings.variant is not Variant.BASE)
@@ -53,6 +55,12 @@ class Learner:
         forward = _Forward(self.model, criterion, settings.precision is Precision.BF16)
         self._forward = forward if processes.world == 1 else DistributedDataParallel(forward)
         self.best = math.inf  # lowest validation error (SAD of the whole image) so far
+        self.saved = 0  # iterations that were done at the last checkpoint
+        self.owes_validation = False  # whether that was saved before a validation
+
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Take these weights instead of random ones; those that are not among them stay random."""
+        self.model.load_state_dict(weights, strict=False)
 
     def restore(self, run: Path) -> int:
         """Load the last checkpoint of a run; returns how many iterations it had done (0: none).
@@ -69,7 +77,9 @@ class Learner:
                 "resume with the same number, since the batches depend on it"
             )
         self.best = math.inf if state["best"] is None else state["best"]
-        return int(state["iteration"])
+        self.saved = int(state["iteration"])
+        self.owes_validation = bool(state.get("owes_validation"))
+        return self.saved
 
     def is_best(self, errors: Errors | None) -> bool:
         """Whether a validation was better than all before; if so, that is remembered."""
@@ -78,8 +88,12 @@ class Learner:
         self.best = errors.sad_whole
         return True
 
-    def save(self, run: Path, done: int, is_best: bool) -> None:
-        """Write a checkpoint after `done` iterations.
+    def save(
+        self, run: Path, done: int, is_best: bool = False, owes_validation: bool = False
+    ) -> None:
+        """Write a checkpoint after `done` iterations; it takes the place of one that is there.
+
+        owes_validation: whether a run that goes on from here has to begin with a validation.
 
         Raises FloatingPointError, and writes nothing, if a weight is not finite: the loss of
         another process may have been infinite, or the gradient of a finite loss.
@@ -91,10 +105,13 @@ class Learner:
             )
         best = None if math.isinf(self.best) else self.best  # JSON has no infinity
         state = {"iteration": done, "best": best, "world": self._world}
+        if owes_validation:
+            state["owes_validation"] = True
         variant = self._settings.variant
         beside = self._beside()
         checkpoint.save(run, self.model, variant, self._optimizer, beside, state, is_best)
         checkpoint.prune(run, self._settings.keep)
+        self.saved, self.owes_validation = done, owes_validation
 
     def _beside(self) -> dict[str, Tensor]:
         return {"log_sigmas": self._criterion.log_sigmas}

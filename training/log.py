@@ -32,14 +32,17 @@ class Step(NamedTuple):
 class RunLog:
     """The log of a run. `run` is None in all processes but the first: they check, but do not write.
 
+    first: how many iterations the last checkpoint had done; owes_validation: whether it was saved
+    before their validation.
+
     Losses are kept as tensors until `flush`, so that a GPU does not wait after each step.
     """
 
-    def __init__(self, run: Path | None, first: int) -> None:
+    def __init__(self, run: Path | None, first: int, owes_validation: bool = False) -> None:
         self._run, self._pending = run, list[Step]()
         if run is None:
             return
-        _forget_after(run / METRICS, first)
+        _forget_after(run / METRICS, first, owes_validation)
         from torch.utils.tensorboard import SummaryWriter  # takes a second
 
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=first)
@@ -138,8 +141,9 @@ def _row(step: Step) -> dict[str, float]:
     return {"iteration": step.iteration, **{name: float(value) for name, value in named.items()}}
 
 
-def _forget_after(path: Path, first: int) -> None:
-    """Drop lines of iterations after the last checkpoint: a killed process wrote them."""
+def _forget_after(path: Path, first: int, owes_validation: bool) -> None:
+    """Drop what a killed process wrote after the last checkpoint: lines of later iterations, and
+    of the validation that is still owed."""
     if path.exists():
         kept = []
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -147,7 +151,8 @@ def _forget_after(path: Path, first: int) -> None:
                 row = json.loads(line)
             except ValueError:  # an incomplete last line
                 continue
-            done = row["iteration"] + ("validation" not in row)
+            is_validation = "validation" in row
+            done = row["iteration"] + (owes_validation if is_validation else 1)
             if done <= first:
                 kept.append(line)
         write_bytes(path, "".join(line + "\n" for line in kept).encode())

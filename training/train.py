@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from manifests.shard_set import ShardSet
 from training.learner import Learner
@@ -39,20 +42,30 @@ def train(
     processes: Processes,
     tell: Callable[[News], None],
     is_stopping: Callable[[], bool] = lambda: False,
+    weights: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Train until settings.iterations, from where the run stands; all processes call it.
 
-    Raises ValueError for bad samples, shards and settings, FloatingPointError if a loss is not
-    finite, Stopped once `is_stopping` returns True: it is asked after each iteration, so that none
-    is left half done.
+    weights: what a new run starts from (see `checkpoint.load_weights`); only the first process
+    needs them. Raises ValueError for bad samples, shards and settings, FloatingPointError if a
+    loss is not finite, Stopped once `is_stopping` returns True: it is asked after each iteration,
+    so that none is left half done. Whatever ends it, what was learned is saved where that is
+    possible: after an iteration, never in the middle of one.
     """
     learner = Learner(settings, processes)
+    if weights is not None and processes.first:
+        learner.begin_with(weights)
+        learner.save(run, 0)
+    processes.any(False)  # waits for the first
     first = learner.restore(run)
     ours = processes.rank, processes.world
     stream = batches(shards, settings, first, settings.iterations, *ours)
     report = _Report(tell, processes.world)
-    with closing(stream), RunLog(run if processes.first else None, first) as log:
-        for batch in stream:
+    log_of = run if processes.first else None
+    with closing(stream), RunLog(log_of, first, learner.owes_validation) as log:
+        if learner.owes_validation and processes.first:
+            _validate(learner, shards, settings, log, report, run, first)
+        for batch in _saved_on_failure(stream, functools.partial(_save, learner, report, log, run)):
             # A lost shard takes whole batches with it. Either all processes make a step, or none.
             is_step = not processes.any(not batch.keys)
             if is_step:
@@ -66,16 +79,10 @@ def train(
                 report.losses(done, log.flush())  # not finite: raises before anything is saved
             if due.end and first == report.samples == 0:
                 raise ValueError(f"{shards.root}: none of the samples can be read")
-
-            validation = _Validation()
-            if due.validation and processes.first:
-                validation = _validated(learner, shards, settings, log, done)
-                report.validation(done, validation)
-            is_best = learner.is_best(validation.errors)
-            if processes.first and (due.checkpoint or is_best):
-                learner.save(run, done, is_best)
-            if validation.failure is not None:
-                raise validation.failure
+            if due.checkpoint and processes.first:
+                learner.save(run, done, owes_validation=due.validation)
+            if due.validation and processes.first and not stop:
+                _validate(learner, shards, settings, log, report, run, done)
             if stop:
                 raise Stopped
 
@@ -87,37 +94,50 @@ class _Due:
     end: bool
     report: bool
     validation: bool
-    checkpoint: bool
+    checkpoint: bool  # before a validation, too: it may fail, and may take longer than is left
 
 
 def _due(settings: TrainSettings, done: int, stop: bool) -> _Due:
     end = done == settings.iterations
-    checkpoint = end or stop or done % settings.checkpoint_every == 0
     validation = end or done % settings.validate_every == 0
-    report = checkpoint or validation or done % settings.log_every == 0
+    checkpoint = stop or validation or done % settings.checkpoint_every == 0
+    report = checkpoint or done % settings.log_every == 0
     return _Due(end, report, validation, checkpoint)
 
 
-@dataclass(frozen=True)
-class _Validation:
-    """The outcome of a validation."""
-
-    errors: Errors | None = None
-    bad: tuple[str, ...] = ()  # samples that were left out and damaged shards, and why
-    failure: OSError | ValueError | None = None  # the loop raises it once the weights are saved
-
-
-def _validated(
-    learner: Learner, shards: ShardSet, settings: TrainSettings, log: RunLog, done: int
-) -> _Validation:
-    bad: dict[str, str] | None = {} if settings.skip_bad else None
+def _saved_on_failure(
+    stream: Iterator[Batch], save: Callable[[], None]
+) -> Generator[Batch, None, None]:
+    """The batches. If one cannot be made, what was learned from those before is saved first."""
     try:
-        errors = validate(learner.model, shards, settings, log.panels(done), bad)
-    except (OSError, ValueError) as failure:
-        return _Validation(failure=failure)
+        yield from stream
+    except Exception:
+        save()
+        raise
+
+
+def _save(learner: Learner, report: _Report, log: RunLog, run: Path) -> None:
+    if report.done > learner.saved and learner.is_first:
+        report.losses(report.done, log.flush())
+        learner.save(run, report.done)
+
+
+def _validate(
+    learner: Learner,
+    shards: ShardSet,
+    settings: TrainSettings,
+    log: RunLog,
+    report: _Report,
+    run: Path,
+    done: int,
+) -> None:
+    """Validate, and save the model again with what was found. Raises what `validate` raises."""
+    bad: dict[str, str] | None = {} if settings.skip_bad else None
+    errors = validate(learner.model, shards, settings, log.panels(done), bad)
     if errors is not None:
         log.validation(done, errors)
-    return _Validation(errors, tuple((bad or {}).values()))
+    report.validation(done, errors, tuple((bad or {}).values()))
+    learner.save(run, done, learner.is_best(errors))
 
 
 class _Report:
@@ -125,10 +145,11 @@ class _Report:
 
     def __init__(self, tell: Callable[[News], None], world: int) -> None:
         self._tell, self._world = tell, world
-        self.samples = 0
+        self.samples = self.done = 0
         self._bad: list[str] = []
 
     def count(self, batch: Batch, is_step: bool) -> None:
+        self.done = batch.number + 1
         self.samples += len(batch.keys) * self._world * is_step
         self._bad += (*batch.skipped, *batch.damaged)
 
@@ -136,6 +157,6 @@ class _Report:
         self._tell(News(done, self.samples, tuple(self._bad), losses=means))
         self._bad.clear()
 
-    def validation(self, done: int, found: _Validation) -> None:
-        if found.errors is not None or found.bad:
-            self._tell(News(done, self.samples, found.bad, errors=found.errors))
+    def validation(self, done: int, errors: Errors | None, bad: tuple[str, ...]) -> None:
+        if errors is not None or bad:
+            self._tell(News(done, self.samples, bad, errors=errors))

@@ -27,7 +27,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from console.commands import DONE, FAILED, INTERRUPTED, WRONG_USAGE
+from console.commands import DONE, FAILED, WRONG_USAGE
 from manifests import open_shards
 from manifests.pixels import Pixels
 from manifests.shards import ShardFormat, data_path, shard_name
@@ -50,7 +50,7 @@ from training.net.model import MattingModel
 from training.processes import Processes
 from training.runs import open_run
 from training.settings import TrainSettings
-from training.train import News, train
+from training.train import News, Stopped, train
 from training.validate import validate
 
 ITERATIONS, BATCH, CROP, EVERY = 12, 2, 64, 4
@@ -235,15 +235,19 @@ def test_bf16_goes_on_to_the_bit(shards: Path, run: Path) -> None:
         shutil.rmtree(again)
 
 
-def test_ctrl_c_saves_and_the_run_goes_on(
-    whole: tuple[Path, Ran], shards: Path, run: Path, capsys: Capture
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_saves_and_the_run_goes_on(
+    whole: tuple[Path, Ran], shards: Path, run: Path, capsys: Capture, by: signal.Signals
 ) -> None:
     stopped = process(*options(shards, run, "--workers", "2"))
     wait_for(run / "checkpoints/00000004", stopped)
-    stopped.send_signal(signal.SIGINT)
+    os.killpg(stopped.pid, by)  # as terminals, Slurm and `timeout` do: to the workers, too
     ran = finish(stopped)
-    assert ran.code == INTERRUPTED, ran
-    assert "interrupted; training goes on with --resume where it stopped" in ran.err
+    assert ran.code == 128 + by, ran
+    name = "" if by == signal.SIGINT else f" by {by.name}"
+    said = f"error: interrupted{name}; training goes on with --resume where it stopped\n"
+    assert ran.err.endswith(said)
+    assert ran.err.count("error") == 1
     (saved,) = checkpoints(run)
     done = int(saved.name)
     assert 4 < done < 12
@@ -253,6 +257,55 @@ def test_ctrl_c_saves_and_the_run_goes_on(
     ran = called(capsys, train_main, *options(shards, run, *more))
     assert ran.code == DONE, ran
     assert_same(run, whole[0])
+
+
+def test_a_stop_does_not_wait_for_a_validation_which_is_made_up_for(
+    shards: Path, run: Path
+) -> None:
+    settings = settings_of(shards, iterations=4, validate_every=2, keep=9)
+    calls = iter(range(4))
+    with pytest.raises(Stopped):
+        train(opened(settings), settings, run, ALONE, silent, lambda: next(calls) == 1)
+    assert [path.name for path in checkpoints(run)] == ["00000002"]
+    assert [line["iteration"] for line in lines(run)] == [0, 1]
+    # As if the resumed run had been killed after its validation was written, but not yet saved
+    with (run / METRICS).open("a") as file:
+        file.write(json.dumps({"iteration": 2, "validation": {}}) + "\n")
+    train(opened(settings), settings, run, ALONE, silent)
+
+    whole = run.with_name("whole")
+    try:
+        train(opened(settings), settings, whole, ALONE, silent)
+        assert [line["iteration"] for line in lines(whole)] == [0, 1, 2, 2, 3, 4]
+        assert_same(run, whole)
+        for end in (run, whole):
+            for saved in checkpoints(end):
+                assert "owes_validation" not in json.loads((saved / STATE).read_text())
+        best = {(end / "best" / MODEL).read_bytes() for end in (run, whole)}
+        assert len(best) == 1
+    finally:
+        shutil.rmtree(whole)
+
+
+def test_a_bad_shard_costs_nothing_that_was_learned_before(tmp_path: Path, run: Path) -> None:
+    root = tmp_path / "set"
+    write_set(root, {Split.TRAIN: [3, 3]}, size=(72, 80))
+    settings = settings_of(root, iterations=6, batch_size=1)
+    with closing(batches(opened(settings), settings, 0, 6)) as made:
+        keys = [batch.keys[0] for batch in made]
+    second = int(keys[3].rpartition("-")[2]) // 3
+    break_sample(root, Split.TRAIN, second)
+    lenient, expected = replace(settings, skip_bad=True), run.with_name("expected")
+    try:
+        train(opened(lenient), lenient, expected, ALONE, silent)
+        with pytest.raises(ValueError, match=rf"train-0000{second}\.tar: its sha256 is not"):
+            train(opened(settings), settings, run, ALONE, silent)
+        assert [path.name for path in checkpoints(run)] == ["00000003"]
+        assert [line["iteration"] for line in steps(run)] == [0, 1, 2]
+        train(opened(lenient), lenient, run, ALONE, silent)
+        assert_same(run, expected)
+    finally:
+        shutil.rmtree(expected)
 
 
 def test_what_cannot_be_resumed(whole: tuple[Path, Ran], shards: Path, capsys: Capture) -> None:
@@ -559,6 +612,8 @@ def test_a_bad_validation_sample_costs_no_training(tmp_path: Path, run: Path) ->
         run, opened(lenient), lenient, True, ALONE
     )  # it may be seen only now that some are bad
     train(opened(lenient), lenient, run, ALONE, silent)
+    (validation,) = (line for line in lines(run) if "validation" in line)
+    assert validation["iteration"] == 2
 
 
 def test_a_lost_shard_is_skipped_batch_by_batch(tmp_path: Path, run: Path, capsys: Capture) -> None:

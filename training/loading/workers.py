@@ -9,7 +9,7 @@ import threading
 import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Any, TypeVar
@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import cv2
 import torch
 from torch.utils.data import DataLoader, Dataset
+
+from console.interrupts import ENDS
 
 Made = TypeVar("Made")
 
@@ -40,7 +42,7 @@ def _loader(dataset: Dataset[Made], workers: int, numbers: range) -> Iterator[Ma
     # imported are shared by all workers.
     server = get_context("forkserver")
     server.set_forkserver_preload([type(dataset).__module__])
-    with warnings.catch_warnings(), _interrupts_blocked():
+    with warnings.catch_warnings(), _ends_blocked():
         # The caller may choose more workers than there are cores
         warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
         return iter(
@@ -60,11 +62,17 @@ def _loader(dataset: Dataset[Made], workers: int, numbers: range) -> Iterator[Ma
 
 
 @contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Processes started inside ignore Ctrl-C, which a terminal sends to all processes; the loop
-    ends them instead. They inherit the signal mask, so it holds from their first moment."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _ends_blocked() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C and the signals of a system (see `ENDS`).
+
+    A terminal, Slurm or `timeout` sends them to all processes of a group. Here the loop goes on to
+    the end of its iteration, needs its workers until then, and ends them itself. Processes inherit
+    the signal mask, so it holds from their first moment.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     try:
+        resource_tracker.ensure_running()  # if it starts here, it lets some of them through again
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -90,7 +98,8 @@ def _as_it_is(made: Any) -> Any:
 def _begin(number: int) -> None:
     cv2.setNumThreads(0)  # the processes use all cores already
     sys.excepthook = _ignore_broken_pipes
-    threading.Thread(target=_end_with_the_loop, daemon=True).start()
+    for end in (_end_with_the_loop, _end_by_the_loop):
+        threading.Thread(target=end, daemon=True).start()
 
 
 def _ignore_broken_pipes(
@@ -111,3 +120,11 @@ def _end_with_the_loop() -> None:
     if loop is not None:
         wait([loop.sentinel])
         os._exit(1)
+
+
+def _end_by_the_loop() -> None:
+    """End this process on a SIGTERM of the loop, with which torch ends one that is too slow."""
+    loop = parent_process()
+    while loop is not None:
+        if signal.sigwaitinfo({signal.SIGTERM}).si_pid == loop.pid:
+            os._exit(1)
