@@ -1,17 +1,20 @@
-"""What cannot be used of a project, named so that a person finds it: photo, annotator, link."""
+"""What cannot be used of a project, or only with care, named so that a person finds it.
+
+A line has the photo, the annotator and the link to the task.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from annotation.form.tasks import author_of
+from annotation.form.results import author_of
 from annotation.server.project import Project
 
 
 @dataclass(frozen=True)
 class BadAnnotation:
-    """An annotation or, with annotation 0, a whole task: what is wrong with it, and where it is.
+    """An annotation or, with annotation 0, a whole task: what is wrong with it, and its place.
 
     photo: the file that was pushed, "" if the task does not say. url: the task in the browser.
     """
@@ -42,8 +45,9 @@ def bad_annotation(
 ) -> BadAnnotation:
     """An annotation of a task. `photo` is what its data says, unchecked."""
     file = photo if isinstance(photo, str) else ""
-    url = f"{project.url}?task={task}"
-    return BadAnnotation(project.title, task, annotation, reason, file, author, url)
+    return BadAnnotation(
+        project.title, task, annotation, reason, file, author, project.task_url(task)
+    )
 
 
 def id_of(annotation: object) -> int:

@@ -126,8 +126,9 @@ def push(
     json_: JsonOption = False,
 ) -> None:
     """Send photos to a project; what is there already is not sent again."""
-    from annotation.push import Sources, push_solved
+    from annotation.push import Sources
     from annotation.push import push as run_push
+    from annotation.push_solved import push_solved
 
     others = (photos, alphas, trimaps, labels, local_files)
     if (photos is None) == (solved is None) or (solved and any(others)):
@@ -140,7 +141,7 @@ def push(
             assert solved is not None
             found = push_solved(client, project, solved, begin)
     _show(found, print_pushed, json_)
-    raise typer.Exit(FAILED if found.problems else DONE)
+    raise typer.Exit(FAILED if found.failed else DONE)
 
 
 @app.command()
@@ -259,6 +260,14 @@ def serve(
             "Folder whose files the server may show (for `annotate push --local-files`).",
         ),
     ] = None,
+    address: Annotated[
+        str,
+        typer.Option(
+            help="Address at which browsers find the server, if a proxy stands before it.",
+            metavar="URL",
+            show_default=False,
+        ),
+    ] = "",
     server_venv: Annotated[
         Path,
         typer.Option(
@@ -289,6 +298,7 @@ def serve(
         password=_password(user) if is_new else "",
         token=_legacy_token() if is_new else "",
         files=local_files,
+        address=address,
     )
     with server.serving(service) as process:
         show(f"{service.url}  user {service.user}")
@@ -348,7 +358,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     hint = f"; what is done is kept, go on with: {_again(given)}"
 
     def explain(error: Exception) -> int | None:
-        from annotation.server.client import OutageError
+        from annotation.server.faults import OutageError
 
         if not isinstance(error, OutageError):
             return None

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from annotation.files.companions import read_fitting
+from annotation.files.failures import Failure, failure
 from annotation.files.photos import is_photo_id
 from classical.colours import cutout_of
 from manifests.annotations import Annotation, Kind, State, annotations_path, read_annotations
@@ -33,17 +34,22 @@ COLUMNS = (
 _RIM = 8  # pixels around the subject that keep a colour, for programs that resample it straight
 
 Cells = Mapping[str, str]  # of one row, by column
+Project = tuple[str, str]  # title and number
 
 
 @dataclass(frozen=True)
 class Exported:
     """How many foregrounds were written, were up to date already, and were removed because they are
-    no longer approved; `failed` are (photo or file, reason)."""
+    no longer approved.
+
+    trimaps: the photos whose approved result is a trimap: there is no alpha to export yet.
+    """
 
     written: int
     kept: int
     removed: int
-    failed: tuple[tuple[str, str], ...]
+    trimaps: tuple[str, ...]
+    failed: tuple[Failure, ...]
 
 
 def cutout(image: Pixels, alpha: Pixels) -> Pixels:
@@ -69,45 +75,50 @@ def export_folder(
     of the pull folder or the label file of `out` cannot be read.
     """
     annotations = read_annotations(annotations_path(pulled))
-    approved = [
-        row
-        for row in annotations
-        if row.accepted and row.kind is Kind.ALPHA and row.state is State.APPROVED
-    ]
+    results = [row for row in annotations if row.accepted and row.state is State.APPROVED]
+    approved = [row for row in results if row.kind is Kind.ALPHA]
     columns, rows = _read_labels(out / FOREGROUND_LABELS)
-    written, removed, failed = 0, 0, list[tuple[str, str]]()
+    projects = _projects(rows, annotations)
+    written, removed, failed = 0, 0, list[Failure]()
     try:
         for number, row in enumerate(approved, 1):
             try:
-                written += _take(pulled, out, row, rows)
-            except (OSError, ValueError, MemoryError) as error:
-                failed.append((row.photo_file, str(error) or type(error).__name__))
+                written += _take(pulled, out, row, rows, projects)
+            except Exception as error:
+                failed.append(failure(row.photo_file, error))
             on_done(number)
         kept = len(approved) - written - len(failed)
-        for name in _stale(rows, annotations, approved):
-            if _sha256(out / name) in (rows[name].get("sha256"), None):
-                (out / name).unlink(missing_ok=True)
+        for name in _stale(rows, projects, approved):
+            try:
+                _remove(out / name, rows[name])
                 del rows[name]
                 removed += 1
-            else:
-                failed.append((name, "is no longer approved, but was changed by hand: remove it"))
+            except Exception as error:
+                failed.append(failure(name, error))
     finally:  # after an interruption, too: the next export has to know what was written
         if rows or (out / FOREGROUND_LABELS).exists():
             write_table(out / FOREGROUND_LABELS, columns, (rows[name] for name in sorted(rows)))
-    return Exported(written, kept, removed, tuple(failed))
+    trimaps = tuple(row.photo_file for row in results if row.kind is Kind.TRIMAP)
+    return Exported(written, kept, removed, trimaps, tuple(failed))
 
 
-def _take(pulled: Path, out: Path, row: Annotation, rows: dict[str, dict[str, str]]) -> bool:
+def _take(
+    pulled: Path,
+    out: Path,
+    row: Annotation,
+    rows: dict[str, dict[str, str]],
+    projects: set[Project],
+) -> bool:
     """Bring one foreground and its row up to date. Returns whether a file was written."""
     if not is_photo_id(row.photo_id):
         raise ValueError(f"{row.photo_id!r} is not a photo id as push makes them; pull again")
     name = f"{row.photo_id}.png"
     before = rows.get(name, {})
-    other = before.get("project")
-    if other and (other, before.get("project_id")) != (row.project, str(row.project_id)):
+    if before.get("project") and _project_of(before) not in projects:
+        title, number = _project_of(before)
         raise ValueError(
-            f"{out / name} is from project {other!r} ({before.get('project_id')}), whose photo has "
-            "the same name; export to another folder"
+            f"{out / name} is from project {title!r} ({number}), whose photo has the same name; "
+            "export to another folder"
         )
     is_new = not _is_exported(out / name, row, before)
     sha256 = _export(pulled, out / name, row) if is_new else before["sha256"]
@@ -115,19 +126,45 @@ def _take(pulled: Path, out: Path, row: Annotation, rows: dict[str, dict[str, st
     return is_new
 
 
+def _projects(rows: Mapping[str, Cells], annotations: Sequence[Annotation]) -> set[Project]:
+    """The projects of the annotations, by all titles under which they were exported.
+
+    A project keeps its number when it is renamed. One of another server may have the same number,
+    but not the same photo of the same name.
+    """
+    pulled = {f"{row.photo_id}.png": row for row in annotations}
+    return {(row.project, str(row.project_id)) for row in annotations} | {
+        _project_of(cells)
+        for name, cells in rows.items()
+        if name in pulled
+        and cells.get("project_id") == str(pulled[name].project_id)
+        and cells.get("photo_sha256") == pulled[name].photo_sha256
+    }
+
+
+def _project_of(cells: Cells) -> Project:
+    return cells.get("project", ""), cells.get("project_id", "")
+
+
 def _stale(
-    rows: Mapping[str, Cells], annotations: Sequence[Annotation], approved: Sequence[Annotation]
+    rows: Mapping[str, Cells], projects: set[Project], approved: Sequence[Annotation]
 ) -> list[str]:
-    """Files that were exported from the same project, but are no longer approved."""
-    projects = {(row.project, str(row.project_id)) for row in annotations}
+    """Files that were exported from these projects, but are no longer approved."""
     names = {f"{row.photo_id}.png" for row in approved}
     return [
         name
-        for name, row in rows.items()
+        for name, cells in rows.items()
         if name not in names
         and is_photo_id(name.removesuffix(".png"))
-        and (row.get("project"), row.get("project_id")) in projects
+        and _project_of(cells) in projects
     ]
+
+
+def _remove(path: Path, row: Cells) -> None:
+    """Removes a foreground as it was written. Raises ValueError if somebody changed it."""
+    if _sha256(path) not in (row.get("sha256"), None):
+        raise ValueError("it is no longer approved, but was changed by hand: remove it")
+    path.unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str | None:

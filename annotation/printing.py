@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from console.messages import fail, show, show_table
+from console.messages import fail, show, show_table, warn
 
 if TYPE_CHECKING:  # what leads to results takes long to import, and a help page needs none
     from annotation.export import Exported
@@ -16,34 +16,47 @@ if TYPE_CHECKING:  # what leads to results takes long to import, and a help page
 
 def print_pushed(found: Pushed) -> None:
     """`annotate push`: what is wrong by name, then what there is."""
-    for problem in found.problems:
-        fail(f"{problem.file}: {problem.reason}")
+    for one in found.failed:
+        fail(f"{one.file}: {one.reason}")
     show(f"{found.url}: {found.created:,} created, {found.kept:,} already there")
 
 
 def print_pulled(found: Pulled) -> None:
     """`annotate pull`: what cannot be used by name, then what there is."""
+    for one in found.warnings:
+        warn(one.line)
     for one in (*found.bad, *found.gone):
         fail(one.line)
     show(
         f"{found.tasks:,} tasks, {found.fetched:,} of them new or changed: {found.rows:,} results, "
-        f"{found.approved:,} approved; {len(found.bad):,} annotations cannot be used"
+        f"{found.approved:,} approved{_of_which(found.approved_trimaps)}; "
+        f"{len(found.bad):,} annotations cannot be used"
         + (f"; {len(found.gone):,} kept that the server no longer has" if found.gone else "")
         + (f"; {found.removed:,} removed" if found.removed else "")
     )
 
 
+def _of_which(trimaps: int) -> str:
+    """Why fewer are exported than were approved."""
+    return f" ({trimaps:,} of them trimaps, to be solved and approved again)" if trimaps else ""
+
+
 def print_solved(found: Solved) -> None:
     """`annotate solve`."""
-    for photo, reason in found.failed:
-        fail(f"{photo}: {reason}")
+    for one in found.failed:
+        fail(f"{one.file}: {one.reason}")
     show(f"{found.written:,} solved, {found.kept:,} already up to date")
 
 
 def print_exported(found: Exported) -> None:
     """`annotate export`."""
-    for photo, reason in found.failed:
-        fail(f"{photo}: {reason}")
+    for photo in found.trimaps:
+        warn(
+            f"{photo}: what was approved is a trimap, which is no foreground yet; `annotate solve` "
+            "and `annotate push --solved` give an alpha to approve"
+        )
+    for one in found.failed:
+        fail(f"{one.file}: {one.reason}")
     show(
         f"{found.written:,} foregrounds written, {found.kept:,} already up to date, "
         f"{found.removed:,} removed because they are no longer approved"
@@ -57,6 +70,11 @@ def print_status(found: Status) -> None:
     show(f"{found.url}: {found.tasks:,} tasks of {found.project}")
     states = [(name, f"{count:,}") for name, count in found.states.items()]
     show_table("By state", ("state", "tasks"), states)
+    if found.approved_trimaps:
+        warn(
+            f"{found.approved_trimaps:,} of the approved are trimaps, which do not count below: "
+            "solve them, and approve the alphas"
+        )
     cells = [
         (cell.subject, cell.transparency, *(f"{n:,}" for n in (cell.approved, cell.tasks)), lack)
         for cell in found.cells
@@ -70,5 +88,6 @@ def print_status(found: Status) -> None:
         show("")
         show(
             f"Agreement: mean absolute difference {found.mean_difference:.2f} levels of 255 in "
-            f"{count:,} pairs of annotations, worst {worst.difference:.2f} (task {worst.task})"
+            f"{count:,} pairs of annotations, worst {worst.difference:.2f}: "
+            f"{worst.photo} by {' and '.join(worst.authors)} ({worst.url})"
         )

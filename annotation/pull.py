@@ -14,27 +14,23 @@ pulled stays when the server no longer has it, until somebody asks for its remov
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from annotation.bad import BadAnnotation, bad_annotation, bad_task, id_of, person_of
+from annotation.bad import BadAnnotation, bad_annotation, bad_task, id_of
+from annotation.files.failures import failure
 from annotation.files.folder import Folder, is_file
 from annotation.files.shown import shown_picture
-from annotation.form.choose import NOTHING_TO_APPROVE, approvals, choose
-from annotation.form.regions import BadAnnotationError
-from annotation.form.tasks import (
-    Chosen,
-    Painted,
-    SkippedError,
-    Task,
-    read_chosen,
-    read_result,
-    read_task,
-    record_of,
-)
-from annotation.server.client import Client, RefusedError, ServerError
-from annotation.server.project import Project, TaskSummary, existing_project
+from annotation.form.choose import choose
+from annotation.form.regions import IMAGE, BadAnnotationError
+from annotation.form.results import Painted, record_of
+from annotation.form.tasks import Task, read_task
+from annotation.found import Found, find
+from annotation.server.client import Client
+from annotation.server.faults import ServerError, ends_all
+from annotation.server.find import existing_project
+from annotation.server.project import Project, TaskSummary
 from annotation.settings import Wanted
 from manifests.annotations import Annotation, Kind, State
 from manifests.pixels import encode_alpha, encode_trimap
@@ -51,8 +47,10 @@ Progress = Callable[[int], Advance]
 class Pulled:
     """Tasks by what was done with them, what was malformed, and what the server no longer has.
 
-    gone: what is kept although it is no longer on the server. removed: how many annotations of
-    that kind were removed instead, because somebody asked for it.
+    approved_trimaps: how many of the approved results are trimaps, which are not exported. bad:
+    what cannot be used; warnings: what can, with care. gone: what is kept although it is no longer
+    on the server. removed: how many annotations of that kind were removed instead, because somebody
+    asked for it.
     """
 
     tasks: int
@@ -60,7 +58,9 @@ class Pulled:
     unchanged: int
     rows: int
     approved: int
+    approved_trimaps: int
     bad: tuple[BadAnnotation, ...]
+    warnings: tuple[BadAnnotation, ...]
     gone: tuple[BadAnnotation, ...]
     removed: int
 
@@ -105,13 +105,16 @@ def pull(
     finally:
         folder.save()
     rows = [one for task in folder.rows.values() for one in task if one.accepted]
+    approved = [one for one in rows if one.state is State.APPROVED]
     return Pulled(
         tasks=len(listed),
         fetched=fetched,
         unchanged=len(listed) - fetched,
         rows=len(rows),
-        approved=sum(one.state is State.APPROVED for one in rows),
+        approved=len(approved),
+        approved_trimaps=sum(one.kind is Kind.TRIMAP for one in approved),
         bad=tuple(work.bad),
+        warnings=tuple(work.warnings),
         gone=tuple(work.gone),
         removed=work.removed,
     )
@@ -126,6 +129,7 @@ class _Work:
     prune: bool
     there: set[int]
     bad: list[BadAnnotation] = field(default_factory=list)
+    warnings: list[BadAnnotation] = field(default_factory=list)
     gone: list[BadAnnotation] = field(default_factory=list)
     removed: int = 0
 
@@ -145,8 +149,20 @@ class _Work:
             self.gone.append(bad_task(self.project, task, rows[0].photo_file, f"{reason}; {_KEPT}"))
 
     def take(self, listed: TaskSummary) -> bool:
-        """Pull one task; whether it was pulled as a whole, so that it need not be fetched again."""
-        photo = listed.data.get("file")
+        """Pull one task; whether all of it is well, so that it need not be fetched again.
+
+        Whatever happens to it ends this task and no other, unless it would meet all of them.
+        """
+        try:
+            return self._take(listed)
+        except Exception as error:
+            if ends_all(error, 401):
+                raise
+            reason = failure("", error).reason
+            self.bad.append(bad_task(self.project, listed.id, listed.data.get("file"), reason))
+            return False
+
+    def _take(self, listed: TaskSummary) -> bool:
         json = self.project.find_task(listed.id)
         if json is None:
             if not self.project.is_there():
@@ -156,17 +172,16 @@ class _Work:
                 )
             self._settle(listed.id, "the task was deleted on the server")
             return False
-        faults: list[BadAnnotation] = []
-        try:
-            task = read_task(json)
-            self._check_owner(task.data.photo, listed.id)
-            painted, reviews, faults = _read(self.project, task)
-            picture = shown_picture(self.project, self.folder.root, task) if painted else ""
-        except (BadAnnotationError, RefusedError) as error:
-            self.bad += [bad_task(self.project, listed.id, photo, str(error)), *faults]
-            return False
-        kept = self._kept(listed.id, task, painted, {one.annotation for one in faults})
-        result, others = choose(painted, reviews)
+        task = read_task(json)
+        self._check_owner(task.data.photo, listed.id)
+        found = find(self.project, task)
+        self.bad += found.refused
+        warnings = found.noted + self._unseen(listed)
+        self.warnings += warnings
+        root = self.folder.root
+        picture = shown_picture(self.project, root, task) if found.painted else ""
+        kept = self._kept(listed.id, task, found)
+        result, others = choose(found.painted, found.reviews)
         is_wanted = self.folder.wanted == Wanted.ALL
         chosen = [
             one
@@ -174,35 +189,42 @@ class _Work:
             if is_wanted or one.state is State.APPROVED
         ]
         if result in chosen:
-            kept = [_set_aside(self.folder.root, row) for row in kept]
-        rows = [
-            _write(self.project, self.folder.root, one, picture, accepted=one is result)
-            for one in chosen
-        ]
+            kept = [_set_aside(root, row) for row in kept]
+        rows = [_write(self.project, root, one, picture, accepted=one is result) for one in chosen]
         self.folder.put(listed.id, [*rows, *kept])
-        self.bad += faults
-        return not faults and not kept
+        return not (found.refused or warnings or kept)
+
+    def _unseen(self, listed: TaskSummary) -> list[BadAnnotation]:
+        """A task whose picture is where browsers do not find it, as below a path."""
+        url = str(listed.data.get(IMAGE))
+        if url.startswith(self.project.files):
+            return []
+        reason = (
+            f"annotators see no picture: it is looked for at {url[:80]!r}, but the server's files "
+            f"are below {self.project.files!r}; delete the task, and push again"
+        )
+        return [bad_task(self.project, listed.id, listed.data.get("file"), reason)]
 
     def _check_owner(self, photo: str, task: int) -> None:
         owner = self.folder.owner(photo)
         if owner in (None, task):
             return
         if owner in self.there:
-            raise BadAnnotationError(f"task {owner} is for the same photo; delete one of them")
+            other = self.project.task_url(owner)
+            raise BadAnnotationError(f"{other} is for the same photo; delete one of them")
         raise BadAnnotationError(
-            f"the results of task {owner}, which was deleted on the server, are kept for the same "
-            "photo; --prune removes them, and takes those of this task"
+            "the results of an earlier task for the same photo, which was deleted on the server, "
+            "are kept; --prune removes them, and takes those of this task"
         )
 
-    def _kept(
-        self, number: int, task: Task, painted: Iterable[Painted], faulty: set[int]
-    ) -> list[Annotation]:
+    def _kept(self, number: int, task: Task, found: Found) -> list[Annotation]:
         """What an earlier pull brought of a task and the server no longer has, if it is kept.
 
         An annotation that is malformed now is kept as it was; it is named as malformed.
         """
         there = {id_of(one) for one in task.annotations}
-        usable = {one.annotation_id for one in painted}
+        usable = {one.annotation_id for one in found.painted}
+        faulty = {one.annotation for one in found.refused}
         kept = []
         for row in self.folder.rows.get(number, []):
             if row.annotation_id in usable:
@@ -221,34 +243,6 @@ class _Work:
                     )
                 )
         return kept
-
-
-def _read(project: Project, task: Task) -> tuple[list[Painted], list[Chosen], list[BadAnnotation]]:
-    """(what was painted in a task, what reviews say of it, what is refused)."""
-    painted, reviews = list[Painted](), list[Chosen]()
-    faults: list[BadAnnotation] = []
-
-    def refuse(annotation: object, reason: str) -> None:
-        who = (id_of(annotation), person_of(annotation))
-        faults.append(bad_annotation(project, task.id, task.data.file, *who, reason))
-
-    for annotation in task.annotations:
-        try:
-            chosen = read_chosen(task, annotation)
-            if chosen.kind is None:
-                reviews.append(chosen)
-            else:
-                painted.append(read_result(task, annotation))
-        except SkippedError:
-            continue
-        except BadAnnotationError as error:
-            refuse(annotation, str(error))
-    if not painted:
-        approving = approvals(reviews)
-        for annotation in task.annotations:
-            if id_of(annotation) in approving:
-                refuse(annotation, NOTHING_TO_APPROVE)
-    return painted, reviews, faults
 
 
 def _set_aside(root: Path, row: Annotation) -> Annotation:

@@ -1,7 +1,7 @@
 """Photos, and what is known of them, to a project: nothing twice, whatever was interrupted before.
 
-A task is recognised by its photo's id and sha256. Solved alphas go to tasks that are there, as
-predictions to be approved.
+A task is recognised by its photo's id and sha256. What happens to one photo ends that photo and no
+other; it is named in the result.
 """
 
 from __future__ import annotations
@@ -15,23 +15,25 @@ from pathlib import Path
 from urllib.parse import quote
 
 from annotation.files.companions import Companions, pair, read_fitting
-from annotation.files.photos import Photo, Problem, image_bytes, scan_photos
-from annotation.form.regions import labels_xml
-from annotation.form.tasks import prediction_of, task_of
-from annotation.server.client import Client, RefusedError, ServerError, UnsureError
-from annotation.server.project import TRIES, Project, TaskSummary, existing_project, make_project
-from manifests.annotations import Annotation, read_annotations, solved_path
-from manifests.decoding import MAX_PIXELS
+from annotation.files.failures import Failure, failure
+from annotation.files.photos import Photo, image_bytes, scan_photos
+from annotation.form.regions import IMAGE, labels_xml
+from annotation.form.tasks import task_of
+from annotation.server.client import Client
+from annotation.server.faults import RefusedError, ServerError, UnsureError, ends_all
+from annotation.server.find import make_project, settle_project
+from annotation.server.once import TRIES
+from annotation.server.project import Project, TaskSummary
 from manifests.pictures import read_alpha, read_trimap
-from manifests.pixels import decode_alpha
-from manifests.sources import Subject
 
 MODEL = "pushed"
 _BATCH_BYTES = 24_000_000  # of JSON in one import: the server takes 250 MB, in one piece of memory
 _BATCH_TASKS = 50
+_GENERAL = (401, 403, 404)  # refusals that meet every photo: of the token, and of the project
 
 Advance = Callable[[int], None]  # gets how many are done in all
 Progress = Callable[[int], Advance]  # gets how many there are
+Identity = tuple[str, str]  # of a task: its photo's id and sha256
 
 
 @dataclass(frozen=True)
@@ -47,123 +49,189 @@ class Sources:
 
 @dataclass(frozen=True)
 class Pushed:
-    """How many tasks (or predictions) were made and were there already, and what went wrong."""
+    """How many tasks (or predictions) were made and were there already, and what was left out."""
 
     url: str
     created: int
     kept: int
-    problems: tuple[Problem, ...]
+    failed: tuple[Failure, ...]
 
 
 @dataclass
-class _Batch:
-    """Tasks as JSON, by their identity, that wait for one import."""
+class _Push:
+    """One push. `known`: the tasks that were there before; `waiting`: photos, and their tasks as
+    JSON, that wait for one import, by their identity."""
 
-    tasks: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    project: Project
+    root: Path | None
+    known: Sequence[TaskSummary]
+    uploads: dict[str, str]
+    waiting: dict[Identity, tuple[str, bytes]] = field(default_factory=dict)
+    created: int = 0
+    kept: int = 0
+    failed: list[Failure] = field(default_factory=list)
+
+    def take(self, photo: Photo, given: Companions) -> None:
+        """Let a photo wait for the next import, unless it has a task or cannot have one."""
+        try:
+            task = _task_of(self.project, photo, given, self.known)
+            if task is not None:
+                self.kept += 1
+                return
+            data = _new_task(self.project, photo, given, self.root, self.uploads)
+            self.waiting[photo.id, photo.sha256] = photo.file, data
+        except Exception as error:
+            if ends_all(error, *_GENERAL):
+                raise
+            self.failed.append(failure(photo.file, error))
 
     @property
     def is_full(self) -> bool:
-        size = sum(map(len, self.tasks.values()))
-        return size >= _BATCH_BYTES or len(self.tasks) >= _BATCH_TASKS
+        size = sum(len(data) for _, data in self.waiting.values())
+        return size >= _BATCH_BYTES or len(self.waiting) >= _BATCH_TASKS
+
+    def send(self) -> None:
+        """Make the tasks that wait. If the server refuses them together, one by one, so that those
+        that it refuses are named."""
+        batch, self.waiting = self.waiting, {}
+        try:
+            self._import(batch)
+        except RefusedError as error:
+            if ends_all(error, *_GENERAL):
+                raise
+            for identity, (file, data) in batch.items():
+                try:
+                    self._import({identity: (file, data)})
+                except RefusedError as refusal:
+                    if ends_all(refusal, *_GENERAL):
+                        raise
+                    self.failed.append(failure(file, refusal))
+
+    def _import(self, batch: Mapping[Identity, tuple[str, bytes]]) -> None:
+        """Make the tasks of a batch; after a broken connection only those that are missing."""
+        last: ServerError | None = None
+        pauses = self.project.client.pauses()
+        missing = dict(batch)
+        for _ in range(TRIES):
+            if not missing:
+                break
+            try:
+                self.project.add_tasks([data for _, data in missing.values()])
+            except UnsureError as error:
+                last = error
+                self.project.client.settled(error, lambda: not self._missing(batch))
+                missing = self._missing(batch)
+                time.sleep(next(pauses))
+            else:
+                missing = {}
+        if missing:
+            raise ServerError(
+                f"{len(missing)} tasks could not be imported in {TRIES} tries; {last}"
+            )
+        self.created += len(batch)
+
+    def _missing(
+        self, batch: Mapping[Identity, tuple[str, bytes]]
+    ) -> dict[Identity, tuple[str, bytes]]:
+        there = {identity(row) for row in self.project.summaries()}
+        return {name: task for name, task in batch.items() if name not in there}
 
 
 def push(client: Client, title: str, sources: Sources, begin: Progress) -> Pushed:
-    """Every photo of a folder to the project of that title, which is made if there is none.
+    """Every photo of a folder to the project of that title, which is made if it does not exist.
 
-    A photo with a fault, or with a faulty companion, is a problem, and the others are pushed.
-    Raises ServerError if the server refuses or does not answer, ValueError if a folder cannot be
-    used.
+    A photo that cannot be pushed, or whose companion is malformed, is named in the result, and the
+    others are pushed. Raises ServerError if the server refuses everything or does not answer,
+    ValueError if a folder cannot be used.
     """
     root = _shown_root(sources)
-    photos, problems = scan_photos(sources.photos)
+    photos, failed = scan_photos(sources.photos)
     companions, more = pair(photos, sources.alphas, sources.trimaps, sources.labels)
-    if not photos and not problems:
+    failed += more
+    if not photos and not failed:
         raise ValueError(f"{sources.photos}: holds no photo")
     project = make_project(client, title, labels_xml(), MODEL)
     if root is not None:
         project.serve_folder(sources.photos.resolve())
-    problems = [*problems, *more]
     known = project.summaries()
-    uploads = project.uploads()
+    work = _Push(project, root, known, project.uploads(), failed=failed)
     advance = begin(len(photos))
-    batch, created, kept = _Batch(), 0, 0
-    newest = max((row.id for row in known), default=0)
     for number, photo in enumerate(photos, 1):
-        found = _known(photo, companions[photo.id], known)
-        if found is None:
-            try:
-                batch.tasks[photo.id, photo.sha256] = _task(
-                    project, photo, companions[photo.id], root, uploads
-                )
-                created += 1
-            except (OSError, ValueError) as error:
-                problems.append(Problem(photo.file, str(error)))
-        elif isinstance(found, Problem):
-            problems.append(found)
-        else:
-            kept += 1
-        if batch.is_full or number == len(photos):
-            _import(project, batch)
+        work.take(photo, companions[photo.id])
+        if work.is_full or number == len(photos):
+            work.send()
             advance(number)
-    if created:
-        problems += _settle_duplicates(project, newest)
-    return Pushed(project.url, created, kept, tuple(problems))
+    if work.created:
+        newest = max((row.id for row in known), default=0)
+        failed += _settle_duplicates(project, newest)
+    settle_project(project)
+    return Pushed(project.url, work.created, work.kept, tuple(failed))
 
 
 def _shown_root(sources: Sources) -> Path | None:
-    """Where URLs of local files begin. Raises ValueError if the photos do not lie below it."""
+    """Where URLs of local files begin. Raises ValueError if the photos are not below it."""
     if sources.root is None:
         return None
     root, photos = sources.root.resolve(), sources.photos.resolve()
     if root == photos or not photos.is_relative_to(root):
         raise ValueError(
-            f"--local-files {root}: the photos have to lie in a folder below it, {photos} does not"
+            f"--local-files {root}: the photos have to be in a folder below it, {photos} is not"
         )
     return root
 
 
-def identity(row: TaskSummary) -> tuple[str, str]:
+def identity(row: TaskSummary) -> Identity:
     """What identifies a task: its photo's id and sha256."""
     return str(row.data.get("photo")), str(row.data.get("photo_sha256"))
 
 
-def _known(
-    photo: Photo, given: Companions, rows: Sequence[TaskSummary]
-) -> TaskSummary | Problem | None:
-    """The task of a photo; None if there is no task yet; a Problem if none can be made."""
-    for row in rows:
-        name, sha256 = identity(row)
-        if name != photo.id:
-            continue
-        if sha256 != photo.sha256:
-            reason = f"task {row.id} has another photo of this name; rename it, or delete the task"
-            return Problem(photo.file, reason)
-        for file, pushed in ((given.alpha, "alpha_sha256"), (given.trimap, "trimap_sha256")):
-            if file and hashlib.sha256(file.read_bytes()).hexdigest() != row.data.get(pushed):
-                reason = f"task {row.id} was made without {file}, or with another; to begin it anew"
-                return Problem(photo.file, f"{reason} with this one, delete the task")
-        other = [
-            f"{label} {value!r} instead of {row.data.get(label)!r}"
-            for label in ("subject", "transparency", "licence")
-            if (value := getattr(given, label)) and value != row.data.get(label)
-        ]
-        if other:
-            reason = (
-                f"now has {', '.join(other)}, but its task {row.id} keeps what it was made with"
+def _task_of(
+    project: Project, photo: Photo, given: Companions, rows: Sequence[TaskSummary]
+) -> TaskSummary | None:
+    """The task of a photo, if it has one. Raises ValueError if it has one that was made with
+    something else."""
+    row = next((row for row in rows if identity(row)[0] == photo.id), None)
+    if row is None:
+        return None
+    where = project.task_url(row.id)
+    if identity(row)[1] != photo.sha256:
+        raise ValueError(
+            f"another photo of this name has a task ({where}); rename it, or delete the task"
+        )
+    for file, pushed in ((given.alpha, "alpha_sha256"), (given.trimap, "trimap_sha256")):
+        if file and _sha256(file) != row.data.get(pushed):
+            raise ValueError(
+                f"its task ({where}) was made without {file}, or with another; to begin it anew "
+                "with this one, delete the task"
             )
-            return Problem(photo.file, f"{reason}; to begin it anew, delete the task")
-        return row
-    return None
+    other = [
+        f"{label} {value!r} instead of {row.data.get(label)!r}"
+        for label in ("subject", "transparency", "licence")
+        if (value := getattr(given, label)) and value != row.data.get(label)
+    ]
+    if other:
+        raise ValueError(
+            f"now has {', '.join(other)}, but its task ({where}) keeps what it was made with; to "
+            "begin it anew, delete the task"
+        )
+    if not str(row.data.get(IMAGE)).startswith(project.files):
+        raise ValueError(
+            f"annotators see no picture in its task ({where}): it is looked for at "
+            f"{str(row.data.get(IMAGE))[:80]!r}, but the server's files are below "
+            f"{project.files!r} now; delete the task, and push again"
+        )
+    return row
 
 
-def _task(
+def _new_task(
     project: Project, photo: Photo, given: Companions, root: Path | None, uploads: dict[str, str]
 ) -> bytes:
     """The task as JSON, its picture where the server can show it."""
     data, extension = image_bytes(photo)
     shown = hashlib.sha256(data).hexdigest()
     if root is not None and shown == photo.sha256:
-        url = f"/data/local-files/?d={quote(photo.path.resolve().relative_to(root).as_posix())}"
+        below = photo.path.resolve().relative_to(root).as_posix()
+        url = f"{project.files}/local-files/?d={quote(below)}"
     else:
         name = f"{shown[:32]}.{extension}"  # the server cuts names that are long
         url = uploads.get(name) or project.upload(name, data)
@@ -189,40 +257,13 @@ def _sha256(path: Path | None) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
 
 
-def _import(project: Project, batch: _Batch) -> None:
-    """Make the tasks of a batch, and empty it. After a broken connection only what is missing."""
-    last: ServerError | None = None
-    pauses = project.client.pauses()
-    for _ in range(TRIES):
-        if not batch.tasks:
-            return
-        try:
-            project.add_tasks(list(batch.tasks.values()))
-        except UnsureError as error:
-            last = error
-            project.client.settled(error, lambda: not _missing(project, batch))
-            batch.tasks = _missing(project, batch)
-            time.sleep(next(pauses))
-        else:
-            batch.tasks = {}
-    if batch.tasks:
-        raise ServerError(
-            f"{len(batch.tasks)} tasks could not be imported in {TRIES} tries; {last}"
-        )
-
-
-def _missing(project: Project, batch: _Batch) -> dict[tuple[str, str], bytes]:
-    there = {identity(row) for row in project.summaries()}
-    return {name: task for name, task in batch.tasks.items() if name not in there}
-
-
-def _settle_duplicates(project: Project, newest: int) -> Iterator[Problem]:
+def _settle_duplicates(project: Project, newest: int) -> Iterator[Failure]:
     """An import that seemed lost may have been carried out later.
 
     Of tasks for the same photo the oldest stays. A later one is deleted if this push made it and
-    nobody has touched it; otherwise it is reported.
+    nobody has touched it; otherwise it is named.
     """
-    first: dict[tuple[str, str], TaskSummary] = {}
+    first: dict[Identity, TaskSummary] = {}
     for row in sorted(project.summaries(), key=lambda row: row.id):
         kept = first.setdefault(identity(row), row)
         if kept is row or "photo" not in row.data:
@@ -230,39 +271,6 @@ def _settle_duplicates(project: Project, newest: int) -> Iterator[Problem]:
         if row.id > newest and not project.is_touched(row.id):
             project.delete_task(row.id)
         else:
-            reason = f"tasks {kept.id} and {row.id} are for the same photo; delete one of them"
-            yield Problem(str(row.data.get("file")), reason)
-
-
-def push_solved(client: Client, title: str, pulled: Path, begin: Progress) -> Pushed:
-    """The solved alphas of a pull folder to their tasks, as predictions; none twice.
-
-    Raises FileNotFoundError if nothing was solved there, ServerError as `push` does.
-    """
-    rows = read_annotations(solved_path(pulled))
-    project = existing_project(client, title)
-    known = {row.id: row for row in project.summaries()}
-    advance = begin(len(rows))
-    created, problems = 0, []
-    for number, row in enumerate(rows, 1):
-        try:
-            created += _push_alpha(project, row, pulled / row.path, known)
-        except (OSError, ValueError, RefusedError) as error:
-            problems.append(Problem(row.photo_file, str(error)))
-        advance(number)
-    kept = len(rows) - created - len(problems)
-    return Pushed(project.url, created, kept, tuple(problems))
-
-
-def _push_alpha(
-    project: Project, solved: Annotation, path: Path, known: Mapping[int, TaskSummary]
-) -> bool:
-    task = known.get(solved.task_id)
-    if task is None or identity(task) != (solved.photo_id, solved.photo_sha256):
-        raise ValueError(f"task {solved.task_id} of {project.title!r} is not for this photo")
-    subject = "" if solved.subject is Subject.UNLABELLED else str(solved.subject)
-    alpha = decode_alpha(path.read_bytes(), MAX_PIXELS)
-    prediction = prediction_of(
-        solved.model, alpha, subject=subject, transparency=solved.transparency
-    )
-    return project.add_prediction(task.id, prediction)
+            where = f"{project.task_url(kept.id)} and {project.task_url(row.id)}"
+            reason = f"it has two tasks ({where}); delete one of them"
+            yield Failure(str(row.data.get("file")), reason)

@@ -44,6 +44,7 @@ class Service:
     password: str
     token: str = ""  # a legacy token for the user, 40 hex digits; "": the server makes one
     files: Path | None = None  # the root of local files, if there are any
+    address: str = ""  # where browsers find it, if that is not `url`: behind a proxy
 
     @property
     def url(self) -> str:
@@ -144,6 +145,8 @@ def environment(service: Service) -> dict[str, str]:
         chosen["LABEL_STUDIO_PASSWORD"] = service.password
     if service.token:
         chosen["LABEL_STUDIO_USER_TOKEN"] = service.token
+    if service.address:
+        chosen["LABEL_STUDIO_HOST"] = service.address
     if service.files is not None:
         chosen["LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED"] = "true"
         chosen["LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"] = str(service.files.resolve())

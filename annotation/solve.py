@@ -1,4 +1,4 @@
-"""A painted trimap -> alpha: closed-form matting, or the alphas of a model that lie in files.
+"""A painted trimap -> alpha: closed-form matting, or the alphas of a model, in files.
 
     DIR/trimaps/ID.png, DIR/photos/ID.*  ->  DIR/solved/ID.png and its row in DIR/solved.parquet
 
@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from annotation.files.companions import read_fitting
+from annotation.files.failures import Failure, failure
 from classical.closed_form import check_solvable, closed_form, impose
 from manifests.annotations import (
     Annotation,
@@ -36,11 +37,11 @@ CLOSED_FORM = "closed-form"
 
 @dataclass(frozen=True)
 class Solved:
-    """How many alphas were solved, and how many were up to date; `failed` are (photo, reason)."""
+    """How many alphas were solved, how many were up to date, and which photos were left out."""
 
     written: int
     kept: int
-    failed: tuple[tuple[str, str], ...]
+    failed: tuple[Failure, ...]
 
 
 def solve_folder(
@@ -69,7 +70,7 @@ def solve_folder(
         for row in rows
         if row.accepted and row.kind is Kind.TRIMAP and row.state is not State.REJECTED
     ]
-    written, failed = 0, []
+    written, failed = 0, list[Failure]()
     for number, row in enumerate(trimaps, 1):
         try:
             before = known.get(row.photo_id)
@@ -82,8 +83,8 @@ def solve_folder(
                 known[row.photo_id] = made
                 write_annotations(solved_path(out), known.values())
                 written += 1
-        except (OSError, ValueError, MemoryError) as error:
-            failed.append((row.photo_file, str(error) or type(error).__name__))
+        except Exception as error:
+            failed.append(failure(row.photo_file, error))
         on_done(number)
     return Solved(written, len(trimaps) - written - len(failed), tuple(failed))
 

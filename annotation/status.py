@@ -10,19 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from annotation.bad import BadAnnotation, bad_annotation, bad_task, id_of, person_of
+from annotation.files.failures import failure
 from annotation.form.choose import NOTHING_TO_APPROVE, approvals, choose
 from annotation.form.regions import BadAnnotationError, Json
-from annotation.form.tasks import (
-    Chosen,
-    Painted,
-    SkippedError,
-    Task,
-    read_chosen,
-    read_result,
-    read_task,
-)
+from annotation.form.results import Chosen, Painted, SkippedError, read_chosen, read_result
+from annotation.form.tasks import Task, read_task
 from annotation.server.client import Client
-from annotation.server.project import Project, TaskSummary, existing_project
+from annotation.server.faults import ends_all
+from annotation.server.find import existing_project
+from annotation.server.project import Project, TaskSummary
 from manifests.annotations import Kind, State
 from manifests.sources import Subject, Transparency
 
@@ -49,20 +45,27 @@ class Agreement:
     """Two people's annotations of one task and kind; the mean absolute difference of their alphas,
     0..255 (of trimaps: of 0, 128 and 255)."""
 
+    photo: str
+    url: str  # the task in the browser
     task: int
     annotations: tuple[int, int]
+    authors: tuple[str, str]
     kind: str
     difference: float
 
 
 @dataclass(frozen=True)
 class Status:
-    """A project, counted. `states`: tasks by the state of what `pull` takes for their result."""
+    """A project, counted. `states`: tasks by the state of what `pull` takes for their result.
+
+    approved_trimaps: how many of the approved results are trimaps, which count for no cell.
+    """
 
     project: str
     url: str
     tasks: int
     states: Mapping[str, int]
+    approved_trimaps: int
     cells: tuple[Cell, ...]
     agreement: tuple[Agreement, ...]
     bad: tuple[BadAnnotation, ...]
@@ -85,11 +88,14 @@ def measure(client: Client, title: str, target: int, begin: Progress) -> Status:
     approved: Counter[tuple[str, str]] = Counter()
     pairs: list[Agreement] = []
     bad: list[BadAnnotation] = []
+    trimaps = 0
     for number, row in enumerate(rows, 1):
-        task = _count(project, row, pairs, bad)
+        task = _count_alone(project, row, pairs, bad)
         states[task.state] += 1
         labelled[task.cell] += 1
-        approved[task.cell] += task.state == State.APPROVED and task.kind is Kind.ALPHA
+        if task.state == State.APPROVED:
+            approved[task.cell] += task.kind is Kind.ALPHA
+            trimaps += task.kind is Kind.TRIMAP
         advance(number)
     cells = itertools.product(map(str, SUBJECTS), map(str, Transparency))
     share = -(-target // (len(SUBJECTS) * len(Transparency)))
@@ -98,6 +104,7 @@ def measure(client: Client, title: str, target: int, begin: Progress) -> Status:
         url=project.url,
         tasks=len(rows),
         states=dict(states),
+        approved_trimaps=trimaps,
         cells=tuple(
             Cell(*cell, approved[cell], labelled[cell], max(0, share - approved[cell]))
             for cell in cells
@@ -116,18 +123,32 @@ class _Counted:
     kind: Kind | None = None
 
 
+def _count_alone(
+    project: Project, row: TaskSummary, pairs: list[Agreement], bad: list[BadAnnotation]
+) -> _Counted:
+    """`_count`, but whatever happens to a task ends this task and no other, unless it would meet
+    all of them."""
+    try:
+        return _count(project, row, pairs, bad)
+    except Exception as error:
+        if ends_all(error, 401):
+            raise
+        bad.append(bad_task(project, row.id, row.data.get("file"), failure("", error).reason))
+        return _Counted("bad", _cell(row))
+
+
+def _cell(row: TaskSummary) -> tuple[str, str]:
+    return str(row.data.get("subject", "")), str(row.data.get("transparency", ""))
+
+
 def _count(
     project: Project, row: TaskSummary, pairs: list[Agreement], bad: list[BadAnnotation]
 ) -> _Counted:
     """The state of a task. Its faults go to `bad`, annotations by several people to `pairs`."""
-    cell = (str(row.data.get("subject", "")), str(row.data.get("transparency", "")))
+    cell = _cell(row)
     if row.annotations == 0:
         return _Counted("skipped" if row.skipped else "new", cell)
-    try:
-        task = read_task(project.task(row.id))
-    except BadAnnotationError as error:
-        bad.append(bad_task(project, row.id, row.data.get("file"), str(error)))
-        return _Counted("bad", cell)
+    task = read_task(project.task(row.id))
 
     def refuse(annotation: object, reason: str) -> None:
         who = (id_of(annotation), person_of(annotation))
@@ -151,11 +172,11 @@ def _count(
                 refuse(annotation, NOTHING_TO_APPROVE)
         return _Counted("bad" if approved or not reviews else str(State.REJECTED), cell)
     if len({chosen.author for chosen, _ in painted}) > 1:
-        pairs += _pairs(task, [annotation for _, annotation in painted])
+        pairs += _pairs(project, task, [annotation for _, annotation in painted])
     return _Counted(str(result.state), (str(result.subject), result.transparency), result.kind)
 
 
-def _pairs(task: Task, annotations: Sequence[Json]) -> list[Agreement]:
+def _pairs(project: Project, task: Task, annotations: Sequence[Json]) -> list[Agreement]:
     """Every two people's annotations of one kind: a trimap and the alpha solved from it agree."""
     read: list[Painted] = []
     for annotation in annotations:
@@ -165,10 +186,13 @@ def _pairs(task: Task, annotations: Sequence[Json]) -> list[Agreement]:
             continue  # pull names it
     return [
         Agreement(
-            first.task_id,
-            (first.annotation_id, second.annotation_id),
-            str(first.kind),
-            _difference(first, second),
+            photo=task.data.file,
+            url=project.task_url(task.id),
+            task=task.id,
+            annotations=(first.annotation_id, second.annotation_id),
+            authors=(first.author, second.author),
+            kind=str(first.kind),
+            difference=_difference(first, second),
         )
         for first, second in itertools.combinations(read, 2)
         if first.kind is second.kind and first.author != second.author

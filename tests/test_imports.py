@@ -21,7 +21,7 @@ OPTIONS = {"console/commands.py", "console/options.py", "training/options.py"}
 HOMES = {
     "ray": {"datagen/cluster.py"},
     "matplotlib": {"datagen/inspect/plot.py"},
-    "httpx": {"annotation/server/client.py"},
+    "httpx": {"annotation/server/client.py", "annotation/server/faults.py"},
     "typer": CLI | OPTIONS,
     "click": set[str](),
     "pymatting": {"classical/library.py"},

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from annotation.files.photos import Photo, Problem, list_files
+from annotation.files.failures import Failure
+from annotation.files.photos import Photo, list_files
 from manifests.labels import read_rows, value_of
 from manifests.matching import match_names
 from manifests.pictures import PictureError, is_picture, read_header
@@ -35,28 +36,28 @@ def pair(
     alphas: Path | None = None,
     trimaps: Path | None = None,
     labels: Path | None = None,
-) -> tuple[dict[str, Companions], list[Problem]]:
-    """The companions of every photo, by its id, and what is wrong.
+) -> tuple[dict[str, Companions], list[Failure]]:
+    """The companions of every photo, by its id, and what was left out.
 
     A file belongs to the photo with the same path below its folder but for the ending, or to the
-    one whose id is its name. A file that belongs to none or to several photos is a problem, and
+    one whose id is its name. A file that belongs to none or to several photos is a failure, and
     so are an alpha and a trimap for one photo, since an annotator starts from one of them; such
     photos are left as they are without the file. Raises ValueError if a folder or the label file
     cannot be used.
     """
-    problems: list[Problem] = []
-    alpha_of = _match(photos, alphas, problems)
-    trimap_of = _match(photos, trimaps, problems)
-    label_of = _read_labels(labels, photos, problems) if labels else {}
+    failures: list[Failure] = []
+    alpha_of = _match(photos, alphas, failures)
+    trimap_of = _match(photos, trimaps, failures)
+    label_of = _read_labels(labels, photos, failures) if labels else {}
     found = {}
     for photo in photos:
         alpha, trimap = alpha_of.get(photo.id), trimap_of.get(photo.id)
         if alpha and trimap:
-            problems.append(Problem(photo.file, f"has an alpha and a trimap ({trimap}): give one"))
+            failures.append(Failure(photo.file, f"has an alpha and a trimap ({trimap}): give one"))
             trimap = None
         label = label_of.get(photo.id, Companions())
         found[photo.id] = replace(label, alpha=alpha, trimap=trimap)
-    return found, problems
+    return found, failures
 
 
 def _composed(file: str) -> str:
@@ -69,7 +70,7 @@ def _stem(file: str) -> str:
 
 
 def _match(
-    photos: Sequence[Photo], folder: Path | None, problems: list[Problem]
+    photos: Sequence[Photo], folder: Path | None, failures: list[Failure]
 ) -> dict[str, Path]:
     """The file of a folder that belongs to each photo that has one, by the photo's id."""
     if folder is None:
@@ -79,7 +80,9 @@ def _match(
         for name in {_stem(_composed(photo.file)), photo.id}:
             owners[name].append(photo)
     claims: dict[str, list[str]] = defaultdict(list)
-    for file in list_files(folder):
+    files, unread = list_files(folder)
+    failures += unread
+    for file in files:
         if not is_picture(folder / file):
             continue
         name = _composed(file)
@@ -89,18 +92,18 @@ def _match(
             claims[(exact or meant)[0].id].append(file)
         elif meant:
             names = ", ".join(photo.file for photo in meant)
-            problems.append(Problem(str(folder / file), f"may belong to {names}; rename one"))
+            failures.append(Failure(str(folder / file), f"may belong to {names}; rename one"))
         else:
-            problems.append(Problem(str(folder / file), "belongs to no photo; check its name"))
+            failures.append(Failure(str(folder / file), "belongs to no photo; check its name"))
     for photo in photos:
         if len(claims[photo.id]) > 1:
             several = f"{', '.join(claims[photo.id])} in {folder} belong to it; leave one of them"
-            problems.append(Problem(photo.file, several))
+            failures.append(Failure(photo.file, several))
     return {name: folder / files[0] for name, files in claims.items() if len(files) == 1}
 
 
 def _read_labels(
-    path: Path, photos: Iterable[Photo], problems: list[Problem]
+    path: Path, photos: Iterable[Photo], failures: list[Failure]
 ) -> dict[str, Companions]:
     """The labels of a CSV file with the columns file, and any of subject, transparency, licence."""
     try:
@@ -121,7 +124,7 @@ def _read_labels(
                 raise ValueError("names a photo that does not exist")
             labels[ids[files[row.file]]] = _label(row.cells)
         except ValueError as error:
-            problems.append(Problem(f"{path} line {row.line}", f"{row.file}: {error}"))
+            failures.append(Failure(f"{path} line {row.line}", f"{row.file}: {error}"))
     return labels
 
 

@@ -13,6 +13,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from annotation.files.failures import Failure, failure
 from manifests.pictures import PictureError, is_picture, read_file, read_header, read_photo
 from manifests.pixels import ImageCodec, encode_colour
 
@@ -36,14 +37,6 @@ class Photo:
     is_upright: bool
 
 
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong with one file, for people."""
-
-    file: str
-    reason: str
-
-
 def photo_id(file: str) -> str:
     """The id of the photo with this path below the folder.
 
@@ -64,41 +57,54 @@ def is_photo_id(text: object) -> bool:
     return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 
-def list_files(folder: Path) -> list[str]:
-    """Paths of all files below a folder, '/' between the parts, sorted; names with a leading dot
-    are left out. Raises ValueError if `folder` is not a folder."""
+def list_files(folder: Path) -> tuple[list[str], list[Failure]]:
+    """(paths of all files below a folder, '/' between the parts, sorted; the folders below it that
+    cannot be read). Names with a leading dot are left out.
+
+    Raises ValueError if `folder` is not a folder, OSError if it cannot be read itself.
+    """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
-    found = []
-    for top, folders, names in os.walk(folder, followlinks=False):
+    found: list[str] = []
+    failures: list[Failure] = []
+
+    def refuse(error: OSError) -> None:
+        if error.filename == str(folder):
+            raise error
+        failures.append(Failure(_shown(str(error.filename)), f"cannot be read ({error.strerror})"))
+
+    for top, folders, names in os.walk(folder, onerror=refuse, followlinks=False):
         folders[:] = [name for name in folders if not name.startswith(".")]
         below = PurePosixPath(Path(top).relative_to(folder).as_posix())
         found += [(below / name).as_posix() for name in names if not name.startswith(".")]
-    return sorted(found)
+    return sorted(found), failures
 
 
-def scan_photos(folder: Path) -> tuple[list[Photo], list[Problem]]:
-    """Every photo below a folder, sorted by file; a Problem for each that cannot be annotated.
+def scan_photos(folder: Path) -> tuple[list[Photo], list[Failure]]:
+    """(every photo below a folder, sorted by file; a Failure for each that cannot be annotated).
 
     Files that are not pictures by `is_picture` are passed over. Raises ValueError if `folder` is
     not a folder.
     """
     photos: dict[str, Photo] = {}
-    problems = []
-    for file in list_files(folder):
+    files, failures = list_files(folder)
+    for file in files:
         if not is_picture(folder / file):
             continue
         try:
             photo = _scan(folder / file, file)
-        except ValueError as error:
-            reason = error.reason if isinstance(error, PictureError) else str(error)
-            problems.append(Problem(_shown(file), reason))
-            continue
-        other = photos.setdefault(photo.id, photo)
-        if other is not photo:
-            reason = f"its name differs from that of {other.file} only in the writing of accents"
-            problems.append(Problem(file, f"{reason}; rename one of them"))
-    return list(photos.values()), problems
+        except PictureError as error:
+            failures.append(Failure(_shown(file), error.reason))
+        except Exception as error:
+            failures.append(failure(_shown(file), error))
+        else:
+            other = photos.setdefault(photo.id, photo)
+            if other is not photo:
+                reason = (
+                    f"its name differs from that of {other.file} only in the writing of accents"
+                )
+                failures.append(Failure(file, f"{reason}; rename one of them"))
+    return list(photos.values()), failures
 
 
 def _shown(file: str) -> str:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import warnings
 from pathlib import Path
 from urllib.parse import unquote
-
-from PIL import Image
 
 from annotation.files.folder import is_file
 from annotation.form.regions import BadAnnotationError
 from annotation.form.tasks import Task
 from annotation.server.project import Project
+from manifests.pictures import PictureError, read_header
 from manifests.storage import write_bytes
 
 _KINDS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg"}
@@ -26,20 +23,21 @@ def shown_picture(project: Project, root: Path, task: Task) -> str:
     """
     data, url = task.data, task.image
     for extension in _KINDS.values():
-        path = root / "photos" / f"{data.photo}.{extension}"
-        if is_file(path, data.image_sha256):
-            return f"photos/{path.name}"
-    if not isinstance(url, str) or not _is_ours(url):
+        name = f"photos/{data.photo}.{extension}"
+        if is_file(root / name, data.image_sha256):
+            return name
+    path = _path_of(url, project.files)
+    if path is None:
         raise BadAnnotationError(f"its picture is at {url!r}, not where push puts pictures")
     try:
-        content = project.client.get_bytes(url)
+        content = project.client.get_bytes(path)
     except ValueError as error:
-        raise BadAnnotationError(f"its picture is at {url[:80]!r}: {error}") from error
+        raise BadAnnotationError(f"its picture is at {path[:80]!r}: {error}") from error
     kind = next((kind for start, kind in _KINDS.items() if content.startswith(start)), "")
     if not kind or _sha256(content) != data.image_sha256:
         raise BadAnnotationError("the server shows another picture than the one that was pushed")
-    width, height = _size(content)
-    if (width, height) != (data.width, data.height):
+    height, width = _size(content)
+    if (height, width) != (data.height, data.width):
         raise BadAnnotationError(
             f"its picture is {height} x {width}, its data has {data.height} x {data.width}"
         )
@@ -49,20 +47,28 @@ def shown_picture(project: Project, root: Path, task: Task) -> str:
 
 
 def _size(content: bytes) -> tuple[int, int]:
-    """(width, height) of a picture, not decoded. Raises BadAnnotationError if it is not one."""
+    """(height, width) of a picture, not decoded. Raises BadAnnotationError if it is not one."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large sizes: the task's data has the right one
-            with Image.open(io.BytesIO(content), formats=["PNG", "JPEG"]) as image:
-                return image.size
-    except Exception as error:  # Pillow raises whatever damaged bytes lead it to
-        raise BadAnnotationError(f"its picture cannot be read ({error})") from error
+        header = read_header(content)
+    except PictureError as error:
+        raise BadAnnotationError(f"its picture {error.reason}") from error
+    return header.height, header.width
 
 
-def _is_ours(url: str) -> bool:
-    """Whether a picture's URL is a path of the same server, so that the token stays there."""
-    shown = ("/data/upload/", "/data/local-files/?d=")
-    return url.startswith(shown) and ".." not in unquote(url).split("/")
+def _path_of(url: object, files: str) -> str | None:
+    """The path of a picture on the server that we talk to; None if its URL leads elsewhere, where
+    the token must not go.
+
+    files: where browsers find the server's files. Below a path, tasks that were pushed with
+    the address of the server itself have URLs without it.
+    """
+    if not isinstance(url, str) or ".." in unquote(url).split("/"):
+        return None
+    for start in (f"{files}/", "/data/"):
+        path = url.removeprefix(start)
+        if path != url and path.startswith(("upload/", "local-files/?d=")):
+            return f"/data/{path}"
+    return None
 
 
 def _sha256(data: bytes) -> str:

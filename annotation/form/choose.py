@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from annotation.form.tasks import Chosen, Painted
+from annotation.form.results import Chosen, Painted
 from manifests.annotations import State
 from manifests.sources import Subject
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from annotation.form.bitmask import decode_bitmask
@@ -43,14 +44,24 @@ class BadAnnotationError(ValueError):
     """A malformed annotation or task; the message is the reason."""
 
 
+class Choices(NamedTuple):
+    """What was chosen, by control. `notes`: in words, what was chosen and is not one of ours."""
+
+    values: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
 class Content(NamedTuple):
-    """The content of regions and choices: an alpha (0..255) or a trimap (codes), H x W; choices by
-    control; the origins of the regions."""
+    """The content of regions: an alpha (0..255) or a trimap (codes), H x W.
+
+    origins: those of the regions that name one. gap: of a trimap, the share of the pixels beside
+    what was painted as foreground that nobody painted.
+    """
 
     kind: Kind
     pixels: Pixels
-    choices: Mapping[str, str]
     origins: frozenset[Origin]
+    gap: float
 
 
 def stroke(label: RegionLabel, alpha: Pixels) -> dict[str, Any]:
@@ -82,81 +93,119 @@ def choice(control: str, value: str) -> dict[str, Any]:
 
 
 def read_content(result: object, height: int, width: int) -> Content:
-    """The regions and choices of a result for a photo of this size.
+    """The regions of a result for a photo of this size.
 
     Several regions of one label are one: the larger value counts, because a stroke that was begun
-    without selecting the region before makes a second one. Where Unknown lies over Foreground, or
-    Foreground is partial (a brush has soft rims), the trimap is unknown. Raises
-    BadAnnotationError.
+    without selecting the region before makes a second one. Where Unknown and Foreground overlap, or
+    Foreground is partial (a brush has soft rims), the trimap is unknown. What comes from controls
+    that are not ours is passed over. Raises BadAnnotationError.
     """
     layers: dict[RegionLabel, Pixels] = {}
     origins = set()
-    for region in _regions(result):
-        if region.get("type") == "choices":
-            continue
+    for region in _painted(result):
         label, pixels = _read_region(region, height, width)
         layers[label] = np.maximum(layers[label], pixels) if label in layers else pixels
-        origins.add(_origin_of(region))
-    choices = read_choices(result)
+        if region.get("origin"):  # those that scripts and the server itself make have none
+            origins.add(_origin_of(region))
     if not layers:
-        raise BadAnnotationError("it has no region: nothing was painted")
+        raise BadAnnotationError(f"it has no region: nothing was painted{_foreign(result)}")
+    if not any(pixels.any() for pixels in layers.values()):
+        names = " and ".join(sorted(layers))
+        raise BadAnnotationError(f"its {names} has no pixel: nothing was painted")
     if RegionLabel.ALPHA not in layers:
-        return Content(Kind.TRIMAP, _trimap(layers), choices, frozenset(origins))
+        trimap, gap = _trimap(layers)
+        return Content(Kind.TRIMAP, trimap, frozenset(origins), gap)
     if len(layers) > 1:
         names = " and ".join(sorted(layers))
         raise BadAnnotationError(f"it has {names} regions: an alpha and a trimap; remove one kind")
-    return Content(Kind.ALPHA, layers[RegionLabel.ALPHA], choices, frozenset(origins))
+    return Content(Kind.ALPHA, layers[RegionLabel.ALPHA], frozenset(origins), 0.0)
 
 
-def read_choices(result: object) -> dict[str, str]:
-    """The choices of a result, by control; no pixel is decoded. Raises BadAnnotationError."""
-    choices: dict[str, str] = {}
-    for region in _regions(result):
+def read_choices(result: object) -> Choices:
+    """The choices of a result; no pixel is decoded. Raises BadAnnotationError."""
+    values: dict[str, str] = {}
+    notes: list[str] = []
+    for region in _ours(result):
         if region.get("type") == "choices":
-            _take_choice(region, choices)
-    return choices
+            notes += _take_choice(region, values)
+    return Choices(values, tuple(notes))
 
 
 def read_kind(result: object) -> Kind | None:
-    """Alpha or trimap, by the labels of the regions alone; None if nothing was painted. No pixel is
+    """Alpha or trimap, by the labels of the regions; None if nothing was painted. No pixel is
     decoded, and the regions are not checked further. Raises BadAnnotationError."""
-    regions = [region for region in _regions(result) if region.get("type") != "choices"]
-    labels = [region["value"].get(str(region.get("type"))) for region in regions]
+    labels = [region["value"].get(str(region.get("type"))) for region in _painted(result)]
     if not labels:
         return None
     return Kind.ALPHA if [RegionLabel.ALPHA] in labels else Kind.TRIMAP
 
 
-def _regions(result: object) -> list[Json]:
-    if not isinstance(result, list):
-        raise BadAnnotationError(f"its result is {type(result).__name__}, expected a list")
-    for region in result:
-        if not isinstance(region, Mapping) or not isinstance(region.get("value"), Mapping):
+def _painted(result: object) -> list[Json]:
+    return [region for region in _ours(result) if region.get("type") != "choices"]
+
+
+def _ours(result: object) -> list[Json]:
+    """What comes from a control of ours. Relations, remarks, ratings and whatever else somebody
+    added to the interface do not concern us."""
+    ours = [region for region in _entries(result) if _is_ours(region)]
+    for region in ours:
+        if not isinstance(region.get("value"), Mapping):
             raise BadAnnotationError("its result holds something that is not a region")
         if region.get("to_name") != IMAGE:
             raise BadAnnotationError(f"a region is of {region.get('to_name')!r}, not of {IMAGE!r}")
+    return ours
+
+
+def _entries(result: object) -> list[Json]:
+    if not isinstance(result, list):
+        raise BadAnnotationError(f"its result is {type(result).__name__}, expected a list")
+    if not all(isinstance(entry, Mapping) for entry in result):
+        raise BadAnnotationError("its result holds something that is not a region")
     return result
 
 
-def _trimap(layers: Mapping[RegionLabel, Pixels]) -> Pixels:
+def _is_ours(entry: Json) -> bool:
+    control = entry.get("from_name")
+    return isinstance(control, str) and (control in CHOICES or control in STROKES.values())
+
+
+def _foreign(result: object) -> str:
+    """What was passed over, as the end of a sentence; "" if nothing was."""
+    found = {
+        f"{entry.get('type')} of {entry.get('from_name')!r}"
+        for entry in _entries(result)
+        if not _is_ours(entry)
+    }
+    return f" ({', '.join(sorted(found))}: not ours, and not read)" if found else ""
+
+
+def _trimap(layers: Mapping[RegionLabel, Pixels]) -> tuple[Pixels, float]:
+    """(the trimap, the share of the pixels beside the foreground that nobody painted)."""
     nothing = np.zeros_like(next(iter(layers.values())))
     foreground = layers.get(RegionLabel.FOREGROUND, nothing)
     unknown = layers.get(RegionLabel.UNKNOWN, nothing)
     trimap = np.full(nothing.shape, BACKGROUND, np.uint8)
     trimap[foreground == 255] = FOREGROUND
     trimap[(unknown > 0) | ((foreground > 0) & (foreground < 255))] = UNKNOWN
-    return trimap
+    is_painted = (foreground > 0).astype(np.uint8)
+    beside = (cv2.dilate(is_painted, np.ones((3, 3), np.uint8)) > 0) & (is_painted == 0)
+    gap = float((unknown[beside] == 0).mean()) if beside.any() else 0.0
+    return trimap, gap
 
 
-def _take_choice(region: Json, choices: dict[str, str]) -> None:
+def _take_choice(region: Json, values: dict[str, str]) -> list[str]:
+    """Adds a choice to `values`; what is not one of ours is returned in words instead."""
     control, chosen = region.get("from_name"), region["value"].get("choices")
     if not isinstance(control, str) or control not in CHOICES:
         raise BadAnnotationError(f"choices come from {control!r}, expected {', '.join(CHOICES)}")
-    if not isinstance(chosen, list) or len(chosen) != 1 or chosen[0] not in CHOICES[control]:
-        expected = ", ".join(CHOICES[control])
+    expected = ", ".join(CHOICES[control])
+    if not isinstance(chosen, list) or len(chosen) != 1 or not isinstance(chosen[0], str):
         raise BadAnnotationError(f"{control} is {chosen!r}, expected one of {expected}")
-    if choices.setdefault(control, chosen[0]) != chosen[0]:
-        raise BadAnnotationError(f"{control} is both {choices[control]} and {chosen[0]}")
+    if chosen[0] not in CHOICES[control]:
+        return [f"{control} {chosen[0]!r} is not one of {expected}, and not read"]
+    if values.setdefault(control, chosen[0]) != chosen[0]:
+        raise BadAnnotationError(f"{control} is both {values[control]} and {chosen[0]}")
+    return []
 
 
 def _read_region(region: Json, height: int, width: int) -> tuple[RegionLabel, Pixels]:
@@ -190,7 +239,7 @@ def _read_region(region: Json, height: int, width: int) -> tuple[RegionLabel, Pi
 
 
 def _origin_of(region: Json) -> Origin:
-    found = region.get("origin") or Origin.MANUAL  # scripts leave it out
+    found = region.get("origin")
     if found not in tuple(Origin):
         raise BadAnnotationError(f"a region has the origin {found!r}")
     return Origin(found)

@@ -63,3 +63,11 @@ def _check_sha256(name: str, value: str) -> None:
         sha256_text(value)
     except ValueError as error:
         raise BadAnnotationError(f"its data has {name} = {error}") from error
+
+
+def read_number(values: Json, name: str) -> int:
+    """A number that the server gave a task or an annotation. Raises BadAnnotationError."""
+    found = values.get(name)
+    if type(found) is not int or not 0 <= found < 2**63:
+        raise BadAnnotationError(f"its {name} is {found!r}, expected a number")
+    return found

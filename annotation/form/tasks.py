@@ -1,11 +1,10 @@
-"""Photos with an alpha or a trimap <-> Label Studio's tasks and annotations: pure, no network."""
+"""Photos with an alpha or a trimap <-> Label Studio's tasks and predictions: pure, no network."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +13,6 @@ import numpy as np
 from annotation.files.photos import Photo
 from annotation.form.regions import (
     IMAGE,
-    REVIEW,
     SUBJECT,
     TRANSPARENCY,
     BadAnnotationError,
@@ -22,35 +20,11 @@ from annotation.form.regions import (
     Json,
     RegionLabel,
     choice,
-    read_choices,
     read_content,
-    read_kind,
     stroke,
 )
-from annotation.form.taskdata import TaskData, read_data
-from manifests.annotations import Annotation, Author, Kind, Origin, State
-from manifests.pixels import FOREGROUND, UNKNOWN, Pixels, pixels_sha256
-from manifests.sources import Subject
-
-__all__ = [
-    "BadAnnotationError",
-    "Chosen",
-    "Painted",
-    "SkippedError",
-    "Task",
-    "TaskData",
-    "author_of",
-    "prediction_of",
-    "read_chosen",
-    "read_result",
-    "read_task",
-    "record_of",
-    "task_of",
-]
-
-
-class SkippedError(BadAnnotationError):
-    """The annotator skipped the task: not an error, but there is no result."""
+from annotation.form.taskdata import TaskData, read_data, read_number
+from manifests.pixels import FOREGROUND, UNKNOWN, Pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,41 +55,6 @@ class Task:
     image: object
     annotations: Sequence[Json]
     predictions: Sequence[Prediction]
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The choices of an annotation. With `kind` None nothing was painted: it only judges what
-    others painted before, and what it does not choose stays as it is."""
-
-    annotation_id: int
-    kind: Kind | None
-    state: State
-    author: str
-    time: str
-    subject: Subject
-    transparency: str
-
-
-@dataclass(frozen=True, eq=False)
-class Painted:
-    """An annotation that has been checked. `pixels` is an alpha or a trimap, see `kind`; the other
-    fields mean what they mean in `manifests.annotations.Annotation`."""
-
-    task_id: int
-    annotation_id: int
-    data: TaskData
-    kind: Kind
-    pixels: Pixels
-    state: State
-    author: str
-    time: str
-    origin: Origin
-    model: str
-    pushed_sha256: str
-    changed_share: float
-    subject: Subject
-    transparency: str
 
 
 def task_of(
@@ -190,7 +129,7 @@ def read_task(task: Json) -> Task:
         raise BadAnnotationError(f"its annotations are {type(annotations).__name__}, not a list")
     listed = task.get("predictions")
     return Task(
-        id=_number(task, "id"),
+        id=read_number(task, "id"),
         data=data,
         image=task["data"].get(IMAGE),
         annotations=annotations,
@@ -199,179 +138,4 @@ def read_task(task: Json) -> Task:
             for one in (listed if isinstance(listed, list) else [])
             if isinstance(one, Mapping)
         ],
-    )
-
-
-def read_result(task: Task, annotation: Json) -> Painted:
-    """An annotation of a task, checked, with its pixels.
-
-    Raises SkippedError if the task was skipped, else BadAnnotationError with the reason if the
-    annotation is malformed.
-    """
-    _check_finished(annotation)
-    data = task.data
-    content = read_content(annotation.get("result"), data.height, data.width)
-    pushed = _pushed(task, annotation, content.origins)
-    before = pushed.content if pushed else None
-    origin = _origin(content.origins)
-    share, sha256 = 1.0 if origin is Origin.MANUAL else -1.0, ""
-    if before is not None:
-        sha256 = pixels_sha256(before.pixels)
-        same_kind = before.kind is content.kind
-        share = float(np.mean(before.pixels != content.pixels)) if same_kind else 1.0
-        # A region that was removed leaves no trace in the origins of the others.
-        if origin is Origin.PREDICTION and share > 0:
-            origin = Origin.PREDICTION_CHANGED
-    chosen = _chosen(annotation, content.kind, content.choices, data)
-    return Painted(
-        task_id=task.id,
-        annotation_id=chosen.annotation_id,
-        data=data,
-        kind=content.kind,
-        pixels=content.pixels,
-        state=chosen.state,
-        author=chosen.author,
-        time=chosen.time,
-        origin=origin,
-        model=_text(pushed.json.get("model_version")) if pushed else "",
-        pushed_sha256=sha256,
-        changed_share=share,
-        subject=chosen.subject,
-        transparency=chosen.transparency,
-    )
-
-
-def read_chosen(task: Task, annotation: Json) -> Chosen:
-    """What was chosen in an annotation; no pixel is decoded. Raises as `read_result` does, but
-    accepts an annotation that only judges."""
-    _check_finished(annotation)
-    result = annotation.get("result")
-    kind, choices = read_kind(result), read_choices(result)
-    if kind is None and REVIEW not in choices:
-        raise BadAnnotationError("it has no region: nothing was painted")
-    return _chosen(annotation, kind, choices, task.data)
-
-
-def _check_finished(annotation: object) -> None:
-    if not isinstance(annotation, Mapping):
-        raise BadAnnotationError(f"it is {type(annotation).__name__}, expected a JSON object")
-    if annotation.get("was_cancelled"):
-        raise SkippedError("the annotator skipped the task")
-
-
-def _chosen(
-    annotation: Json, kind: Kind | None, choices: Mapping[str, str], data: TaskData
-) -> Chosen:
-    """What a person who painted did not choose stays as it was pushed."""
-    pushed = {SUBJECT: data.subject, TRANSPARENCY: data.transparency} if kind else {}
-    said = {**pushed, **choices}
-    return Chosen(
-        annotation_id=_number(annotation, "id"),
-        kind=kind,
-        state=State(said.get(REVIEW, State.SUBMITTED)),
-        author=author_of(annotation.get("completed_by")),
-        time=_time(annotation.get("updated_at") or annotation.get("created_at")),
-        subject=Subject(said.get(SUBJECT) or Subject.UNLABELLED),
-        transparency=said.get(TRANSPARENCY, ""),
-    )
-
-
-def _origin(origins: frozenset[Origin]) -> Origin:
-    return next(iter(origins)) if len(origins) == 1 else Origin.PREDICTION_CHANGED
-
-
-def _pushed(task: Task, annotation: Json, origins: frozenset[Origin]) -> Prediction | None:
-    """The prediction that an annotation grew from; None if there was none, or it was removed.
-
-    An annotation that was copied, or whose prediction was removed, names no prediction. Its
-    regions still show that there was one, and it is the latest that can have been it.
-    """
-    parent = annotation.get("parent_prediction")
-    if parent is None and origins == {Origin.MANUAL}:
-        return None
-    time = str(annotation.get("created_at") or "")
-    earlier = [one for one in task.predictions if str(one.json.get("created_at") or "") <= time]
-    named = [one for one in task.predictions if one.json.get("id") == parent]
-    # The server promises no order of the predictions.
-    return max(earlier if parent is None else named, key=_age, default=None)
-
-
-def _age(prediction: Prediction) -> tuple[str, int]:
-    """What sorts the predictions of a task from the oldest to the latest."""
-    number = prediction.json.get("id")
-    time = str(prediction.json.get("created_at") or "")
-    return time, number if isinstance(number, int) else 0
-
-
-def author_of(completed_by: object) -> str:
-    """An e-mail address where there is one, else "user 7"; "" if the account was removed."""
-    if isinstance(completed_by, Mapping):
-        email, completed_by = completed_by.get("email"), completed_by.get("id")
-        if isinstance(email, str) and email:
-            return _text(email)
-    return f"user {completed_by}" if type(completed_by) is int else ""
-
-
-def _text(value: object) -> str:
-    """A text that a table can hold: JSON may bring halves of letters."""
-    return str(value or "").encode("utf-8", "replace").decode("utf-8")
-
-
-def _time(text: object) -> str:
-    try:
-        moment = datetime.fromisoformat(str(text))
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        moment = moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise BadAnnotationError(f"its time is {text!r}") from error
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _number(values: Json, name: str) -> int:
-    found = values.get(name)
-    if type(found) is not int or not 0 <= found < 2**63:
-        raise BadAnnotationError(f"its {name} is {found!r}, expected a number")
-    return found
-
-
-def record_of(
-    painted: Painted,
-    *,
-    project: str,
-    project_id: int,
-    path: str,
-    sha256: str,
-    photo_path: str,
-    accepted: bool,
-) -> Annotation:
-    """The row of an annotation whose pixels lie in a file: `path` below the table's folder, with
-    '/' between the parts, and the sha256 of its bytes; `photo_path` likewise the photo's."""
-    data = painted.data
-    return Annotation(
-        photo_id=data.photo,
-        photo_file=data.file,
-        photo_sha256=data.photo_sha256,
-        photo_path=photo_path,
-        height=data.height,
-        width=data.width,
-        kind=painted.kind,
-        path=path,
-        sha256=sha256,
-        pixels_sha256=pixels_sha256(painted.pixels),
-        state=painted.state,
-        accepted=accepted,
-        author_kind=Author.PERSON,
-        author=painted.author,
-        time=painted.time,
-        origin=painted.origin,
-        model=painted.model,
-        pushed_sha256=painted.pushed_sha256,
-        changed_share=painted.changed_share,
-        subject=painted.subject,
-        transparency=painted.transparency,
-        licence=data.licence,
-        project=project,
-        project_id=project_id,
-        task_id=painted.task_id,
-        annotation_id=painted.annotation_id,
     )

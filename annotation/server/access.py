@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from urllib.parse import urlsplit
 
 TOKEN_HELP = (
     "it takes a personal access token (Account & Settings > Personal Access Token) or, where the "
     "organisation allows them, a legacy token; give it as LABEL_STUDIO_API_KEY"
 )
+
+
+_PAGE = re.compile(r"/(projects/\d+|user/login)(/.*)?$")  # what stands in the bar of a browser
 
 
 def access_ends(access: str) -> float:
@@ -24,8 +28,8 @@ def access_ends(access: str) -> float:
 
 
 def checked_url(url: str) -> str:
-    """An address to which paths may be added. Raises ValueError if it is malformed, or
-    holds a password."""
+    """An address to which paths may be added. Raises ValueError if it is malformed,
+    holds a password, or is the address of a page."""
     try:
         parts = urlsplit(url.strip())
         host, _ = parts.hostname, parts.port
@@ -35,6 +39,10 @@ def checked_url(url: str) -> str:
         raise ValueError("--url: leave user and password out of the address; give a token")
     if parts.scheme not in {"http", "https"} or not host:
         raise ValueError(f"--url: {url!r} is not an http:// or https:// address")
+    page = _PAGE.search(parts.path)
+    if page:
+        server = f"{parts.scheme}://{parts.netloc}{parts.path[: page.start()]}"
+        raise ValueError(f"--url: {url!r} is a page; the address of its server is {server}")
     return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -25,51 +26,23 @@ from annotation.server.access import (
     checked_url,
     is_loopback,
 )
+from annotation.server.faults import (
+    Fault,
+    OutageError,
+    RefusedError,
+    ServerError,
+    UnsureError,
+    fault_of_answer,
+    fault_of_connection,
+    words_of,
+)
 from annotation.settings import Patience
 
 Json = Any  # what the server sends; its readers check it
 _Read = Callable[[httpx.Response], Json]  # raises ValueError if the answer is cut short
-
-_BUSY = {408, 425, 429, 500, 502, 503, 504}
-_NOT_BEGUN = {425, 429}  # refused before anything was done
-_BUSY_NOW = {429, 503}  # only a running server answers this
+# Where the root of a server sends a browser
+_ENTRY = re.compile(r"(?:https?://[^/]+)?(?P<path>(?:/[\w.~-]+)*)/(?:user/login|projects)/?")
 _EXCERPT = 300  # letters of a server's answer that are shown
-
-
-class ServerError(RuntimeError):
-    """What went wrong with the server, in words for the user. Never holds the token."""
-
-
-class RefusedError(ServerError):
-    """The server refused the request, and would refuse it again."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class OutageError(ServerError):
-    """There was no answer, or none that could be used, for as long as patience lasts."""
-
-
-class UnsureError(ServerError):
-    """The request broke off: it may have been carried out. `is_over` if it is not being carried
-    out any more, because the server itself answered that it failed."""
-
-    def __init__(self, message: str, is_over: bool) -> None:
-        super().__init__(message)
-        self.is_over = is_over
-
-
-class _Fault(NamedTuple):
-    """Why an attempt failed; `begun` if the server may have acted on it, `is_over` if it no longer
-    does."""
-
-    reason: str
-    begun: bool
-    wait: float | None = None  # as the server asks, in seconds
-    is_over: bool = False
-    is_there: bool = False  # a server answers, but is busy now
 
 
 class Client:
@@ -115,6 +88,20 @@ class Client:
             return bytes(self._send("GET", path, _bytes, repeatable=True))
         except httpx.InvalidURL as error:
             raise ValueError(str(error)) from error
+
+    def browser_path(self) -> str:
+        """What stands before the paths of the server in a browser's address; "" at the root.
+
+        The server says it where it was set up for a path (`LABEL_STUDIO_HOST`), which may be
+        another than ours, if we reach it inside and browsers through a proxy.
+        """
+        own = urlsplit(self.url).path
+        try:
+            self.get_bytes("/")
+        except RefusedError as error:
+            said = _ENTRY.fullmatch(error.location)
+            return said["path"] if said and said["path"] else own
+        return own
 
     def post(self, path: str, body: bytes | Json, **params: str | int) -> Json:
         """Make something; a body of bytes is JSON already.
@@ -164,7 +151,7 @@ class Client:
         begin = time.monotonic()
         for pause in self.pauses():
             answer = self._attempt(method, path, read, content)
-            if not isinstance(answer, _Fault):
+            if not isinstance(answer, Fault):
                 self._reached = self._is_there = True
                 return answer
             self._is_there |= answer.is_there
@@ -180,7 +167,7 @@ class Client:
             time.sleep(wait)
         raise AssertionError("pauses never end")
 
-    def _gave_up(self, what: str, fault: _Fault) -> str:
+    def _gave_up(self, what: str, fault: Fault) -> str:
         if fault.wait is not None and fault.wait > self.patience.outage:
             return f"{what}; the server asks to wait {fault.wait:.0f} s"
         if not self._is_there:
@@ -189,8 +176,8 @@ class Client:
 
     def _attempt(
         self, method: str, path: str, read: _Read, content: Mapping[str, Any]
-    ) -> Json | _Fault:
-        """The server's answer to one attempt, or why there is none."""
+    ) -> Json | Fault:
+        """The server's answer to one attempt, or the fault that it met."""
         for is_fresh in (False, True):
             try:
                 headers = {"Authorization": self._authorization(is_fresh)}
@@ -205,7 +192,7 @@ class Client:
                     method, path, headers=headers, timeout=timeout, **content
                 )
             except httpx.RequestError as error:
-                return _fault_of(error)
+                return fault_of_connection(error)
             if response.status_code != 401 or not self._is_personal:
                 break  # else access may have run out between two clocks
         fault = self._judge(method, path, response)
@@ -216,25 +203,25 @@ class Client:
         except ValueError:
             if not self._reached:
                 raise ServerError(f"{self.url}: this is not a Label Studio server") from None
-            return _Fault(f"an answer of {len(response.content)} bytes that is cut short", True)
+            return Fault(f"an answer of {len(response.content)} bytes that is cut short", True)
 
-    def _judge(self, method: str, path: str, response: httpx.Response) -> _Fault | None:
+    def _judge(self, method: str, path: str, response: httpx.Response) -> Fault | None:
         """None if the answer is good, a fault if it may be better later; else raises."""
-        status = response.status_code
         if response.is_success:
             return None
-        if status in _BUSY:
-            wait = _retry_after(response.headers.get("retry-after", ""))
-            begun, is_over, is_there = status not in _NOT_BEGUN, status == 500, status in _BUSY_NOW
-            return _Fault(f"HTTP {status}", begun, wait, is_over, is_there)
+        fault = fault_of_answer(response)
+        if fault is not None:
+            return fault
+        status = response.status_code
         if status == 401:
             raise RefusedError(f"{self.url}: 401, the token is refused; {TOKEN_HELP}", status)
         what = f"{self.url}: {method} {path}: HTTP {status}"
         if response.is_redirect:
-            where = response.headers.get("location", "").split("?")[0]
-            raise RefusedError(f"{what}, moved to {self._scrub(where)}; is --url right?", status)
-        text = " ".join(self._scrub(response.text).split())
-        raise RefusedError(f"{what}: {text[:_EXCERPT]}", status)
+            where = self._scrub(response.headers.get("location", "").split("?")[0])
+            words = f"moved to {where}; is --url right?"
+            raise RefusedError(f"{what}, {words}", status, words, where)
+        words = self._scrub(words_of(response))[:_EXCERPT]
+        raise RefusedError(f"{what}: {words}", status, words)
 
     def _authorization(self, is_fresh: bool) -> str:
         """A legacy token is sent as it is; a personal one is exchanged for an access token that is
@@ -251,7 +238,7 @@ class Client:
         try:
             response = self._http.post(path, json={"refresh": self._token})
         except httpx.RequestError as error:
-            raise _NoAccessError(_fault_of(error)) from None
+            raise _NoAccessError(fault_of_connection(error)) from None
         if response.status_code in {400, 403, 404}:
             raise RefusedError(f"{self.url}: 401, the token is refused; {TOKEN_HELP}", 401)
         fault = self._judge("POST", path, response)
@@ -260,7 +247,7 @@ class Client:
         try:
             return str(response.json()["access"])
         except (ValueError, KeyError, TypeError):
-            raise _NoAccessError(_Fault("an access token that is cut short", False)) from None
+            raise _NoAccessError(Fault("an access token that is cut short", False)) from None
 
     def pauses(self) -> Iterator[float]:
         """Seconds to wait: doubling, and never in step with other clients."""
@@ -278,7 +265,7 @@ class Client:
 class _NoAccessError(Exception):
     """No access token could be had; the request itself was not sent."""
 
-    def __init__(self, fault: _Fault) -> None:
+    def __init__(self, fault: Fault) -> None:
         super().__init__(fault.reason)
         self.fault = fault._replace(begun=False)
 
@@ -297,22 +284,3 @@ def is_up(url: str) -> bool:
         return bool(httpx.get(f"{url}/health", timeout=5, trust_env=False).json()["status"] == "UP")
     except (httpx.RequestError, ValueError, KeyError, TypeError):
         return False
-
-
-def _fault_of(error: httpx.RequestError) -> _Fault:
-    if isinstance(error, httpx.UnsupportedProtocol | httpx.ProxyError):
-        raise ServerError(f"the connection cannot be made: {error}") from None
-    begun = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-    if isinstance(error, httpx.TimeoutException):
-        return _Fault("no answer in time", begun)
-    return _Fault(f"the connection broke ({error})" if begun else f"no connection ({error})", begun)
-
-
-def _retry_after(text: str) -> float | None:
-    """Seconds, of a header that holds seconds or a date; None if it holds neither."""
-    if text.strip().isdecimal():
-        return float(text)
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return None

@@ -9,19 +9,18 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
-from annotation.server.client import Client, OutageError, RefusedError, ServerError, UnsureError
+from annotation.server.client import Client
+from annotation.server.faults import RefusedError, ServerError
+from annotation.server.once import TRIES, make_once
 
 _PAGE = 25  # the server reads every annotation of a page from its database even to list ids
-_PROJECT_PAGE = 100
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?P<name>[^/]+)\Z")  # the server's name for an upload
-TRIES = 5  # at making one thing, each after a look that did not find it
 
 
 @dataclass(frozen=True)
@@ -36,14 +35,26 @@ class TaskSummary:
 
 
 class Project:
-    """One project. `title` was found or given; `id` is the server's."""
+    """One project. `title` was found or given; `id` is the server's; `is_new` if it was made just
+    now."""
 
     def __init__(self, client: Client, id_: int, title: str) -> None:
         self.client, self.id, self.title = client, id_, title
+        self.is_new = False
 
     @property
     def url(self) -> str:
         return f"{self.client.url}/projects/{self.id}/data"
+
+    def task_url(self, task: int) -> str:
+        """Where a person sees a task."""
+        return f"{self.url}?task={task}"
+
+    @cached_property
+    def files(self) -> str:
+        """What the URL paths of pictures begin with, for a browser: "/data", below a path if the
+        server is behind one."""
+        return f"{self.client.browser_path()}/data"
 
     def is_there(self) -> bool:
         """Whether the project still exists."""
@@ -82,7 +93,7 @@ class Project:
                 if error.status == 404 and rows:
                     return None  # there is no such page any more
                 raise
-            found, total = _page(page, "tasks", "total")
+            found, total = read_page(page, "tasks", "total")
             if total < before or (not found and len(rows) < total):
                 return None
             before = total
@@ -108,7 +119,7 @@ class Project:
         """A task with its annotations and predictions."""
         task = self.client.get(f"/api/tasks/{id_}/", resolve_uri="false")
         if not isinstance(task, dict):
-            raise ServerError(f"{self.client.url}: task {id_} is not a JSON object")
+            raise ServerError(f"{self.task_url(id_)}: the server's answer is not a task")
         return task
 
     def find_task(self, id_: int) -> dict[str, Any] | None:
@@ -135,11 +146,12 @@ class Project:
     def uploads(self) -> dict[str, str]:
         """Of every file uploaded with this token: the name that it was given -> its URL path."""
         found: dict[str, str] = {}
-        for upload in self.client.get(f"/api/projects/{self.id}/file-uploads", all="true") or ():
+        listed = self.client.get(f"/api/projects/{self.id}/file-uploads", all="true") or ()
+        for upload in sorted(listed, key=lambda one: int(one["id"])):  # the oldest counts
             path = str(upload.get("file")).lstrip("/")
             match = _UPLOADED.search(path)
             if match:
-                found.setdefault(match["name"], f"/data/{path.removeprefix('data/')}")
+                found.setdefault(match["name"], f"{self.files}/{path.removeprefix('data/')}")
         return found
 
     def upload(self, name: str, data: bytes) -> str:
@@ -149,11 +161,11 @@ class Project:
         def send() -> None:
             self.client.post_file(path, name, data, commit_to_project="false")
 
-        once(self.client, send, lambda: name in self.uploads(), f"upload of {name}")
-        url = self.uploads().get(name)
-        if url is None:
-            raise ServerError(f"{self.url}: {name} was uploaded, but is not in the list of uploads")
-        return url
+        def find() -> list[str]:
+            url = self.uploads().get(name)  # a twin is harmless: it has another URL
+            return [url] if url else []
+
+        return make_once(self.client, send, find, lambda twin: None, f"upload {name}")
 
     def predictions(self, task: int) -> list[dict[str, Any]]:
         """The predictions of a task, results included."""
@@ -163,121 +175,40 @@ class Project:
     def add_prediction(self, task: int, prediction: Mapping[str, Any]) -> bool:
         """Give a task a prediction, unless it has the same; returns whether it was given."""
 
-        def is_there() -> bool:
-            return any(_same(prediction, one) for one in self.predictions(task))
+        def find() -> list[int]:
+            return sorted(
+                int(one["id"]) for one in self.predictions(task) if _same(prediction, one)
+            )
 
         def send() -> None:
             body = {"task": task, "project": self.id, **prediction}
             self.client.post("/api/predictions/", body)
 
-        if is_there():
+        def remove(twin: int) -> None:
+            self.client.delete(f"/api/predictions/{twin}/")
+
+        if find():
             return False
-        once(self.client, send, is_there, f"prediction for task {task}")
+        make_once(self.client, send, find, remove, f"prediction for {self.task_url(task)}")
         return True
 
     def serve_folder(self, folder: Path) -> None:
         """Register a folder of the server's machine, so that its files may be shown."""
         path = str(folder)
 
-        def is_there() -> bool:
+        def find() -> list[int]:
             storages = self.client.get("/api/storages/localfiles/", project=self.id)
-            return any(storage.get("path") == path for storage in storages)
+            return sorted(int(one["id"]) for one in storages if one.get("path") == path)
 
         def make() -> None:
             body = {"project": self.id, "path": path, "title": "photos", "use_blob_urls": True}
             self.client.post("/api/storages/localfiles/", body)
 
-        if not is_there():
-            once(self.client, make, is_there, f"local-files storage {path}")
+        def remove(twin: int) -> None:
+            self.client.delete(f"/api/storages/localfiles/{twin}")
 
-
-def find_project(client: Client, title: str) -> Project | None:
-    """The project of that title, whose outer spaces do not count: the server removes them.
-
-    Raises ServerError if there are several.
-    """
-    title = title.strip()
-    ids, number, more = [], 0, True
-    while more:
-        number += 1
-        page = client.get(
-            "/api/projects/", title=title, page=number, page_size=_PROJECT_PAGE, include="id,title"
-        )
-        found, total = _page(page, "results", "count")
-        ids += [one["id"] for one in found if one.get("title") == title]
-        more = bool(found) and number * _PROJECT_PAGE < total
-    if len(ids) > 1:
-        where = ", ".join(f"{client.url}/projects/{one}" for one in ids)
-        raise ServerError(f"{len(ids)} projects are named {title!r}: {where}; rename all but one")
-    return Project(client, ids[0], title) if ids else None
-
-
-def existing_project(client: Client, title: str) -> Project:
-    """The project of that title. Raises ServerError if no project, or several, have it."""
-    project = find_project(client, title)
-    if project is None:
-        raise ServerError(f"{client.url}: no project is named {title!r}; `annotate push` makes it")
-    return project
-
-
-def make_project(client: Client, title: str, interface: str, model_version: str) -> Project:
-    """The project of that title, made if it does not exist, and set to show predictions
-    to annotators.
-
-    An existing project keeps its settings; where no version of predictions is chosen, the server
-    takes that of the first import. interface: the labelling interface, XML. Raises
-    ServerError if an existing project has an interface that lacks parts of it.
-    """
-    title = title.strip()
-    project = find_project(client, title)
-    if project is None:
-        shown = {"show_collab_predictions": True, "model_version": model_version}
-        body = {"title": title, "label_config": interface, **shown}
-        once(
-            client,
-            lambda: client.post("/api/projects/", body),
-            lambda: find_project(client, title) is not None,
-            f"project {title!r}",
-        )
-        project = existing_project(client, title)
-    settings = client.get(f"/api/projects/{project.id}/")
-    missing = _controls(interface) - _controls(str(settings.get("label_config", "")))
-    if missing:
-        raise ServerError(
-            f"{project.url}: its labelling interface has no {', '.join(sorted(missing))}; give "
-            "another --project, or set the interface to annotation/form/labels.xml"
-        )
-    return project
-
-
-def once(client: Client, act: Callable[[], object], is_done: Callable[[], bool], what: str) -> None:
-    """Do what must not be done twice: after a broken connection, look before it is done again."""
-    pauses = client.pauses()
-    for _ in range(TRIES):
-        try:
-            act()
-        except UnsureError as error:
-            last: ServerError = error
-            if client.settled(error, is_done):
-                return
-            time.sleep(next(pauses))
-        else:
-            return
-    raise OutageError(f"{what}: not done after {TRIES} tries; {last}")
-
-
-def _controls(interface: str) -> set[str]:
-    """Every control and label of an interface, as `Tag name` and `Tag of parent: value`."""
-    try:
-        root = ElementTree.fromstring(interface)
-    except ElementTree.ParseError:
-        return set()
-    found = set()
-    for parent in root.iter():
-        if "toName" in parent.attrib:
-            found.add(f"{parent.tag} {parent.attrib.get('name')}")
-            found |= {f"{child.tag} {child.attrib.get('value')}" for child in parent}
-    return found
+        if not find():
+            make_once(self.client, make, find, remove, f"local-files storage {path}")
 
 
 def _same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
@@ -292,7 +223,7 @@ def _content(prediction: Mapping[str, Any]) -> list[tuple[Any, Any]]:
     return [(region.get("from_name"), region.get("value")) for region in regions]
 
 
-def _page(page: Any, items: str, total: str) -> tuple[list[dict[str, Any]], int]:
+def read_page(page: Any, items: str, total: str) -> tuple[list[dict[str, Any]], int]:
     try:
         return list(page[items]), int(page[total])
     except (KeyError, TypeError, ValueError):

@@ -12,7 +12,7 @@ import numpy as np
 
 from annotation.form.regions import choice
 from annotation.server.client import Client
-from annotation.server.project import existing_project
+from annotation.server.find import existing_project
 from manifests.annotations import annotations_path, read_annotations
 from manifests.pixels import UNKNOWN, Pixels, decode_alpha
 from tests.annotation.conftest import DATA, HASTY, Running, accept, annotate, paint, tasks_of

@@ -21,9 +21,10 @@ class Trouble:
     """What happens to the next `times` requests whose "METHOD path" matches `pattern`.
 
     kind: "answer" (with `status` and `body`, nothing reaches the server), "refuse" (the connection
-    is closed before anything is sent on), "lose" (the server acts, its answer never arrives),
-    "cut" (the server acts, its answer arrives by half), "delay" (the server hears of it `seconds`
-    late), "slow" (its answer comes `seconds` late).
+    is closed before anything is sent on), "twice" (the server acts twice, as it does after
+    "database is locked"), "lose" (the server acts, its answer never arrives), "cut" (the server
+    acts, its answer arrives by half), "delay" (the server hears of it `seconds` late), "slow" (its
+    answer comes `seconds` late).
     """
 
     kind: str
@@ -55,8 +56,8 @@ class Proxy:
 
 
 @contextmanager
-def proxied(target: str) -> Iterator[Proxy]:
-    """A proxy before the server at the URL `target`."""
+def proxied(target: str, below: str = "") -> Iterator[Proxy]:
+    """A proxy before the server at the URL `target`; all its paths are below the path `below`."""
     host, port = urlsplit(target).hostname or "", urlsplit(target).port or 80
 
     class Handler(BaseHTTPRequestHandler):
@@ -81,6 +82,9 @@ def proxied(target: str) -> Iterator[Proxy]:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             trouble = proxy.next_trouble(f"{self.command} {self.path}")
             kind = trouble.kind if trouble else ""
+            if not self.path.startswith(f"{below}/"):
+                trouble = Trouble("answer", "", status=404, body=b"there is nothing here")
+                kind = "answer"
             if trouble and kind == "answer":
                 self._reply(trouble.status, list(trouble.headers.items()), trouble.body)
                 return
@@ -89,6 +93,8 @@ def proxied(target: str) -> Iterator[Proxy]:
                 return
             if trouble and kind == "delay":
                 time.sleep(trouble.seconds)
+            if kind == "twice":
+                self._ask(body)
             status, headers, data = self._ask(body)
             if trouble and kind == "slow":
                 time.sleep(trouble.seconds)
@@ -106,7 +112,8 @@ def proxied(target: str) -> Iterator[Proxy]:
                 k: v for k, v in self.headers.items() if k.lower() not in {"host", "connection"}
             }
             try:
-                connection.request(self.command, self.path, body, kept | {"Host": f"{host}:{port}"})
+                path = self.path.removeprefix(below)
+                connection.request(self.command, path, body, kept | {"Host": f"{host}:{port}"})
                 answer = connection.getresponse()
                 return answer.status, answer.getheaders(), answer.read()
             except OSError:  # the server is down: so is everything behind the proxy
@@ -136,7 +143,7 @@ def proxied(target: str) -> Iterator[Proxy]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
-        proxy = Proxy(f"http://127.0.0.1:{server.server_address[1]}")
+        proxy = Proxy(f"http://127.0.0.1:{server.server_address[1]}{below}")
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:

@@ -13,9 +13,11 @@ from playwright.sync_api import Browser, Locator, Page, Route, sync_playwright
 
 from annotation.form.regions import choice
 from annotation.pull import pull
-from annotation.push import Sources, push, push_solved
+from annotation.push import Sources, push
+from annotation.push_solved import push_solved
 from annotation.server.client import Client
-from annotation.server.project import Project, existing_project
+from annotation.server.find import existing_project
+from annotation.server.project import Project
 from annotation.settings import Wanted
 from annotation.solve import solve_folder
 from manifests.annotations import (

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from annotation.export import COLUMNS, Exported, cutout, export_folder
+from annotation.files.failures import Failure
 from manifests.annotations import Kind, State
 from manifests.labels import FOREGROUND_LABELS
 from manifests.pixels import Pixels
@@ -50,7 +51,7 @@ def test_every_level_survives(tmp_path: Path, seed: int) -> None:
     alpha = np.random.default_rng(seed).integers(0, 256, (40, 52), np.uint8)
     row = add(tmp_path / "pulled", "x.jpg", alpha)
     write(tmp_path / "pulled", row)
-    assert export_folder(tmp_path / "pulled", tmp_path / "fgs") == Exported(1, 0, 0, ())
+    assert export_folder(tmp_path / "pulled", tmp_path / "fgs") == Exported(1, 0, 0, (), ())
     assert (rgba(tmp_path / "fgs" / f"{row.photo_id}.png")[..., 3] == alpha).all()
 
 
@@ -65,7 +66,7 @@ def test_datagen_takes_what_is_exported(tmp_path: Path) -> None:
         add(pulled, "trimap.jpg", trimap(), Kind.TRIMAP, state=State.APPROVED),
     ]
     write(pulled, *rows)
-    assert export_folder(pulled, out) == Exported(2, 0, 0, ())
+    assert export_folder(pulled, out) == Exported(2, 0, 0, ("trimap.jpg",), ())
     assert {path.name for path in out.iterdir()} == {
         *(f"{row.photo_id}.png" for row in rows[:2]),
         FOREGROUND_LABELS,
@@ -91,7 +92,7 @@ def test_again_writes_nothing(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in out.iterdir()}
     times = {path: path.stat().st_mtime_ns for path in out.glob("*.png")}
     done = list[int]()
-    assert export_folder(pulled, out, done.append) == Exported(0, 2, 0, ())
+    assert export_folder(pulled, out, done.append) == Exported(0, 2, 0, (), ())
     assert done == [1, 2]
     assert {path: path.read_bytes() for path in out.iterdir()} == before
     assert {path: path.stat().st_mtime_ns for path in times} == times
@@ -99,11 +100,11 @@ def test_again_writes_nothing(tmp_path: Path) -> None:
     # Another label changes the row alone, another alpha the file, a damaged file is made again.
     changed = add(pulled, "y.jpg", soft_alpha(2))
     write(pulled, replace(row, transparency="Little"), changed)
-    assert export_folder(pulled, out) == Exported(1, 1, 0, ())
+    assert export_folder(pulled, out) == Exported(1, 1, 0, (), ())
     assert labels(out)[0]["transparency"] == "Little"
     assert (rgba(out / f"{other.photo_id}.png")[..., 3] == soft_alpha(2)).all()
     (out / f"{other.photo_id}.png").write_bytes(b"")
-    assert export_folder(pulled, out) == Exported(1, 1, 0, ())
+    assert export_folder(pulled, out) == Exported(1, 1, 0, (), ())
     assert list(out.glob(".part-*")) == []
 
 
@@ -117,7 +118,9 @@ def test_what_is_no_longer_approved_is_removed(tmp_path: Path) -> None:
     found = export_folder(pulled, out)
     assert (found.written, found.kept, found.removed) == (0, 1, 1)
     assert found.failed == (
-        (f"{edited.photo_id}.png", "is no longer approved, but was changed by hand: remove it"),
+        Failure(
+            f"{edited.photo_id}.png", "it is no longer approved, but was changed by hand: remove it"
+        ),
     )
     assert not (out / f"{lost.photo_id}.png").exists()
     assert (out / f"{edited.photo_id}.png").read_bytes() == b"by hand"
@@ -128,28 +131,62 @@ def test_other_projects_and_other_columns_stay(tmp_path: Path) -> None:
     for name, number in (("one", 1), ("two", 2)):
         pulled = tmp_path / name
         write(pulled, add(pulled, f"{name}.jpg", soft_alpha(), project=name, project_id=number))
-        assert export_folder(pulled, out) == Exported(1, 0, 0, ())
+        assert export_folder(pulled, out) == Exported(1, 0, 0, (), ())
     text = (out / FOREGROUND_LABELS).read_text().splitlines()
     mine = [text[0] + ",split", *(line + ",val" for line in text[1:]), "own.png" + "," * 17]
     (out / FOREGROUND_LABELS).write_text("\n".join(mine) + "\n")
-    assert export_folder(tmp_path / "one", out) == Exported(0, 1, 0, ())
+    assert export_folder(tmp_path / "one", out) == Exported(0, 1, 0, (), ())
     rows = labels(out)
     assert [row["split"] for row in rows] == ["val", "", "val"]
     assert [row["file"] for row in rows][1] == "own.png"
 
 
+def test_a_project_that_was_renamed_keeps_its_folder(tmp_path: Path) -> None:
+    """It keeps its number; a project of another server may have the same number."""
+    pulled, out = tmp_path / "pulled", tmp_path / "fgs"
+    kept, rejected, gone = (add(pulled, f"{name}.jpg", soft_alpha()) for name in "abc")
+    write(pulled, kept, rejected, gone)
+    export_folder(pulled, out)
+    renamed = [replace(row, project="Renamed") for row in (kept, rejected)]
+    write(pulled, renamed[0], replace(renamed[1], state=State.REJECTED))
+    assert export_folder(pulled, out) == Exported(0, 1, 2, (), ())
+    assert [(row["photo"], row["project"]) for row in labels(out)] == [("a.jpg", "Renamed")]
+    other = tmp_path / "other"
+    row = add(other, "a.jpg", soft_alpha(1), project="Other", photo_sha256="ab" * 32)
+    write(other, row)
+    assert (
+        "'Renamed' (3), whose photo has the same name" in export_folder(other, out).failed[0].reason
+    )
+    assert len(labels(out)) == 1
+
+
+def test_one_file_that_cannot_be_removed_is_named_and_the_others_are(tmp_path: Path) -> None:
+    pulled, out = tmp_path / "pulled", tmp_path / "fgs"
+    rows = [add(pulled, f"{name}.jpg", soft_alpha()) for name in "abc"]
+    write(pulled, *rows)
+    export_folder(pulled, out)
+    blocked = out / f"{rows[0].photo_id}.png"
+    blocked.unlink()
+    blocked.mkdir()
+    write(pulled, *(replace(row, state=State.REJECTED) for row in rows))
+    found = export_folder(pulled, out)
+    assert (found.removed, [one.file for one in found.failed]) == (2, [blocked.name])
+    assert [row["photo"] for row in labels(out)] == ["a.jpg"]
+
+
 def test_one_name_in_two_projects_is_named(tmp_path: Path) -> None:
     out = tmp_path / "fgs"
     for name, number in (("one", 1), ("two", 2)):
-        write(tmp_path / name, add(tmp_path / name, "x.jpg", soft_alpha(number), project=name))
+        row = add(tmp_path / name, "x.jpg", soft_alpha(number), project=name, project_id=number)
+        write(tmp_path / name, row)
     assert export_folder(tmp_path / "one", out).written == 1
     before = {path: path.read_bytes() for path in out.iterdir()}
     found = export_folder(tmp_path / "two", out)
     assert (found.written, found.kept, found.removed) == (0, 0, 0)
-    ((photo_file, reason),) = found.failed
-    assert photo_file == "x.jpg"
-    assert "'one'" in reason
-    assert "export to another folder" in reason
+    (failure,) = found.failed
+    assert failure.file == "x.jpg"
+    assert "'one'" in failure.reason
+    assert "export to another folder" in failure.reason
     assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 
@@ -168,7 +205,7 @@ def test_what_cannot_be_exported_is_named_and_the_rest_is_done(tmp_path: Path) -
     write(pulled, *rows, small)
     found = export_folder(pulled, out)
     assert (found.written, found.kept, found.removed) == (1, 0, 0)
-    reasons = dict(found.failed)
+    reasons = {one.file: one.reason for one in found.failed}
     assert "0 everywhere" in reasons["empty.jpg"]
     assert "255 everywhere" in reasons["opaque.jpg"]
     assert "pull again" in reasons["changed.jpg"]
@@ -207,7 +244,7 @@ def test_an_interrupted_export_goes_on(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         export_folder(pulled, out, interrupt)
     assert len(labels(out)) == 2
-    assert export_folder(pulled, out) == Exported(1, 2, 0, ())
+    assert export_folder(pulled, out) == Exported(1, 2, 0, (), ())
 
 
 def test_no_pull_folder(tmp_path: Path) -> None:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import secrets
 import shlex
 import shutil
 import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from annotation.form.regions import choice
+from annotation.form.regions import choice, labels_xml
+from annotation.form.tasks import prediction_of
 from annotation.pull import pull
-from annotation.push import Sources, push, push_solved
+from annotation.push import Sources, push
+from annotation.push_solved import push_solved
 from annotation.serve import ServeError, Service, free_port, serving
-from annotation.server.client import Client, RefusedError, ServerError, UnsureError
-from annotation.server.project import existing_project, find_project
+from annotation.server.client import Client
+from annotation.server.faults import RefusedError, ServerError, UnsureError
+from annotation.server.find import existing_project, find_project
 from annotation.settings import Wanted
 from annotation.solve import solve_folder
 from manifests.annotations import annotations_path, read_annotations
@@ -45,6 +50,7 @@ from tests.conftest import Ran, descendants, finish
 IMPORT = r"POST /api/projects/\d+/import$"
 UPLOAD = r"POST /api/projects/\d+/import\?commit"
 ANSWER = 4.0  # enough for the real server on a busy machine
+TIFF_WITHOUT_SIZE = b"II*\0\x08\0\0\0" + b"\0" * 6  # an empty directory: no width, no height
 LATE = ANSWER + 1  # and what comes later is given up
 IMPATIENT = replace(HASTY, answer=ANSWER, work=ANSWER, settle=LATE + 1, outage=60)
 
@@ -86,6 +92,9 @@ def three(tmp_path: Path) -> Sources:
         Trouble("answer", UPLOAD, status=502),
         Trouble("lose", r"POST /api/projects/$"),
         Trouble("answer", r"POST /api/projects/$", status=500),
+        Trouble("twice", r"POST /api/projects/$"),
+        Trouble("twice", UPLOAD, times=3),
+        Trouble("twice", IMPORT),
         Trouble("refuse", "", times=3),
         Trouble("cut", "GET", times=3),
         Trouble("answer", "GET /api/tasks", times=3, status=500),
@@ -98,12 +107,71 @@ def test_push_makes_each_task_once(
     unlucky.get("/api/version/")  # it has answered: patience is that for an outage
     proxy.troubles.append(replace(trouble))
     found = push(unlucky, title, three, quiet)
-    assert (found.created, found.problems) == (3, ())
+    assert (found.created, found.failed) == (3, ())
     project = existing_project(client, title)
     assert sorted(tasks_of(project)) == ["0.png", "1.png", "2.png"]
     assert len(project.uploads()) == 3
     assert all(len(project.predictions(task)) == 1 for task in tasks_of(project).values())
+    for task in tasks_of(project).values():
+        assert client.get_bytes(project.task(task)["data"]["image"])
     assert push(unlucky, title, three, quiet).kept == 3
+
+
+def test_what_one_photo_meets_ends_that_photo_alone(
+    unlucky: Client, proxy: Proxy, client: Client, title: str, three: Sources
+) -> None:
+    """A refused import is sent again one by one; a file may be gone when its turn comes."""
+    proxy.troubles.append(Trouble("answer", IMPORT, times=2, status=413, body=b"too large"))
+    found = push(unlucky, title, three, quiet)
+    assert (found.created, [one.file for one in found.failed]) == (2, ["0.png"])
+    assert "HTTP 413: too large" in found.failed[0].reason
+    assert sorted(tasks_of(existing_project(client, title))) == ["1.png", "2.png"]
+    assert three.alphas is not None
+    (three.photos / "evil.tiff").write_bytes(TIFF_WITHOUT_SIZE)
+    alpha = three.alphas / "1.png"
+
+    def begin(total: int) -> Callable[[int], None]:
+        alpha.unlink()
+        return lambda done: None
+
+    found = push(unlucky, title, three, begin)
+    assert (found.created, found.kept) == (1, 1)
+    assert [one.file for one in found.failed] == ["evil.tiff", "1.png"]
+    assert str(alpha) in found.failed[1].reason
+    proxy.troubles.append(Trouble("answer", "GET", times=9, status=401))
+    with pytest.raises(RefusedError, match="401"):
+        push(unlucky, title, three, quiet)
+
+
+def test_a_project_that_arrives_late_is_removed_if_it_is_empty(
+    proxy: Proxy, server: Running, client: Client, title: str, three: Sources
+) -> None:
+    """As two people who push to a new project at once may make it twice."""
+    proxy.troubles.append(Trouble("delay", r"POST /api/projects/\d+/import$", seconds=1.5))
+    with Client(proxy.url, server.token, HASTY) as unhurried, ThreadPoolExecutor() as other:
+        pushing = other.submit(push, unhurried, title, three, quiet)
+        until(lambda: any("/import" in request for request in proxy.seen))
+        client.post("/api/projects/", {"title": title, "label_config": labels_xml()})
+        assert pushing.result(60).failed == ()
+    assert len(tasks_of(existing_project(client, title))) == 3
+
+
+@pytest.mark.parametrize("pattern", ["/api/predictions/", "/api/storages/localfiles/"])
+def test_what_the_server_makes_twice_is_there_once(
+    server: Running, proxy: Proxy, unlucky: Client, client: Client, title: str, pattern: str
+) -> None:
+    folder = server.files / secrets.token_hex(4)
+    save_photo(folder, "0.png", 0)
+    push(client, title, Sources(folder), quiet)
+    project = existing_project(unlucky, title)
+    proxy.troubles.append(Trouble("twice", f"POST {pattern}"))
+    (task,) = tasks_of(project).values()
+    if "predictions" in pattern:
+        project.add_prediction(task, prediction_of("net", alpha=soft_alpha(1, 60, 80)))
+        assert len(project.predictions(task)) == 1
+    else:
+        project.serve_folder(folder)
+        assert len(client.get(pattern, project=project.id)) == 1
 
 
 def test_import_that_arrives_late(
@@ -118,7 +186,7 @@ def test_import_that_arrives_late(
     hurried = replace(IMPATIENT, settle=0.2, work=2.0)
     with Client(proxy.url, server.token, hurried) as hasty:
         found = push(hasty, title, three, quiet)
-    assert found.problems == ()
+    assert found.failed == ()
     assert sorted(tasks_of(existing_project(client, title))) == ["0.png", "1.png", "2.png"]
 
 
@@ -194,7 +262,7 @@ def test_lost_predictions(
     assert solve_folder(tmp_path / "out").written == 1
     proxy.troubles.append(Trouble("lose", "POST /api/predictions/"))
     found = push_solved(unlucky, title, tmp_path / "out", quiet)
-    assert (found.created, found.problems) == (1, ())
+    assert (found.created, found.failed) == (1, ())
     assert [one["model_version"] for one in project.predictions(task)] == ["pushed", "closed-form"]
     again = push_solved(unlucky, title, tmp_path / "out", quiet)
     assert (again.created, again.kept) == (0, 1)
@@ -232,6 +300,20 @@ def test_other_kind_of_server(server: Running, proxy: Proxy, three: Sources) -> 
     assert "not a Label Studio server" in stopped(annotate(server, *command))
 
 
+def test_refusals_are_words(server: Running, three: Sources, title: str) -> None:
+    """Not the JSON or the web page that the server sends."""
+    command = ("push", "--photos", str(three.photos), "--project")
+    line = stopped(annotate(server, *command, "P"))
+    assert line.endswith(
+        "--project 'P': the server does not make this project: "
+        "title: Ensure this field has at least 3 characters."
+    )
+    line = stopped(annotate(server, *command, title, "--url", f"{server.url}/no/such/page"))
+    assert line.endswith(
+        "HTTP 404: a web page (404 | Label Studio) instead of an answer; is --url right?"
+    )
+
+
 def test_the_token_is_never_shown(
     server: Running, proxy: Proxy, three: Sources, title: str, tmp_path: Path
 ) -> None:
@@ -258,6 +340,11 @@ def test_the_token_is_never_shown(
         ("pull --out y", "--project"),
         ("status --project x --url ftp://host", "ftp://host"),
         ("status --project x --url http://me:secret@host", "leave user and password out"),
+        (
+            "status --project x --url https://host/ls/projects/1/data?task=7",
+            "address of its server is https://host/ls",
+        ),
+        ("status --project x --url http://host/user/login/", "server is http://host"),
         ("status --project x --token ''", "LABEL_STUDIO_API_KEY"),
         ("status --project x --token 'two words'", "do not occur in tokens"),
         ("serve --port 0", "--port"),
@@ -270,6 +357,13 @@ def test_wrong_usage(options: str, named: str) -> None:
     assert (ran.code, ran.out) == (2, "")
     assert named in " ".join(ran.err.split())
     assert "secret" not in ran.err
+
+
+def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def read(path: Path) -> str:

@@ -59,8 +59,8 @@ def exif(orientation: int) -> Image.Exif:
 
 
 def only(folder: Path) -> Photo:
-    photos, problems = scan_photos(folder)
-    assert problems == []
+    photos, failures = scan_photos(folder)
+    assert failures == []
     (photo,) = photos
     return photo
 
@@ -116,8 +116,8 @@ def test_a_folder_with_all_kinds_of_names(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no photo")
     save(tmp_path / ".thumbs" / "x.jpg", colours())
     (tmp_path / "._x.jpg").write_bytes(b"made by a Mac")
-    photos, problems = scan_photos(tmp_path)
-    assert problems == []
+    photos, failures = scan_photos(tmp_path)
+    assert failures == []
     assert [photo.file for photo in photos] == sorted(files)
     assert len({photo.id for photo in photos}) == len(files)
     for photo in photos:
@@ -170,8 +170,8 @@ def test_other_colours_become_srgb(tmp_path: Path) -> None:
         tmp_path / "c.png", Image.fromarray(np.dstack([colours(), np.full((6, 9), 255, np.uint8)]))
     )
     save(tmp_path / "d.png", Image.fromarray(colours()[..., 0]))
-    photos, problems = scan_photos(tmp_path)
-    assert problems == []
+    photos, failures = scan_photos(tmp_path)
+    assert failures == []
     a, b, c, d = (read_photo(photo.path) for photo in photos)
     assert np.abs(a.astype(int) - colours()).max() <= 1
     assert b.shape == (6, 9, 3)
@@ -181,9 +181,9 @@ def test_other_colours_become_srgb(tmp_path: Path) -> None:
 
 
 def wrong(folder: Path, name: str) -> str:
-    (problem,) = scan_photos(folder)[1]
-    assert problem.file == name
-    return problem.reason
+    (failure,) = scan_photos(folder)[1]
+    assert failure.file == name
+    return failure.reason
 
 
 @pytest.mark.parametrize(
@@ -191,6 +191,7 @@ def wrong(folder: Path, name: str) -> str:
     [
         ("x.jpg", b"", "has 0 bytes"),
         ("x.jpg", b"no photo", "is not a picture"),
+        ("x.tiff", b"II*\0\x08\0\0\0" + b"\0" * 6, "cannot be decoded"),
         ("x.png", b"\x89PNG\r\n\x1a\n", "it was cut short"),
     ],
 )
@@ -236,19 +237,19 @@ def test_a_photo_is_known_by_its_ending_or_its_content(tmp_path: Path) -> None:
     save(tmp_path / "raw.dng", colours(), format="TIFF")
     (tmp_path / "note").write_text("BM, P6: a note")
     os.mkfifo(tmp_path / "pipe")
-    photos, problems = scan_photos(tmp_path)
-    assert ([photo.file for photo in photos], problems) == (["a.jfif", "b", "c.dat", "d.avif"], [])
-    found, problems = pair(photos, alphas=tmp_path)
-    assert problems == []
+    photos, failures = scan_photos(tmp_path)
+    assert ([photo.file for photo in photos], failures) == (["a.jfif", "b", "c.dat", "d.avif"], [])
+    found, failures = pair(photos, alphas=tmp_path)
+    assert failures == []
     assert [found[photo.id].alpha for photo in photos] == [photo.path for photo in photos]
 
 
 def test_names_that_are_no_text_or_differ_in_accents_alone(tmp_path: Path) -> None:
     save(tmp_path / "J\u00fcrgen.png", colours())
     save(tmp_path / "Ju\u0308rgen.png", colours())
-    photos, problems = scan_photos(tmp_path)
-    assert len(photos) == len(problems) == 1
-    assert "accents" in problems[0].reason
+    photos, failures = scan_photos(tmp_path)
+    assert len(photos) == len(failures) == 1
+    assert "accents" in failures[0].reason
     for file in tmp_path.iterdir():
         file.unlink()
     data = save(tmp_path / "x.png", colours()).read_bytes()
@@ -303,8 +304,8 @@ def test_pairs_by_path_and_by_id(tmp_path: Path, photos: list[Photo]) -> None:
     labels.write_text(
         "File,SUBJECT,licence\ny.jpg,Non Human,CC0\nü z.png,,\n", encoding="utf-8-sig"
     )
-    found, problems = pair(photos, alphas, trimaps, labels)
-    assert problems == []
+    found, failures = pair(photos, alphas, trimaps, labels)
+    assert failures == []
     assert {file: found[photo.id] for file, photo in known.items()} == {
         "a/x.1.jpg": Companions(alpha=alphas / "a/x.1.png"),
         "b/x.1.jpg": Companions(alpha=alphas / f"{known['b/x.1.jpg'].id}.png"),
@@ -323,8 +324,8 @@ def test_accents_may_be_written_either_way(tmp_path: Path) -> None:
         save(folder / "alphas" / other, np.full((6, 9), 7, np.uint8))
         (folder / "labels.csv").write_text(f"file,licence\n{other},CC0\n", encoding="utf-8")
         (one,), _ = scan_photos(folder / "photos")
-        found, problems = pair([one], folder / "alphas", labels=folder / "labels.csv")
-        assert problems == []
+        found, failures = pair([one], folder / "alphas", labels=folder / "labels.csv")
+        assert failures == []
         assert found[one.id] == Companions(alpha=folder / "alphas" / other, licence="CC0")
 
 
@@ -334,13 +335,13 @@ def test_pairs_that_are_not_clear_are_named(tmp_path: Path, photos: list[Photo])
     for name in ("y.tif", "x.1.png", "a/x.1.png", "a/x.1.bmp", "ü z.png"):
         save(alphas / name, level)
     save(trimaps / "ü z.png", level)
-    found, problems = pair(photos, alphas, trimaps)
-    reasons = {problem.file: problem.reason for problem in problems}
+    found, failures = pair(photos, alphas, trimaps)
+    reasons = {failure.file: failure.reason for failure in failures}
     assert "may belong to y.jpg, y.png" in reasons[str(alphas / "y.tif")]
     assert "belongs to no photo" in reasons[str(alphas / "x.1.png")]
     assert "a/x.1.bmp, a/x.1.png" in reasons["a/x.1.jpg"]
     assert "an alpha and a trimap" in reasons["ü z.png"]
-    assert len(problems) == 4
+    assert len(failures) == 4
     assert found[known["a/x.1.jpg"].id] == Companions()
     assert found[known["ü z.png"].id] == Companions(alpha=alphas / "ü z.png")
 
@@ -360,9 +361,9 @@ def test_labels_may_name_a_photo_in_any_clear_writing(tmp_path: Path, photos: li
 def test_wrong_labels_are_named(tmp_path: Path, photos: list[Photo]) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("file,transparency\ny.jpg,Glass\ny.png,little\ny.png,Highly\nz.png,Little\n")
-    found, problems = pair(photos, labels=labels)
-    assert [problem.file for problem in problems] == [f"{labels} line {n}" for n in (2, 4, 5)]
-    assert [problem.reason.partition(": ")[2] for problem in problems] == [
+    found, failures = pair(photos, labels=labels)
+    assert [failure.file for failure in failures] == [f"{labels} line {n}" for n in (2, 4, 5)]
+    assert [failure.reason.partition(": ")[2] for failure in failures] == [
         "has 'Glass' in column 'transparency', expected one of "
         "'Highly', 'Strongly', 'Medium', 'Little'",
         "names a file of line 3 again; leave one of them",

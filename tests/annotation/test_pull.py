@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from annotation.export import export_folder
+from annotation.export import Exported, export_folder
+from annotation.files.photos import photo_id
 from annotation.form.regions import RegionLabel, choice, labels_xml, stroke
 from annotation.pull import Pulled, pull
-from annotation.server.client import Client, OutageError, ServerError
-from annotation.server.project import existing_project, make_project
+from annotation.server.client import Client
+from annotation.server.faults import OutageError, ServerError
+from annotation.server.find import existing_project, make_project
 from annotation.settings import Patience, Wanted
 from annotation.status import measure
 from manifests.annotations import (
@@ -95,7 +97,7 @@ def test_a_photo_that_was_pushed_again(toy: Toy, client: Client, out: Path) -> N
     toy.add(12)
     toy.annotate(12, soft_alpha(2))
     found = pulled(client, out)
-    assert "results of task 5, which was deleted on the server" in reasons(found)[0]
+    assert "results of an earlier task for the same photo, which was deleted" in reasons(found)[0]
     assert alphas(out) == {5: [1]}
     found = pulled(client, out, prune=True)
     assert (found.bad, found.gone, found.removed) == ((), (), 1)
@@ -192,7 +194,8 @@ def test_the_second_task_of_a_photo_touches_no_file(toy: Toy, client: Client, ou
     toy.annotate(5, soft_alpha(1))
     for _ in range(2):
         (reason,) = reasons(pulled(client, out))
-        assert reason == "5: 0: task 12 is for the same photo; delete one of them"
+        other = f"{toy.url}/projects/3/data?task=12"
+        assert reason == f"5: 0: {other} is for the same photo; delete one of them"
         assert [row.task_id for row in rows_of(out)] == [12]
     toy.tasks[12]["annotations"].clear()
     pulled(client, out, prune=True)
@@ -349,14 +352,65 @@ def test_odd_pictures_are_named(toy: Toy, client: Client, out: Path, how: str) -
     assert [row.task_id for row in rows_of(out)] == [6]
 
 
-def test_approved_trimaps_are_no_foregrounds(toy: Toy, client: Client) -> None:
+def test_what_one_task_raises_ends_that_task_alone(toy: Toy, client: Client, out: Path) -> None:
+    """Whatever it is: here a folder where a file should be."""
+    for number in (5, 6, 7):
+        toy.add(number, f"{number}.png")
+        toy.annotate(number, soft_alpha(number))
+    (out / "alphas" / f"{photo_id('6.png')}.png").mkdir(parents=True)
+    found = pull(client, TITLE, out, Wanted.ALL, quiet)
+    (line,) = [one.line for one in found.bad]
+    assert line.startswith("6.png: the whole task: ")
+    assert "Is a directory" in line
+    assert line.endswith(f"({toy.url}/projects/3/data?task=6)")
+    assert alphas(out) == {5: [5], 7: [7]}
+
+
+def test_status_counts_on_when_a_task_is_deleted_meanwhile(toy: Toy, client: Client) -> None:
+    for number in (5, 6):
+        toy.add(number, f"{number}.png")
+        toy.annotate(number, soft_alpha(number))
+    toy.gone.add(5)
+    status = measure(client, TITLE, 8, quiet)
+    assert (status.states["bad"], status.states["submitted"]) == (1, 1)
+    assert [one.photo for one in status.bad] == ["5.png"]
+
+
+def test_what_is_noted_is_pulled_and_said_each_time(toy: Toy, client: Client, out: Path) -> None:
+    toy.add(5, "5.png")
+    is_inside = np.zeros(SHAPE, bool)
+    is_inside[10:20, 10:20] = True
+    is_around = np.zeros(SHAPE, bool)
+    is_around[5:25, 5:25] = True
+    is_around[8:22, 8:22] = False  # two pixels that nobody painted lie in between
+    strokes = [
+        stroke(RegionLabel.FOREGROUND, is_inside * np.uint8(255)),
+        stroke(RegionLabel.UNKNOWN, is_around * np.uint8(255)),
+    ]
+    animal = choice("subject", "human") | {"value": {"choices": ["animal"]}}
+    number = toy.submit(5, [*strokes, animal])
+    for _ in range(2):
+        found = pulled(client, out)
+        assert (found.rows, found.bad) == (1, ())
+        assert [one.line.split(": ", 2)[:2] for one in found.warnings] == [
+            ["5.png", f"annotation {number} by anna@example.org"]
+        ] * 2
+        said, gap = (one.reason for one in found.warnings)
+        assert said == "subject 'animal' is not one of human, non-human, and not read"
+        assert gap.startswith("100% of the pixels beside its Foreground were painted neither")
+
+
+def test_approved_trimaps_are_no_foregrounds(toy: Toy, client: Client, out: Path) -> None:
     cell = (choice("subject", "human"), choice("transparency", "Medium"), APPROVED)
     for number in (5, 6):
         toy.add(number, f"{number}.png")
     toy.annotate(5, soft_alpha(), *cell)
     toy.submit(6, [stroke(RegionLabel.UNKNOWN, soft_alpha()), *cell])
+    found_by_pull = pulled(client, out)
     status = measure(client, TITLE, 16, quiet)
-    assert status.states["approved"] == 2
+    assert (status.states["approved"], status.approved_trimaps) == (2, 1)
+    assert (found_by_pull.approved, found_by_pull.approved_trimaps) == (2, 1)
+    assert export_folder(out, out.parent / "fgs") == Exported(1, 0, 0, ("6.png",), ())
     (found,) = [one for one in status.cells if one.tasks]
     assert (found.subject, found.transparency) == ("human", "Medium")
     assert (found.approved, found.tasks, found.missing) == (1, 2, 1)
@@ -377,10 +431,12 @@ def test_agreement_is_between_people(toy: Toy, client: Client) -> None:
     toy.annotate(5, soft_alpha(1))
     toy.annotate(5, soft_alpha(2))
     assert measure(client, TITLE, 8, quiet).agreement == ()
-    third = toy.annotate(5, np.zeros(SHAPE, np.uint8), author="otto")
+    third = toy.annotate(5, np.full(SHAPE, 255, np.uint8), author="otto")
     pairs = measure(client, TITLE, 8, quiet).agreement
     assert [pair.annotations for pair in pairs] == [(100, third), (101, third)]
-    assert pairs[1].difference == pytest.approx(soft_alpha(2).mean())
+    assert pairs[1].difference == pytest.approx(255 - soft_alpha(2).mean())
+    assert (pairs[1].photo, pairs[1].url) == ("x.png", f"{toy.url}/projects/3/data?task=5")
+    assert pairs[1].authors == ("anna@example.org", "otto@example.org")
 
 
 def test_a_project_that_is_there_stays_as_it_was_set(toy: Toy, client: Client) -> None:

@@ -6,6 +6,8 @@ import base64
 import io
 import json
 import secrets
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -18,8 +20,11 @@ from annotation.form.regions import choice, labels_xml
 from annotation.form.tasks import prediction_of
 from annotation.pull import pull
 from annotation.push import Sources, push
-from annotation.server.client import Client, RefusedError, ServerError
-from annotation.server.project import Project, existing_project, make_project
+from annotation.serve import Service, free_port, serving
+from annotation.server.client import Client
+from annotation.server.faults import RefusedError, ServerError
+from annotation.server.find import existing_project, make_project
+from annotation.server.project import Project
 from annotation.settings import Wanted
 from annotation.status import measure
 from manifests.annotations import Kind, Origin, State, annotations_path, read_annotations
@@ -43,6 +48,7 @@ from tests.annotation.conftest import (
     tasks_of,
     trimap_of_rings,
 )
+from tests.annotation.proxy import proxied
 
 NAMES = ["a b.png", "deep/a b.png", "d.o.t.s.jpg", "ünï-日本.png", "[x].png"]
 LABELS = "file,subject,transparency,licence\na b.png,human,Medium,CC0\n[x].png,non-human,Highly,\n"
@@ -63,7 +69,7 @@ def sources(folder: Path) -> Sources:
 def pushed(client: Client, title: str, tmp_path: Path) -> Project:
     """A project with the five photos."""
     found = push(client, title, sources(tmp_path / "src"), quiet)
-    assert (found.created, found.kept, found.problems) == (5, 0, ())
+    assert (found.created, found.kept, found.failed) == (5, 0, ())
     return existing_project(client, title)
 
 
@@ -154,8 +160,8 @@ def test_other_alpha_for_a_pushed_photo(pushed: Project, tmp_path: Path) -> None
     save_photo(tmp_path / "src" / "photos", "[x].png", 77)
     found = push(pushed.client, pushed.title, given, quiet)
     assert (found.created, found.kept) == (0, 3)
-    assert sorted(problem.file for problem in found.problems) == ["[x].png", "a b.png"]
-    assert all("delete the task" in problem.reason for problem in found.problems)
+    assert sorted(problem.file for problem in found.failed) == ["[x].png", "a b.png"]
+    assert all("delete the task" in problem.reason for problem in found.failed)
 
 
 def test_other_labels_for_a_pushed_photo(pushed: Project, tmp_path: Path) -> None:
@@ -164,7 +170,7 @@ def test_other_labels_for_a_pushed_photo(pushed: Project, tmp_path: Path) -> Non
     labels.write_text("file,subject,licence\na b.png,non-human,CC0\n[x].png,,CC BY 4.0\n")
     found = push(pushed.client, pushed.title, given, quiet)
     assert (found.created, found.kept) == (0, 3)
-    problems = {problem.file: problem.reason for problem in found.problems}
+    problems = {problem.file: problem.reason for problem in found.failed}
     assert set(problems) == {"a b.png", "[x].png"}
     assert "subject 'non-human' instead of 'human'" in problems["a b.png"]
     assert "licence" not in problems["a b.png"]
@@ -180,7 +186,7 @@ def test_turned_photo_is_shown_upright(client: Client, title: str, tmp_path: Pat
     turned.save(tmp_path / "photos" / "turned.jpg", exif=exif, quality=95)
     save_alpha(tmp_path / "alphas", "turned.png", soft_alpha(1, 70, 40))
     given = Sources(tmp_path / "photos", tmp_path / "alphas")
-    assert push(client, title, given, quiet).problems == ()
+    assert push(client, title, given, quiet).failed == ()
     project = existing_project(client, title)
     accept(project, tasks_of(project)["turned.jpg"])
     assert pulled(project, tmp_path / "out") == (1, [])
@@ -197,7 +203,7 @@ def test_local_files(server: Running, client: Client, title: str) -> None:
     local = Sources(given.photos, given.alphas, root=server.files)
     for created in (5, 0):
         found = push(client, title, local, quiet)
-        assert (found.created, found.problems) == (created, ())
+        assert (found.created, found.failed) == (created, ())
     project = existing_project(client, title)
     assert project.uploads() == {}
     assert len(client.get("/api/storages/localfiles/", project=project.id)) == 1
@@ -208,6 +214,62 @@ def test_local_files(server: Running, client: Client, title: str) -> None:
     for row in read_annotations(annotations_path(folder / "out")):
         shown = (folder / "out" / row.photo_path).read_bytes()
         assert shown == (given.photos / row.photo_file).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def below(
+    venv: Path, template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Service, str]]:
+    """A server behind a proxy that shows it below the path /ls; the URL for browsers."""
+    folder = tmp_path_factory.mktemp("below")
+    shutil.copytree(template, folder / "data")
+    (folder / "files").mkdir()
+    token = (folder / "data" / "token").read_text()
+    port = free_port()
+    with proxied(f"http://127.0.0.1:{port}", "/ls") as proxy:
+        address = proxy.url
+        service = Service(folder / "data", port, venv, "", "", token, folder / "files", address)
+        with serving(service):
+            yield service, address
+
+
+@pytest.mark.parametrize("is_inside", [False, True], ids=["by the proxy", "from inside"])
+@pytest.mark.parametrize("is_local", [False, True], ids=["uploaded", "local files"])
+def test_below_a_path_annotators_see_their_pictures(
+    below: tuple[Service, str], title: str, tmp_path: Path, is_inside: bool, is_local: bool
+) -> None:
+    service, address = below
+    assert service.files is not None
+    folder = service.files / secrets.token_hex(4)
+    save_photo(folder, "a.png", 1)
+    picture = (folder / "a.png").read_bytes()
+    with (
+        Client(service.url if is_inside else address, service.token, HASTY) as client,
+        httpx.Client(headers={"Authorization": f"Token {service.token}"}) as browser,
+    ):
+        found = push(
+            client, title, Sources(folder, root=service.files if is_local else None), quiet
+        )
+        assert found.failed == ()
+        project = existing_project(client, title)
+        (row,) = project.summaries()
+        assert row.data["image"].startswith("/ls/data/")
+        host = address.removesuffix("/ls")
+        assert browser.get(f"{host}{row.data['image']}").content == picture
+        alpha = prediction_of("", alpha=soft_alpha(1, 60, 80))["result"]
+        submit(project, row.id, alpha)
+        assert pulled(project, tmp_path / "out") == (1, [])
+        (record,) = read_annotations(annotations_path(tmp_path / "out"))
+        assert (tmp_path / "out" / record.photo_path).read_bytes() == picture
+        assert push(client, title, Sources(folder), quiet).kept == 1
+
+        data = {**row.data, "image": row.data["image"].removeprefix("/ls")}
+        client.patch(f"/api/tasks/{row.id}/", {"data": data})
+        (failure,) = push(client, title, Sources(folder), quiet).failed
+        assert failure.reason.startswith(f"annotators see no picture in its task ({project.url}?")
+        submit(project, row.id, alpha)
+        (warning,) = pull(client, title, tmp_path / "out", Wanted.ALL, quiet).warnings
+        assert warning.reason.startswith("annotators see no picture")
 
 
 def test_photos_outside_of_the_served_root(client: Client, title: str, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_what_cannot_be_solved_is_named_and_the_rest_is_done(tmp_path: Path) -> 
     write(tmp_path, no_photo, small, flat, add(tmp_path, "d.jpg", trimap(), Kind.TRIMAP))
     found = solve_folder(tmp_path)
     assert (found.written, found.kept) == (1, 0)
-    reasons = dict(found.failed)
+    reasons = {one.file: one.reason for one in found.failed}
     assert "none.png" in reasons["a.jpg"]
     assert "39 x 52" in reasons["b.jpg"]
     assert "no foreground: paint" in reasons["c.jpg"]
@@ -81,7 +81,7 @@ def test_alphas_of_a_model_count_where_the_trimap_is_unknown(tmp_path: Path) -> 
     (tmp_path / "model" / f"{row.photo_id}.png").write_bytes(encode_alpha(alpha))
     found = solve_folder(tmp_path, "net-3", alphas=tmp_path / "model")
     assert found.written == 1
-    assert [file for file, _ in found.failed] == ["b.jpg"]
+    assert [one.file for one in found.failed] == ["b.jpg"]
     (made,) = read_annotations(solved_path(tmp_path))
     assert (made.model, made.author) == ("net-3", "net-3")
     stored = decode_alpha((tmp_path / made.path).read_bytes())

@@ -12,24 +12,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from annotation.files.photos import Photo, photo_id
 from annotation.form.brush import encode_brush
 from annotation.form.choose import choose
-from annotation.form.regions import CHOICES, STROKES, RegionLabel, labels_xml, read_content
-from annotation.form.tasks import (
+from annotation.form.regions import (
+    CHOICES,
+    STROKES,
     BadAnnotationError,
-    Painted,
-    SkippedError,
-    prediction_of,
-    read_chosen,
-    read_result,
-    read_task,
-    record_of,
-    task_of,
+    RegionLabel,
+    labels_xml,
+    read_content,
 )
+from annotation.form.results import Painted, SkippedError, read_chosen, read_result, record_of
+from annotation.form.tasks import prediction_of, read_task, task_of
 from manifests.annotations import Annotation, Kind, Origin, State
 from manifests.pixels import Pixels, pixels_sha256
 from manifests.sources import Subject
@@ -108,6 +106,10 @@ def picture(level: int = 255) -> Pixels:
 @many
 def test_an_untouched_alpha_comes_back(alpha: Pixels, subject: str, transparency: str) -> None:
     pushed = task(alpha, subject=subject, transparency=transparency, licence="CC0")
+    if not alpha.any():
+        with pytest.raises(BadAnnotationError, match="its Alpha has no pixel: nothing was painted"):
+            read_result(read_task(pushed), untouched(pushed))
+        return
     found = read_result(read_task(pushed), untouched(pushed))
     assert (found.pixels == alpha).all()
     assert found.kind is Kind.ALPHA
@@ -141,6 +143,10 @@ def test_regions_make_a_trimap(painting: list[tuple[str, Pixels]]) -> None:
     shape = painting[0][1].shape
     layers = [(label, np.resize(alpha, shape)) for label, alpha in painting]
     result = [painted(label, alpha) for label, alpha in layers]
+    if not any(alpha.any() for _, alpha in layers):
+        with pytest.raises(BadAnnotationError, match="has no pixel: nothing was painted"):
+            read_content(result, *shape)
+        return
     found = read_content(result, *shape).pixels
     assert (read_content(result[::-1], *shape).pixels == found).all()
     for at in np.ndindex(shape):
@@ -154,6 +160,7 @@ def test_regions_make_a_trimap(painting: list[tuple[str, Pixels]]) -> None:
 @few
 def test_several_alpha_regions_are_one(alpha: Pixels, seed: int) -> None:
     other = np.random.default_rng(seed).integers(0, 256, alpha.shape, np.uint8)
+    assume(alpha.any() or other.any())
     result = [painted("Alpha", alpha), painted("Alpha", other)]
     assert (read_content(result, *alpha.shape).pixels == np.maximum(alpha, other)).all()
 
@@ -287,7 +294,8 @@ WRONG_REGIONS: list[tuple[dict[str, Any], str]] = [
     ({"value": None}, "not a region"),
     ({"type": "rectanglelabels"}, "'rectanglelabels'"),
     ({"type": ["brushlabels"]}, "of type"),
-    ({"from_name": "tag"}, "from 'tag', not from 'brush'"),
+    ({"from_name": "bitmask"}, "from 'bitmask', not from 'brush'"),
+    ({"from_name": "tag"}, r"nothing was painted \(brushlabels of 'tag': not ours, and not read"),
     ({"to_name": "img"}, "'img'"),
     ({"original_width": 8}, "for 6 x 8, the photo 6 x 9"),
     ({"original_height": None}, "for None x 9"),
@@ -311,11 +319,13 @@ WRONG_RESULTS: list[tuple[Any, str]] = [
     ([chosen("subject", "human")], "nothing was painted"),
     (["x"], "not a region"),
     ([ALPHA, painted("Unknown", picture())], "Alpha and Unknown regions"),
-    ([ALPHA, chosen("subject", "cat")], r"subject is \['cat'\], expected one of human"),
+    ([ALPHA, chosen("subject")], r"subject is \[\], expected one of human"),
+    ([ALPHA, chosen("brush", "human")], "choices come from 'brush'"),
+    ([{"type": "relation", "from_id": "x"}], r"nothing was painted \(relation of None"),
+    ([painted("Foreground", picture(0))], "its Foreground has no pixel: nothing was painted"),
+    ([painted("Alpha", picture(0))], "its Alpha has no pixel: nothing was painted"),
     ([ALPHA, chosen("subject", "human", "non-human")], "subject is"),
     ([ALPHA, chosen("subject", "human"), chosen("subject", "non-human")], "both human and non"),
-    ([ALPHA, chosen("colour", "red")], "from 'colour'"),
-    ([ALPHA, chosen("review", "submitted")], "review is"),
 ]
 
 
@@ -323,6 +333,76 @@ WRONG_RESULTS: list[tuple[Any, str]] = [
 def test_a_wrong_result_is_named(result: Any, reason: str) -> None:
     with pytest.raises(BadAnnotationError, match=reason):
         read_result(read_task(task()), annotation([]) | {"result": result})
+
+
+def test_what_is_not_ours_is_passed_over() -> None:
+    """Interfaces may have more controls than ours, and annotators use them."""
+    others: list[Any] = [
+        {"type": "relation", "from_id": "x1", "to_id": "x2", "direction": "right"},
+        {"type": "textarea", "from_name": "remark", "to_name": "image", "value": {"text": ["hm"]}},
+        {"type": "rating", "from_name": "stars", "to_name": "image", "value": {"rating": 3}},
+        {"type": "number", "from_name": "stars", "to_name": "video", "value": 3},
+        chosen("weather", "rain", "snow"),
+        painted("Cat", picture(3), from_name="cats"),
+    ]
+    for where in ([ALPHA, *others], [*others, ALPHA]):
+        found = read_result(read_task(task()), annotation(where, None))
+        assert (found.pixels == picture()).all()
+        assert found.notes == ()
+        assert read_chosen(read_task(task()), annotation(where, None)).kind is Kind.ALPHA
+
+
+def test_an_extra_choice_is_noted_and_what_was_pushed_stays() -> None:
+    pushed = read_task(task(subject="human"))
+    extra = [chosen("subject", "cat"), chosen("review", "nearly")]
+    found = read_result(pushed, annotation([ALPHA, *extra]))
+    assert (found.subject, found.state) == (Subject.HUMAN, State.SUBMITTED)
+    assert found.notes == (
+        "subject 'cat' is not one of human, non-human, and not read",
+        "review 'nearly' is not one of approved, rejected, and not read",
+    )
+
+
+def test_what_the_server_made_of_a_prediction_is_a_prediction() -> None:
+    """Regions have no origin after *Create Annotations From Predictions* in the data manager."""
+    pushed = task(picture(100))
+    regions = pushed["predictions"][0]["result"]
+    assert "origin" not in regions[0]
+    found = read_result(read_task(pushed), annotation(regions, None, parent_prediction=40))
+    assert (found.origin, found.model, found.changed_share) == (Origin.PREDICTION, "pushed", 0)
+    other = [painted("Alpha", picture(101))]
+    del other[0]["origin"]
+    found = read_result(read_task(pushed), annotation(other, None, parent_prediction=40))
+    assert (found.origin, found.changed_share) == (Origin.PREDICTION_CHANGED, 6 / 54)
+    found = read_result(read_task(pushed), annotation(other, None))
+    assert (found.origin, found.changed_share) == (Origin.MANUAL, 1.0)
+
+
+@given(st.integers(0, 12))
+def test_the_gap_is_the_share_of_unpainted_pixels_beside_the_foreground(missing: int) -> None:
+    foreground, unknown = np.zeros((2, 6, 9), np.uint8)
+    foreground[2:4, 3:5] = 255  # has twelve neighbours
+    unknown[1:5, 2:6] = 255
+    unknown[2:4, 3:5] = 0
+    for row, column in np.argwhere(unknown)[:missing]:
+        unknown[row, column] = 0
+    result = [painted("Foreground", foreground), painted("Unknown", unknown)]
+    assert read_content(result, 6, 9).gap == pytest.approx(missing / 12)
+    notes = read_result(read_task(task()), annotation(result)).notes
+    assert notes == () if missing == 0 else notes[0].startswith(f"{missing / 12:.0%} of the")
+    trimap = np.where(foreground, 2, np.where(unknown, 1, 0)).astype(np.uint8)
+    pushed = task(trimap=trimap)
+    assert read_result(read_task(pushed), untouched(pushed)).notes == (), "it was meant so"
+
+
+def test_the_soft_rim_of_a_brush_hides_no_gap() -> None:
+    foreground, unknown = np.zeros((2, 6, 9), np.uint8)
+    foreground[1:5, 2:6] = 40
+    foreground[2:4, 3:5] = 255
+    unknown[:, 8] = 255
+    content = read_content([painted("Foreground", foreground), painted("Unknown", unknown)], 6, 9)
+    assert content.gap == 1.0
+    assert (content.pixels[1:5, 2:6] > 0).all()
 
 
 @pytest.mark.parametrize(

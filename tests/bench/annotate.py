@@ -21,7 +21,7 @@ from PIL import Image
 
 from annotation.serve import Service, free_port, serving
 from annotation.server.client import Client
-from annotation.server.project import existing_project
+from annotation.server.find import existing_project
 from manifests.annotations import annotations_path, read_annotations
 from manifests.pixels import Pixels, decode_alpha, encode_alpha
 from tests.annotation.conftest import (

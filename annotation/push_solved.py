@@ -1,0 +1,58 @@
+"""Solved alphas to the tasks of their trimaps, as predictions to be approved: none twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from annotation.files.failures import Failure, failure
+from annotation.form.tasks import prediction_of
+from annotation.push import Progress, Pushed, identity
+from annotation.server.client import Client
+from annotation.server.faults import ends_all
+from annotation.server.find import existing_project
+from annotation.server.project import Project, TaskSummary
+from manifests.annotations import Annotation, read_annotations, solved_path
+from manifests.decoding import MAX_PIXELS
+from manifests.pixels import decode_alpha
+from manifests.sources import Subject
+
+
+def push_solved(client: Client, title: str, pulled: Path, begin: Progress) -> Pushed:
+    """The solved alphas of a pull folder to their tasks, as predictions; none twice.
+
+    Raises FileNotFoundError if nothing was solved there, ServerError as `push` does.
+    """
+    rows = read_annotations(solved_path(pulled))
+    project = existing_project(client, title)
+    known = {row.id: row for row in project.summaries()}
+    advance = begin(len(rows))
+    created, failed = 0, list[Failure]()
+    for number, row in enumerate(rows, 1):
+        try:
+            created += _push_alpha(project, row, pulled / row.path, known)
+        except Exception as error:
+            if ends_all(error, 401, 403):
+                raise
+            failed.append(failure(row.photo_file, error))
+        advance(number)
+    kept = len(rows) - created - len(failed)
+    return Pushed(project.url, created, kept, tuple(failed))
+
+
+def _push_alpha(
+    project: Project, solved: Annotation, path: Path, known: Mapping[int, TaskSummary]
+) -> bool:
+    task = known.get(solved.task_id)
+    if task is None or identity(task) != (solved.photo_id, solved.photo_sha256):
+        where = project.task_url(solved.task_id)
+        raise ValueError(
+            f"its task ({where}) is no longer there, or is for another photo now; push the photo "
+            "and pull again"
+        )
+    subject = "" if solved.subject is Subject.UNLABELLED else str(solved.subject)
+    alpha = decode_alpha(path.read_bytes(), MAX_PIXELS)
+    prediction = prediction_of(
+        solved.model, alpha, subject=subject, transparency=solved.transparency
+    )
+    return project.add_prediction(task.id, prediction)
