@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from manifests import open_shards, storage
 from manifests.shards import ShardFormat, data_path
 from manifests.sources import Split
-from manifests.storage import Url, fetch, location_of, read_bytes
+from manifests.storage import PAUSES, Url, fetch, location_of, read_bytes
 from tests.training.shard_sets import write_set
 from tests.web import Web, serving
 
@@ -89,7 +90,7 @@ def test_what_is_there_comes(web: Web, tmp_path: Path) -> None:
     assert read_bytes(tmp_path / "new" / "copy.bin") == DATA
 
 
-@pytest.mark.parametrize("fault", ["cut", "gone", 503, 429, 500])
+@pytest.mark.parametrize("fault", ["cut", "gone", 408, 425, 429, 500, 502, 503, 504])
 def test_a_passing_fault_is_tried_again(web: Web, tmp_path: Path, fault: int | str) -> None:
     web.faults["/file.bin"] += [fault, fault, fault]
     fetch(Url(web.url) / "file.bin", tmp_path / "copy.bin")
@@ -114,13 +115,35 @@ def test_a_fault_that_stays(web: Web, tmp_path: Path, fault: int | str, said: st
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind"), [(404, FileNotFoundError), (403, PermissionError), (410, OSError)]
+    ("fault", "kind"),
+    [
+        (404, FileNotFoundError),
+        *((401, PermissionError), (403, PermissionError)),
+        *((status, OSError) for status in (400, 402, 405, 409, 410, 424, 501, 505)),
+    ],
 )
 def test_a_refusal_is_not_tried_again(web: Web, fault: int, kind: type[OSError]) -> None:
     web.faults["/file.bin"] += [fault]
-    with pytest.raises(kind, match=rf"{web.url}/file\.bin: HTTP {fault}"):
+    with pytest.raises(kind, match=rf"{web.url}/file\.bin: HTTP {fault}") as error:
         read_bytes(Url(web.url) / "file.bin")
+    assert error.type is kind
     assert len(web.requests) == 1
+
+
+def test_the_pauses_grow_and_end() -> None:
+    assert list(PAUSES) == sorted(PAUSES)
+    assert 0 < PAUSES[0] < 0.5
+    assert 5 <= sum(PAUSES) < 6  # seconds
+
+
+def test_there_is_a_pause_before_each_further_attempt(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "PAUSES", (0.05, 0.1))
+    web.faults["/file.bin"] += [503, 503]
+    started = time.monotonic()
+    assert read_bytes(Url(web.url) / "file.bin") == DATA
+    assert time.monotonic() - started >= 0.15
 
 
 def test_nobody_listens() -> None:

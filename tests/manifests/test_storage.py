@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from manifests.storage import sweep, write_bytes, writing
+from manifests.storage import _sync, sweep, write_bytes, writing
 
 KILLED = """
 import os, sys
@@ -54,6 +54,29 @@ def test_a_body_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), writing(tmp_path / "file.bin"):
         pass
     assert files(tmp_path) == []
+
+
+def test_what_went_wrong_before_anything_was_written_is_what_is_raised(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="no colours"), writing(tmp_path / "file.bin"):
+        raise RuntimeError("no colours")
+
+
+def test_writing_leaves_no_file_open(tmp_path: Path) -> None:
+    def is_open() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = is_open()
+    for number in range(5):
+        write_bytes(tmp_path / f"{number}" / "file.bin", b"x")
+    assert is_open() == before
+
+
+def test_only_a_folder_may_be_unable_to_sync() -> None:
+    """Some file systems cannot sync a folder; a file that cannot be synced may be lost."""
+    _sync(Path("/proc"))
+    for path in (Path("/dev/null"), Path("/nowhere")):
+        with pytest.raises(OSError, match=r"Invalid argument|No such file"):
+            _sync(path)
 
 
 def test_the_longest_name_that_a_file_may_have(tmp_path: Path) -> None:
