@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import pyarrow.parquet as pq
 
 from manifests.documents import parse_object
-from manifests.names import plain_name, sha256_text
-from manifests.parquet import read_parquet, table_errors
+from manifests.names import file_below, plain_name, sha256_text
+from manifests.parquet import MAX_ROWS, read_parquet, table_errors
 from manifests.pixels import ImageCodec
 from manifests.shards import Root, Shard, ShardFormat
 from manifests.sources import Background, Foreground
@@ -101,6 +101,9 @@ def read_manifest(root: Location) -> tuple[Manifest, ShardSettings]:
         if fields["contract"] != CONTRACT:
             found = fields["contract"]
             raise ValueError(f"contract {found}, this program reads contract {CONTRACT}")
+        for name in ("settings", "libraries"):
+            if not isinstance(fields[name], dict):
+                raise TypeError(f"{name} is not an object")
         manifest = Manifest(
             contract=fields["contract"],
             settings=fields["settings"],
@@ -120,6 +123,8 @@ def _shard(fields: Mapping[str, Any]) -> Shard:
     plain_name(shard.name)
     for sha256 in (shard.sha256, shard.index_sha256):
         sha256_text(sha256)
+    if not (0 <= shard.samples <= MAX_ROWS and 0 <= shard.bytes < 1 << 63):
+        raise ValueError(f"{shard.name}: {shard.samples} samples in {shard.bytes} bytes")
     return shard
 
 
@@ -136,7 +141,12 @@ def read_sources(root: Location, kind: type[Source]) -> list[Source]:
     """What was composited. Raises ValueError that names the file if it cannot be read."""
     path = sources_path(root, kind)
     with table_errors(str(path)):
-        return from_table(kind, read_parquet(read_bytes(path)))
+        sources = from_table(kind, read_parquet(read_bytes(path)))
+        for source in sources:
+            file_below(source.id)
+            if isinstance(source, Foreground) and source.alpha_id:
+                file_below(source.alpha_id)
+        return sources
 
 
 def check_splits(sources: Sequence[Foreground] | Sequence[Background], name: str) -> None:

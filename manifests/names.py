@@ -23,6 +23,17 @@ def path_below(text: str) -> str:
     return text
 
 
+def file_below(text: str) -> str:
+    """The text, the path of a user's file below its folder, with '/' between the parts.
+
+    Its parts may be whatever a file system allows, such as `what?.jpg`. Raises ValueError for "",
+    absolute paths, `..`, `.`, empty parts and NUL.
+    """
+    if "\0" in text or not {"", ".", ".."}.isdisjoint(text.split("/")):
+        raise _refusal(text)
+    return text
+
+
 def plain_name(text: str, whole: str | None = None) -> str:
     """The text, a name of a file or folder without any path. Raises ValueError for all others.
 
@@ -35,9 +46,12 @@ def plain_name(text: str, whole: str | None = None) -> str:
         and len(text.encode()) <= _LONGEST
     )
     if not is_plain:
-        shown = text if whole is None else whole
-        raise ValueError(f"{shown[:80]!r} is not a name or path that stays below its folder")
+        raise _refusal(text if whole is None else whole)
     return text
+
+
+def _refusal(text: str) -> ValueError:
+    return ValueError(f"{text[:80]!r} is not a name or path that stays below its folder")
 
 
 def sha256_text(text: str) -> str:

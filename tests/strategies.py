@@ -59,8 +59,17 @@ def _values(kind: Any) -> SearchStrategy[Any]:
     return _SCALARS[kind]
 
 
-foregrounds = records(Foreground)
-backgrounds = records(Background)
+# The path of a user's file below its folder: any letters but "/" and NUL
+_files = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1).filter(
+    lambda name: name not in (".", "..")
+)
+foregrounds = st.builds(
+    lambda source, name, alpha: dataclasses.replace(source, id=name, alpha_id=alpha),
+    *(records(Foreground), _files, st.just("") | _files),
+)
+backgrounds = st.builds(
+    lambda source, name: dataclasses.replace(source, id=name), records(Background), _files
+)
 rows = records(Sample)
 shard_records = records(Shard)
 

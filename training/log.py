@@ -13,6 +13,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
+from manifests.documents import parse_object
 from manifests.pixels import Pixels
 from manifests.storage import write_bytes
 from training.matte.metrics import Errors
@@ -148,11 +149,10 @@ def _forget_after(path: Path, first: int, owes_validation: bool) -> None:
         kept = []
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
-                row = json.loads(line)
-            except ValueError:  # an incomplete last line
+                row = parse_object(line.encode())
+                done = row["iteration"] + (owes_validation if "validation" in row else 1)
+            except (ValueError, LookupError, TypeError):  # an incomplete last line, or damage
                 continue
-            is_validation = "validation" in row
-            done = row["iteration"] + (owes_validation if is_validation else 1)
             if done <= first:
                 kept.append(line)
         write_bytes(path, "".join(line + "\n" for line in kept).encode())

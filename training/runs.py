@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from manifests.documents import parse_object
 from manifests.shard_set import ShardSet
 from manifests.storage import write_bytes
 from training.checkpoint import checkpoints, sweep
@@ -47,7 +48,7 @@ def open_run(
 def _read_config(config: Path) -> dict[str, Any]:
     """The settings of a run. Those that were added since it was started had the default values."""
     try:
-        return {**TrainSettings().to_dict(), **json.loads(config.read_bytes())}
+        return {**TrainSettings().to_dict(), **parse_object(config.read_bytes())}
     except (TypeError, ValueError) as error:
         raise ValueError(f"{config}: not the settings of a run ({error})") from error
 

@@ -15,6 +15,7 @@ from manifests.annotations import (
     read_annotations,
     write_annotations,
 )
+from manifests.documents import parse_object
 from manifests.storage import write_bytes
 
 
@@ -44,10 +45,10 @@ class Folder:
         if not self.memory.exists():
             return
         try:
-            memory = json.loads(self.memory.read_bytes())
+            memory = parse_object(self.memory.read_bytes())
             origin = str(memory["project"]), int(memory["project_id"])
             wanted, seen = memory["state"], dict(memory["seen"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"{self.memory}: damaged ({error!r}); remove it") from error
         self.origin = origin
         if wanted == self.wanted and table.exists():

@@ -37,6 +37,7 @@ from annotation.server.faults import (
     words_of,
 )
 from annotation.settings import Patience
+from manifests.documents import parse_json
 
 Json = Any  # what the server sends; its readers check it
 _Read = Callable[[httpx.Response], Json]  # raises ValueError if the answer is cut short
@@ -271,7 +272,7 @@ class _NoAccessError(Exception):
 
 
 def _json(response: httpx.Response) -> Json:
-    return json.loads(response.content) if response.content else None
+    return parse_json(response.content) if response.content else None
 
 
 def _bytes(response: httpx.Response) -> bytes:

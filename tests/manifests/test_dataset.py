@@ -82,8 +82,10 @@ def test_a_dataset_comes_back(root: Path) -> None:
 
 
 def named(shard: Shard) -> Shard:
-    """The shard with a name and checksums that it may have."""
-    return replace(shard, name="val-00007", sha256="0a" * 32, index_sha256="1b" * 32)
+    """The shard with a name, checksums and counts that it may have."""
+    counts: dict[str, Any] = {"samples": abs(shard.samples) % (1 << 20)}
+    counts["bytes"] = abs(shard.bytes) % (1 << 63)
+    return replace(shard, name="val-00007", sha256="0a" * 32, index_sha256="1b" * 32, **counts)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +101,15 @@ def named(shard: Shard) -> Shard:
 def test_a_crafted_shard_names_no_other_file(root: Path, fields: dict[str, Any]) -> None:
     write_manifest(root, replace(MANIFEST, shards=(replace(MANIFEST.shards[0], **fields),)))
     with pytest.raises(ValueError, match=r"dataset\.json: '.*' is not a (name|sha256)"):
+        read_manifest(root)
+
+
+@pytest.mark.parametrize("fields", [{"samples": -1}, {"samples": 10**30}, {"bytes": -1}], ids=str)
+def test_counts_that_cannot_be(root: Path, fields: dict[str, Any]) -> None:
+    write_manifest(root, replace(MANIFEST, shards=(replace(MANIFEST.shards[0], **fields),)))
+    with pytest.raises(
+        ValueError, match=r"dataset\.json: train-00000: -?\d+ samples in -?\d+ bytes"
+    ):
         read_manifest(root)
 
 
@@ -182,7 +193,21 @@ def test_a_missing_field_is_refused(root: Path, name: str) -> None:
         open_shards(root)
 
 
-@pytest.mark.parametrize("content", [b"[]", b"null", b"\xff\xfe", b"3"])
+@pytest.mark.parametrize("id_", ["../victim.png", "/etc/passwd", "a/../../b", "", "a\0b"])
+@pytest.mark.parametrize("field", ["id", "alpha_id"])
+def test_a_crafted_source_is_no_other_file(root: Path, id_: str, field: str) -> None:
+    if id_ or field == "id":
+        changed: dict[str, Any] = {field: id_}
+        crafted = replace(foreground("a.png", Split.TRAIN), **changed)
+        write_sources(root, Foreground, [crafted])
+        with pytest.raises(ValueError, match=r"foregrounds\.parquet: .*stays below its folder"):
+            read_sources(root, Foreground)
+    write_sources(root, Background, [background(id_, Split.TRAIN)])
+    with pytest.raises(ValueError, match=r"backgrounds\.parquet: .*stays below its folder"):
+        read_sources(root, Background)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"null", b"\xff\xfe", b"3", b"[" * 100_000])
 def test_no_object_is_refused(root: Path, content: bytes) -> None:
     dataset_path(root).write_bytes(content)
     with pytest.raises(ValueError, match=r"dataset\.json: "):

@@ -16,7 +16,7 @@ from annotation.export import export_folder
 from annotation.solve import solve_folder
 from manifests.annotations import Kind, annotations_path, read_annotations, solved_path
 from manifests.annotations import write_annotations as write_rows
-from manifests.names import path_below, plain_name, sha256_text
+from manifests.names import file_below, path_below, plain_name, sha256_text
 from tests.annotation.pulled import add, trimap
 from tests.strategies import many
 
@@ -47,6 +47,25 @@ def test_what_passes_stays_below(text: str) -> None:
     inside = os.path.normpath(f"{root}/{text}")
     assert inside == f"{root}/{text}"
     assert inside.startswith(f"{root}/")
+
+
+@given(text=st.lists(_PIECES, max_size=6).map("".join) | st.text(max_size=20))
+@many
+def test_names_of_users_files_stay_below(text: str) -> None:
+    try:
+        file_below(text)
+    except ValueError:
+        return
+    assert os.path.normpath(f"/top/folder/{text}") == f"/top/folder/{text}"
+    assert "\0" not in text
+
+
+def test_users_may_call_files_what_they_like() -> None:
+    for text in ("what?.jpg", "a:b.png", "a\\b", "a\nb/c", "…", "a" * 300, ".hidden", "a/..b"):
+        assert file_below(text) == text
+    for text in ("", "/a", "a/", "../a", "a/../b", "./a", "a//b", "a\0b"):
+        with pytest.raises(ValueError, match="below its folder"):
+            file_below(text)
 
 
 @given(parts=st.lists(_NAMES, min_size=1))
