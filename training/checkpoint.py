@@ -13,9 +13,10 @@ runs/NAME/
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from training.net.model import MattingModel
 
 MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 _PART = ".part-"
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # a Path has made one slash of two
 
 
 def checkpoints(run: Path) -> list[Path]:
@@ -103,7 +105,13 @@ def load(
 
 
 def find_model(path: Path) -> Path:
-    """The weights that a path means: a file, a checkpoint, or a run (its best, else its last)."""
+    """The weights that a path means: a file, a checkpoint, or a run (its best, else its last).
+
+    Raises FileNotFoundError if there are none, ValueError for a URL.
+    """
+    if _URL.match(str(path)) and not path.exists():
+        url = str(path).replace(":/", "://", 1)
+        raise ValueError(f"{url}: a checkpoint is read from a disk; download it, and give its path")
     if path.is_file():
         return path
     candidates = [path, path / "best", *reversed(checkpoints(path))]
@@ -127,6 +135,44 @@ def load_network(path: Path) -> MattingModel:
         model = MattingModel(trimap_decoder=Variant(metadata["variant"]) is not Variant.BASE)
         model.load_state_dict(load_file(file))
     return model.eval()
+
+
+def load_weights(path: Path, variant: Variant) -> dict[str, Tensor]:
+    """The weights of a checkpoint, or of any file of safetensors, to start a model of a variant.
+
+    A trimap decoder may be missing: a model keeps the random one that it has. One that the variant
+    does not have is left out. Raises FileNotFoundError if there is no checkpoint, ValueError that
+    names the file if it does not fit the model: weights are missing, are others, have another
+    shape or are not finite.
+    """
+    file = find_model(path)
+    with _named(file):
+        weights = load_file(file)
+        with torch.device("meta"):
+            expected = MattingModel(trimap_decoder=variant is not Variant.BASE).state_dict()
+        if variant is Variant.BASE or not any(map(_is_optional, weights)):
+            weights = {name: value for name, value in weights.items() if not _is_optional(name)}
+            expected = {name: value for name, value in expected.items() if not _is_optional(name)}
+        missing, others = expected.keys() - weights.keys(), weights.keys() - expected.keys()
+        for names, reason in ((missing, "has no"), (others, "has no place in the model for")):
+            if names:
+                raise ValueError(f"{reason} {_listed(names)}")
+        for name, value in weights.items():
+            if value.shape != expected[name].shape:
+                ours, theirs = (tuple(x.shape) for x in (expected[name], value))
+                raise ValueError(f"{name} has the shape {theirs}, the model's has {ours}")
+            if not value.isfinite().all():
+                raise ValueError(f"{name} is not finite")
+    return weights
+
+
+def _is_optional(name: str) -> bool:
+    return name.startswith("trimap_decoder.")
+
+
+def _listed(names: Collection[str]) -> str:
+    first, *rest = sorted(names)
+    return f"{first} and {len(rest)} more" if rest else first
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import functools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,12 +29,24 @@ train_app = new_command()
 @train_app.command()
 @with_options(TrainSettings)
 def train(
+    context: typer.Context,
     settings: TrainSettings,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the run.", metavar="DIR", show_default="runs/VARIANT"),
     ] = None,
-    resume: Annotated[bool, switch("--resume", "Go on with the run in --out.")] = False,
+    resume: Annotated[
+        bool,
+        switch("--resume", "Go on with the run in --out; more --iterations make it longer."),
+    ] = False,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            help="Start from the weights of this trained model: a run, a checkpoint or a file.",
+            metavar="C",
+            show_default="random weights",
+        ),
+    ] = None,
     device: DeviceOption = None,
     version: VersionOption = False,
 ) -> None:
@@ -42,19 +55,29 @@ def train(
     With several GPUs: torchrun --nproc-per-node 4 -m training --shards ...
     """
     from manifests.shard_set import ShardSet, open_shards
+    from training.checkpoint import find_model, load_weights
     from training.processes import join, pick_device
-    from training.runs import open_run
+    from training.runs import latest_iteration, open_run, planned_iterations
     from training.train import Stopped
     from training.train import train as train_model
 
+    if resume and init is not None:
+        raise typer.BadParameter("--init is for a new run, --resume goes on with its own weights")
     folder = out or Path("runs") / str(settings.variant)
+    planned = planned_iterations(folder) if resume else None
+    if planned is not None and not _is_given(context, "iterations"):
+        settings = replace(settings, iterations=planned)
     with join(pick_device(device)) as processes:
         refused: OSError | ValueError | None = None
         opened: ShardSet | None = None
+        weights: dict[str, Any] | None = None
         if processes.first:
             try:
                 opened = open_shards(settings.shards, settings.cache or None)
-                open_run(folder, opened, settings, resume, processes)
+                if init is not None:
+                    init = find_model(init)
+                    weights = load_weights(init, settings.variant)
+                open_run(folder, opened, settings, resume, processes, init)
             except (OSError, ValueError) as error:
                 refused = error
         if processes.any(refused is not None):  # and waits for the first
@@ -67,14 +90,28 @@ def train(
                 tell: Callable[[Any], None] = functools.partial(_tell_bad, set())
                 if processes.first:
                     total, first = settings.iterations, latest_iteration(folder)
+                    if planned not in {None, total}:
+                        say(_changed_length(folder, first, total))
                     advance = stack.enter_context(progress("train", total, "iterations", first))
                     tell = functools.partial(_tell, advance, time.monotonic(), set())
                 is_stopping = stack.enter_context(interrupt_noted())
-                train_model(opened, settings, folder, processes, tell, is_stopping)
+                train_model(opened, settings, folder, processes, tell, is_stopping, weights)
         except Stopped:
             raise KeyboardInterrupt from None
     if processes.first:
         say(f"{folder}: trained; `matte predict --checkpoint {folder}` uses its best checkpoint")
+
+
+def _is_given(context: typer.Context, option: str) -> bool:
+    source = context.get_parameter_source(option)
+    return source is not None and source.name != "DEFAULT"
+
+
+def _changed_length(run: Path, done: int, iterations: int) -> str:
+    return (
+        f"{run}: goes on from iteration {done:,} to {iterations:,}; the learning rate falls as in "
+        f"a run of {iterations:,} iterations from here on"
+    )
 
 
 def _tell(advance: Advance, begin: float, known: set[str], news: Any) -> None:
@@ -101,14 +138,6 @@ def _tell_bad(known: set[str], news: Any) -> None:
         if reason not in known:
             known.add(reason)
             warn(f"bad: {reason}")
-
-
-def latest_iteration(run: Path) -> int:
-    """How far a run is."""
-    from training.checkpoint import checkpoints
-
-    saved = checkpoints(run)
-    return int(saved[-1].name) if saved else 0
 
 
 def train_main(arguments: Sequence[str] | None = None) -> None:

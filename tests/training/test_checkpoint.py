@@ -255,6 +255,42 @@ def test_files_that_are_no_model_are_refused_by_name(run: Path, tmp_path: Path) 
             checkpoint.load_network(path)
 
 
+def test_weights_to_start_from(run: Path, tmp_path: Path) -> None:
+    """The trimap decoder is dropped or may be missing; everything else must be there and fit."""
+    best = load_file(run / "best" / MODEL)
+    lean = {name: value for name, value in best.items() if not name.startswith("trimap_decoder.")}
+    assert checkpoint.load_weights(run, Variant.AN_TW).keys() == best.keys()
+    assert checkpoint.load_weights(run, Variant.BASE).keys() == lean.keys() < best.keys()
+    base = run / "checkpoints/00000002"
+    assert checkpoint.load_weights(base, Variant.AN).keys() == lean.keys()
+    found = checkpoint.load_weights(run, Variant.AN)
+    assert all(torch.equal(found[name], value) for name, value in best.items())
+
+    stem = "encoder.stem.0.0.weight"
+    shape = tuple(best[stem].shape)
+    file = tmp_path / "weights.safetensors"
+    for change, reason in (
+        ({stem: best[stem][:1]}, rf"{stem} has the shape \(1, .*, the model's has "),
+        ({stem: torch.full(shape, torch.nan)}, f"{stem} is not finite"),
+        ({"head.weight": torch.zeros(1)}, "has no place in the model for head.weight$"),
+        ({stem: None}, f"has no {stem}$"),
+        (dict.fromkeys(best), "has no .* and [0-9]+ more$"),
+    ):
+        changed = {name: value for name, value in {**best, **change}.items() if value is not None}
+        save_file(changed, file)
+        with pytest.raises(ValueError, match=f"^{file}: not a checkpoint of this model: {reason}"):
+            checkpoint.load_weights(file, Variant.AN)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://host/run/model.safetensors", "s3://bucket/run", "hf://x/y"]
+)
+def test_a_url_is_no_checkpoint(url: str) -> None:
+    reason = f"^{url}: a checkpoint is read from a disk; download it, and give its path$"
+    with pytest.raises(ValueError, match=reason):
+        checkpoint.load_network(Path(url))
+
+
 def test_nothing_in_training_reads_a_pickle() -> None:
     """Not torch.load (even the careful one), not pickle, not what numpy makes of objects."""
     sources = sorted((ROOT / "training").rglob("*.py"))

@@ -30,7 +30,7 @@ from torch import Tensor
 from console.commands import DONE, FAILED, WRONG_USAGE
 from manifests import open_shards
 from manifests.pixels import Pixels
-from manifests.shards import ShardFormat, data_path, shard_name
+from manifests.shards import ShardFormat, data_path, sha256_of, shard_name
 from manifests.sources import Split
 from tests.conftest import Ran, finish
 from tests.training.conftest import TRAIN_SAMPLES, VAL_SAMPLES, called, lively, started
@@ -416,6 +416,92 @@ def test_a_finished_run_has_nothing_left_to_do(
     assert_same(run, whole[0])
 
 
+def test_a_finished_run_can_be_trained_longer(
+    whole: tuple[Path, Ran], shards: Path, run: Path, capsys: Capture
+) -> None:
+    shutil.copytree(whole[0], run)
+    ran = called(capsys, train_main, *options(shards, run, "--resume", "--iterations", "14"))
+    assert ran.code == DONE, ran
+    assert (
+        f"{run}: goes on from iteration 12 to 14; the learning rate falls as in a run of 14 "
+        "iterations from here on\n"
+    ) in ran.err
+    assert [line["iteration"] for line in steps(run)] == list(range(14))
+    assert [line["iteration"] for line in lines(run) if "validation" in line] == [6, 12, 14]
+    config = json.loads((run / "config.json").read_text())
+    before = json.loads((whole[0] / "config.json").read_text())
+    assert config == {**before, "iterations": 14, "iterations_from": {"0": 12, "12": 14}}
+
+    # The two iterations are those of a run that was to have 14 from the beginning
+    other = run.with_name("other")
+    try:
+        shutil.copytree(whole[0], other)
+        settings = settings_of(shards, iterations=14, validate_every=6)
+        train(opened(settings), settings, other, ALONE, silent)
+        assert_same(other, run)
+    finally:
+        shutil.rmtree(other)
+
+    less = ("--resume", "--iterations", "13")
+    ran = called(capsys, train_main, *options(shards, run, *less))
+    said = f"error: {run}: has done 14 iterations; give --iterations 14 or more\n"
+    assert (ran.code, ran.err) == (FAILED, said)
+
+    # Without a number, it stays at the last one
+    arguments = options(shards, run, "--resume")
+    where = arguments.index("--iterations")
+    ran = called(capsys, train_main, *arguments[:where], *arguments[where + 2 :])
+    assert ran.code == DONE, ran
+    assert "goes on from" not in ran.err
+    assert json.loads((run / "config.json").read_text()) == config
+
+
+def test_a_run_can_start_from_the_weights_of_another(
+    whole: tuple[Path, Ran], shards: Path, run: Path, capsys: Capture
+) -> None:
+    more = ("--init", str(whole[0]), "--iterations", "2", "--keep", "9", "--seed", "3")
+    ran = called(capsys, train_main, *options(shards, run, *more))
+    assert ran.code == DONE, ran
+    given = load_file(whole[0] / "best" / MODEL)
+    first, last = (load_file(checkpoints(run)[place] / MODEL) for place in (0, -1))
+    assert [path.name for path in checkpoints(run)] == ["00000000", "00000002"]
+    assert all(torch.equal(first[name], value) for name, value in given.items())
+    away = [float((last[name] - given[name]).abs().max()) for name in ("encoder.stem.0.0.weight",)]
+    assert 0 < max(away) < 1e-2
+    file = whole[0] / "best" / MODEL
+    config = json.loads((run / "config.json").read_text())
+    assert config["init"] == {"file": str(file), "sha256": sha256_of(file)}
+
+    # Killed before the first iteration was saved, it starts from these weights again
+    again = run.with_name("again")
+    try:
+        shutil.copytree(run, again)
+        shutil.rmtree(checkpoints(again)[-1])
+        shutil.rmtree(again / "best")
+        resumed = ("--iterations", "2", "--keep", "9", "--seed", "3", "--resume")
+        ran = called(capsys, train_main, *options(shards, again, *resumed))
+        assert ran.code == DONE, ran
+        assert_same(again, run)
+    finally:
+        shutil.rmtree(again)
+
+    ran = called(capsys, train_main, *options(shards, run, "--init", str(run), "--resume"))
+    assert ran.code == WRONG_USAGE
+    assert "--init is for a new run" in ran.err
+
+
+def test_a_base_model_can_get_a_trimap_decoder(shards: Path, run: Path) -> None:
+    """The decoder that the given weights lack is the random one of a new run."""
+    settings = settings_of(shards, seed=5, validate_every=9, keep=9)
+    lean = lively().without_trimap_decoder().state_dict()
+    train(opened(settings), settings, run, ALONE, silent, weights=lean)
+    torch.manual_seed(settings.seed)
+    expected = {**MattingModel().state_dict(), **lean}
+    found = load_file(checkpoints(run)[0] / MODEL)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -426,6 +512,9 @@ def test_a_finished_run_has_nothing_left_to_do(
         (("--device", "meta"), FAILED, "device 'meta' cannot be used"),
         (("--device", "hpu"), FAILED, "device 'hpu' cannot be used"),
         (("--shards", "/none/such"), FAILED, "/none/such/dataset.json: no such folder"),
+        (("--init", "/none/such"), FAILED, "/none/such: no checkpoint here; give a run"),
+        (("--init", __file__), FAILED, f"{__file__}: not a checkpoint of this model: "),
+        (("--init", "s3://a/b"), FAILED, "s3://a/b: a checkpoint is read from a disk; "),
     ],
 )
 def test_mistakes(
