@@ -1,14 +1,11 @@
-"""`annotate`: starts the commands. A signal during the imports prints one sentence, too."""
+"""`annotate`: starts the commands."""
 
-from console.interrupts import whole_program
+from console.interrupts import run_program
 
 
 def main() -> None:
     """Run a command."""
-    with whole_program():
-        from annotation.cli import main as run
-
-        run()
+    run_program("annotation.cli", "main")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ library leaves both to the program that calls it.
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -16,9 +17,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_OF_A_SYSTEM = (signal.SIGTERM, signal.SIGHUP)
+ENDS = (signal.SIGINT, *_OF_A_SYSTEM)
 
 Handler = Callable[[int, FrameType | None], None]
+
+
+class _Interrupt(KeyboardInterrupt):
+    """Not KeyboardInterrupt itself: once that has left an `exec`, as in the middle of an import,
+    Python kills itself by SIGINT in the end, whatever the exit code is."""
+
 
 _last = signal.SIGINT  # the signal that came last; Ctrl-C, if an interrupt came without one
 
@@ -33,13 +41,15 @@ def name_of_signal() -> str:
     return "" if _last == signal.SIGINT else _last.name
 
 
-@contextmanager
-def whole_program() -> Iterator[None]:
-    """Inside, a signal ends this process at once and with one sentence. Nothing is cleaned up.
+def run_program(module: str, function: str) -> None:
+    """Import a module and call a function of it, as all that this process does.
 
-    For the seconds in which a command imports its modules: an exception in the middle of an import
-    could become any other error. Python takes a moment to exit, too. By then the result is whole,
-    so that the signals of a system come too late to change the exit code.
+    A signal outside `interruptible` ends the process at once and with one sentence. While modules
+    are imported, signals of a system wait: an exception in the middle of an import could become
+    any other error, and threads that libraries start do not receive these signals later.
+
+    Python takes a moment to exit. By then the result is whole, so that signals of a system come
+    too late to change the exit code.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -51,10 +61,13 @@ def whole_program() -> Iterator[None]:
         os._exit(exit_code())
 
     _handle(end)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_A_SYSTEM)
+    program = getattr(importlib.import_module(module), function)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
-        yield
+        program()
     finally:
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in _OF_A_SYSTEM:
             signal.signal(number, signal.SIG_IGN)
 
 
@@ -72,7 +85,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         nonlocal is_raised
         if not is_raised or number == signal.SIGINT:
             is_raised = True
-            raise KeyboardInterrupt
+            raise _Interrupt
 
     with _handling(interrupt):
         yield lambda: is_raised
@@ -86,7 +99,7 @@ def interrupt_noted() -> Iterator[Callable[[], bool]]:
     def note(number: int, frame: FrameType | None) -> None:
         nonlocal is_noted
         if is_noted and number == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise _Interrupt
         is_noted = True
 
     with _handling(note):

@@ -1,14 +1,11 @@
-"""`datagen`: starts the commands. A signal during the imports prints one sentence, too."""
+"""`datagen`: starts the commands."""
 
-from console.interrupts import whole_program
+from console.interrupts import run_program
 
 
 def main() -> None:
     """Run a command."""
-    with whole_program():
-        from datagen.cli import main as run
-
-        run()
+    run_program("datagen.cli", "main")
 
 
 if __name__ == "__main__":

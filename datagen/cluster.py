@@ -1,4 +1,4 @@
-"""The scheduler, the only file that imports Ray. It runs tasks and returns failures as values.
+"""The scheduler: it runs tasks and returns failures as values. With `board`, the only user of Ray.
 
 Without an address an embedded Ray is started for this run only: on loopback, without a dashboard
 or usage statistics, and with its own token. With an address the tasks run on that cluster, whose
@@ -13,15 +13,18 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
-from tempfile import TemporaryDirectory
+from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
+from uuid import uuid4
 
 import cv2
 
-from datagen.embedded import ENVIRONMENT, environment, sigterm_held
+from console.cores import cores
+from datagen.board import REPORT_SECONDS, Board, Reporter, interrupted_with
+from datagen.embedded import ENVIRONMENT, environment, sigterm_held, temporary_folder
 from manifests.pictures import PictureError
 
 Item = TypeVar("Item")
@@ -30,7 +33,8 @@ Result = TypeVar("Result")
 _WORKER_RETRIES = 3  # for a task whose worker was killed
 _WRITE_RETRIES = 2  # for a task that was stopped by a temporary fault of the file system
 _FINAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT}
-_REPORT_SECONDS = 0.25
+_STOP_SECONDS = 10.0  # after an interrupt, for the tasks that run
+_QUIET = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Cluster:
     """Where tasks run: `workers` at a time."""
 
     workers: int
+    board: Board
 
     def run(
         self,
@@ -59,32 +64,37 @@ class Cluster:
 
         With `on_progress` the function is called as function(item, report). The numbers that the
         tasks report are added up and given to on_progress(samples, bytes) a few times per second.
+        If the caller stops early, so do the tasks.
         """
         import ray
 
-        board = _board() if on_progress else None
+        run = uuid4().hex
         shared = ray.put(function)  # once, so that its data is not copied with every task
         # Items wait here and not in Ray, which would keep all 880 shards, or 100,000 files, in
         # its memory.
         waiting = iter(enumerate(items))
         task = ray.remote(num_cpus=1, max_retries=_WORKER_RETRIES)(_attempt)
         running: dict[Any, tuple[int, Item]] = {}
-        shown = 0.0
-        with _cancelling(running):
+        shown, ended = 0.0, (0, 0)
+        with _stopping(self.board, run, running):
             while True:
                 for number, item in islice(waiting, max(0, 4 * self.workers - len(running))):
-                    running[task.remote(shared, item, number, board)] = (number, item)
+                    reports = on_progress is not None
+                    reference = task.remote(shared, item, self.board, run, number, reports)
+                    running[reference] = (number, item)
                 if not running:
                     break
-                done, _ = ray.wait(list(running), num_returns=1, timeout=_REPORT_SECONDS)
-                is_due = time.monotonic() - shown >= _REPORT_SECONDS
-                if board is not None and on_progress and is_due:
-                    on_progress(*ray.get(board.total.remote()))
+                done, _ = ray.wait(list(running), num_returns=1, timeout=REPORT_SECONDS)
+                if on_progress and time.monotonic() - shown >= REPORT_SECONDS:
+                    so_far = self.board.total(run, [number for number, _ in running.values()])
+                    on_progress(ended[0] + so_far[0], ended[1] + so_far[1])
                     shown = time.monotonic()
                 for reference in done:
-                    yield _outcome(*running.pop(reference), reference)
-        if board is not None and on_progress:
-            on_progress(*ray.get(board.total.remote()))
+                    outcome, (samples, bytes_) = _outcome(*running.pop(reference), reference)
+                    ended = (ended[0] + samples, ended[1] + bytes_)
+                    yield outcome
+        if on_progress:
+            on_progress(*ended)
 
     def map(
         self,
@@ -111,66 +121,78 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
     prints a line on standard output for each worker that dies. No setting prevents that.
 
     Raises ConnectionError if there is no cluster at the address, ValueError if an address is given
-    although Ray already runs in this process.
+    although Ray already runs in this process, RuntimeError if Ray fails.
     """
     if address is not None:
         _knock(address)
-    if is_running():
-        if address is not None:
+    with ExitStack() as stack:
+        if not is_running():
+            if address is None:
+                _start(stack, workers)
+            else:
+                _join(stack, address)
+        elif address is not None:
             raise ValueError(
                 f"Ray already runs in this program, so it cannot join {address}; leave the address "
                 "out, or call ray.shutdown() first"
             )
-        yield from _joined(workers)
-        return
-    with ExitStack() as stack:
-        no_statistics = {"RAY_USAGE_STATS_ENABLED": os.environ.get("RAY_USAGE_STATS_ENABLED", "0")}
-        stack.enter_context(environment(no_statistics if address else ENVIRONMENT))
         import ray
 
-        quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
-        if address is None:
-            folder = TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True)
-            count = workers or os.cpu_count() or 1
-            temporary = stack.enter_context(folder)
-            stack.callback(ray.shutdown)
-            with sigterm_held():
-                ray.init(
-                    address="local",
-                    num_cpus=count,
-                    include_dashboard=False,
-                    object_store_memory=128 << 20,  # samples never pass through it
-                    _temp_dir=temporary,
-                    **quiet,
-                )
-        else:
-            stack.callback(ray.shutdown)
-            try:
-                with sigterm_held():
-                    ray.init(address=address, **quiet)
-            except (OSError, ValueError, RuntimeError) as error:
-                raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
-            count = workers or _cores()
         try:
-            yield Cluster(count)
+            yield Cluster(workers or _cores(), Board())
         except ray.exceptions.RayError as error:
             raise RuntimeError(f"Ray: {error}") from error
+
+
+def _start(stack: ExitStack, workers: int | None) -> None:
+    """Start an embedded Ray, which ends with the stack."""
+    stack.enter_context(environment(ENVIRONMENT))
+    folder = stack.enter_context(temporary_folder())
+    with sigterm_held():
+        import ray
+
+        stack.callback(ray.shutdown)
+        ray.init(
+            address="local",
+            num_cpus=workers or cores(),
+            include_dashboard=False,
+            object_store_memory=128 << 20,  # samples never pass through it
+            job_config=_job_config([str(Path(__file__).parents[1])]),
+            _node_ip_address="127.0.0.1",
+            _temp_dir=str(folder),
+            **_QUIET,
+        )
+
+
+def _join(stack: ExitStack, address: str) -> None:
+    """Join a cluster, and leave it with the stack."""
+    given = os.environ.get("RAY_USAGE_STATS_ENABLED", "0")
+    stack.enter_context(environment({"RAY_USAGE_STATS_ENABLED": given}))
+    try:
+        with sigterm_held():
+            import ray
+
+            stack.callback(ray.shutdown)
+            ray.init(address=address, job_config=_job_config([]), **_QUIET)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
+
+
+def _job_config(search: list[str]) -> Any:
+    """What the workers import from: what is installed, and `search` before that.
+
+    By default Ray's workers look in the driver's working folder first. A cv2.py that a user has
+    there would end them. Only the flag of Ray's client has Ray leave that folder out.
+    """
+    from ray.job_config import JobConfig
+
+    return JobConfig(_client_job=True, _py_driver_sys_path=search)
 
 
 def is_running() -> bool:
     """Whether this process is already connected to Ray."""
     ray = sys.modules.get("ray")
     return ray is not None and bool(ray.is_initialized())
-
-
-def _joined(workers: int | None) -> Iterator[Cluster]:
-    """The Ray that the program has started. It keeps running afterwards."""
-    import ray
-
-    try:
-        yield Cluster(workers or _cores())
-    except ray.exceptions.RayError as error:
-        raise RuntimeError(f"Ray: {error}") from error
 
 
 def _cores() -> int:
@@ -180,17 +202,17 @@ def _cores() -> int:
 
 
 @contextmanager
-def _cancelling(running: dict[Any, Any]) -> Iterator[None]:
-    """Cancel the running tasks when the body ends, so that none of them writes afterwards."""
+def _stopping(board: Board, run: str, running: dict[Any, Any]) -> Iterator[None]:
+    """Stop the running tasks when the body ends, so that none of them writes afterwards."""
     try:
         yield
     finally:
         if running:
             import ray
 
-            for reference in running:
-                ray.cancel(reference, force=True)
-            ray.wait(list(running), num_returns=len(running), timeout=10)
+            with suppress(ray.exceptions.RayError):  # then there are no tasks either
+                board.stop(run)
+                ray.wait(list(running), num_returns=len(running), timeout=_STOP_SECONDS)
 
 
 def _knock(address: str) -> None:
@@ -203,16 +225,24 @@ def _knock(address: str) -> None:
             raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
 
 
-def _attempt(function: Callable[..., Any], item: Any, number: int, board: Any) -> tuple[Any, str]:
-    """Run one item in a worker; (value, "") or (None, reason)."""
+def _attempt(
+    function: Callable[..., Any], item: Any, board: Board, run: str, number: int, reports: bool
+) -> tuple[Any, str, tuple[int, int]]:
+    """Run one item in a worker: its value and "", or None and the reason; and what was reported."""
     cv2.setNumThreads(1)  # Ray gives each worker one core
-    report = None if board is None else _Reporter(board, number)
+    report = Reporter(board, run, number)
+    try:
+        with interrupted_with(board, run):
+            value, error = _tried(lambda: function(item, report) if reports else function(item))
+    except KeyboardInterrupt:
+        value, error = None, "stopped"
+    return value, error, report.done
+
+
+def _tried(function: Callable[[], Any]) -> tuple[Any, str]:
     for trial in range(_WRITE_RETRIES + 1):
         try:
-            value = function(item) if report is None else function(item, report)
-            if report is not None:
-                report.flush()
-            return value, ""
+            return function(), ""
         except OSError as error:
             if error.errno in _FINAL or error.errno is None or trial == _WRITE_RETRIES:
                 return None, _reason(error)
@@ -234,53 +264,17 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"
 
 
-def _outcome(number: int, item: Any, reference: Any) -> Outcome[Any, Any]:
+def _outcome(number: int, item: Any, reference: Any) -> tuple[Outcome[Any, Any], tuple[int, int]]:
+    """And the samples and bytes that the task has made."""
     import ray
 
     try:
-        value, error = ray.get(reference)
+        value, error, done = ray.get(reference)
     except ray.exceptions.RayTaskError as failure:
-        return Outcome(number, item, None, _reason(failure.cause))
+        return Outcome(number, item, None, _reason(failure.cause)), (0, 0)
     except ray.exceptions.RayError as failure:
         lines = str(failure).strip().splitlines() or [""]
         tries = _WORKER_RETRIES + 1
-        return Outcome(number, item, None, f"the worker died {tries} times: {lines[0]}")
-    return Outcome(number, item, value, error)
-
-
-class _Reporter:
-    """Reports to the board what one task has done so far, a few times per second."""
-
-    def __init__(self, board: Any, number: int) -> None:
-        self._board, self._number, self._last = board, number, 0.0
-        self._done = (0, 0)
-
-    def __call__(self, samples: int, bytes_: int) -> None:
-        self._done = (samples, bytes_)
-        if time.monotonic() - self._last >= _REPORT_SECONDS:
-            self._last = time.monotonic()
-            self._board.post.remote(self._number, *self._done)
-
-    def flush(self) -> None:
-        """Report the final count before the task ends."""
-        import ray
-
-        ray.get(self._board.post.remote(self._number, *self._done))
-
-
-def _board() -> Any:
-    """An actor that holds what each task has done so far. A task that is retried starts at 0."""
-    import ray
-
-    class Board:
-        def __init__(self) -> None:
-            self._done: dict[int, tuple[int, int]] = {}
-
-        def post(self, number: int, samples: int, bytes_: int) -> None:
-            self._done[number] = (samples, bytes_)
-
-        def total(self) -> tuple[int, int]:
-            samples, bytes_ = zip(*self._done.values(), strict=True) if self._done else ((), ())
-            return sum(samples), sum(bytes_)
-
-    return ray.remote(num_cpus=0)(Board).remote()
+        error = f"the worker died {tries} times: {lines[0]}"
+        return Outcome(number, item, None, error), (0, 0)
+    return Outcome(number, item, value, error), done

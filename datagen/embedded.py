@@ -6,9 +6,13 @@ import functools
 import os
 import secrets
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from manifests.scratch import Scratch
 
 # Ray reads them when it is imported and when it starts.
 ENVIRONMENT = {
@@ -23,7 +27,39 @@ ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
 }
 
+# Linux allows 107 bytes for the path of a socket, and Ray appends up to 65:
+# /session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store
+_PATH_BYTES = 107 - 65
+
 _starting: set[int] = set()  # the thread that starts Ray, while it does
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for Ray's logs and sockets, below one that only its owner can enter.
+
+    It is where the system wants temporary files, unless that path is too long for Ray's sockets.
+    What killed runs left there is removed. Raises OSError if there is no such place.
+    """
+    scratch = _scratch()
+    try:
+        yield scratch.folder() / "ray"  # Ray opens this one to everybody
+    finally:
+        scratch.close()
+
+
+def _scratch() -> Scratch:
+    wanted = Path(tempfile.gettempdir())
+    for place in (wanted, Path("/tmp"), Path("/var/tmp"), Path("/dev/shm")):
+        scratch = Scratch(place)
+        with suppress(OSError):
+            if len(os.fsencode(scratch.folder() / "ray")) <= _PATH_BYTES:
+                return scratch
+        scratch.close()
+    raise OSError(
+        f"{wanted}: Ray needs a folder for temporary files that can be written to and whose "
+        f"path has at most {_PATH_BYTES - 25} letters; set TMPDIR to such a folder"
+    )
 
 
 @contextmanager

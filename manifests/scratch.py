@@ -20,14 +20,17 @@ _ALIVE = "alive"  # locked by each process that uses the folder; the system unlo
 
 
 class Scratch:
-    """A folder that is made when `folder()` is first called.
+    """A folder in `parent` (by default where the system wants temporary files).
+
+    It is made when `folder()` is first called, and only its owner can enter it.
 
     Copies of the object in other processes, forked or pickled, mean the same folder. It is removed
     by `close()`, or when the original object is no longer referenced.
     """
 
-    def __init__(self) -> None:
-        self._folder = Path(tempfile.gettempdir()) / f"{_PREFIX}{uuid4().hex}"
+    def __init__(self, parent: Path | None = None) -> None:
+        # A short name, because the path of a socket has at most 107 bytes
+        self._folder = (parent or Path(tempfile.gettempdir())) / f"{_PREFIX}{uuid4().hex[:12]}"
         self._locks: list[IO[str]] = []  # at most one
         self._maker = os.getpid()
         weakref.finalize(self, _leave, self._folder, self._locks, self._maker)
@@ -35,7 +38,7 @@ class Scratch:
     def folder(self) -> Path:
         """Raises OSError if the machine has no room for it."""
         if not self._locks or not self._folder.exists():
-            _remove_orphans()
+            _remove_orphans(self._folder.parent)
             _release(self._locks)
             self._locks.append(_lock(self._folder))
         return self._folder
@@ -79,9 +82,9 @@ def _leave(folder: Path, locks: list[IO[str]], maker: int) -> None:
     _release(locks)
 
 
-def _remove_orphans() -> None:
+def _remove_orphans(parent: Path) -> None:
     """Remove the folders that killed processes left."""
-    for alive in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_ALIVE}"):
+    for alive in parent.glob(f"{_PREFIX}*/{_ALIVE}"):
         try:
             with alive.open() as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

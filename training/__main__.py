@@ -1,22 +1,16 @@
-"""`train` and `matte`: starts them. A signal during the imports prints one sentence, too."""
+"""`train` and `matte`: starts them."""
 
-from console.interrupts import whole_program
+from console.interrupts import run_program
 
 
 def train() -> None:
     """`train`; also `python -m training`, and so `torchrun -m training`."""
-    with whole_program():
-        from training.cli import train_main
-
-        train_main()
+    run_program("training.cli", "train_main")
 
 
 def matte() -> None:
     """`matte`."""
-    with whole_program():
-        from training.matte.cli import matte_main
-
-        matte_main()
+    run_program("training.matte.cli", "matte_main")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from console.cores import cores
 from datagen.sources.transparency import measure_transparency
 from datagen.synth.backgrounds import SCENES, paint_background
 from datagen.synth.fur import paint_animal
@@ -283,7 +284,7 @@ def write_sources(
     (back / "backgrounds.csv").unlink(missing_ok=True)
     orders = cutouts + scenes
     kinds: dict[Path, str] = {}
-    with mapping(min(workers or os.cpu_count() or 1, max(len(orders), 1))) as run:
+    with mapping(min(workers or cores(), max(len(orders), 1))) as run:
         for order, kind in run(orders):
             kinds[order.path] = kind
             if progress is not None:

@@ -36,6 +36,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from classical.methods import Method, solve
+from console.cores import cores
 from manifests import open_shards
 from manifests.pixels import UNKNOWN
 from manifests.sources import Split, Transparency
@@ -102,7 +103,7 @@ def compose(work: Path, samples: int) -> None:
 
 def train(work: Path, names: list[str], options: list[str], together: bool) -> None:
     """Train the models; a training that was interrupted continues."""
-    threads = max(1, (os.cpu_count() or 1) // len(names)) if together else None
+    threads = max(1, cores() // len(names)) if together else None
     environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
     begun = []
     for name in names:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
@@ -93,43 +94,54 @@ def test_a_fork_ends_as_if_there_were_no_handler() -> None:
     assert (ran.returncode, ran.stderr) == (0, b"")
 
 
-PROGRAM = """
-import atexit, sys, time
-from console.interrupts import whole_program
-
-how = sys.argv[1]
-
-def work():
-    print("ready", flush=True)
-    try:
-        time.sleep(60)
-    except KeyboardInterrupt:
-        if how == "fail":
-            raise ValueError("what a library makes of it")
-        if how == "raise":
-            raise
-
-with whole_program():
-    if how == "import":
-        work()
-    from console.commands import new_command, run
-    app = new_command()
-    app.command()(work)
-    run(app, "prog", [], "; go on with prog")
-"""
-
-
-@pytest.mark.parametrize("number", ENDS)
-@pytest.mark.parametrize("how", ["import", "raise", "fail", "swallow"])
-def test_a_program_that_is_ended(how: str, number: signal.Signals) -> None:
-    """One sentence and the code of the signal, at any time, and whatever becomes of the error."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, how],
+def start(program: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    (folder / "program.py").write_text(program)
+    return subprocess.Popen(
+        [sys.executable, str(folder / "program.py"), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": ":".join(sys.path)},
     )
+
+
+PROGRAM = """
+import sys, time
+
+how = sys.argv[1]
+
+def wait():
+    print("ready", flush=True)
+    time.sleep(1 if how == "import" else 60)
+
+def work():
+    try:
+        exec("wait()") if how == "exec" else wait()
+    except KeyboardInterrupt:
+        if how == "fail":
+            raise ValueError("what a library makes of it")
+        if how != "swallow":
+            raise
+
+def main():
+    from console.commands import new_command, run
+    app = new_command()
+    app.command()(work)
+    run(app, "prog", [], "; go on with prog")
+
+if __name__ == "__main__":
+    from console.interrupts import run_program
+    run_program("program", "main")
+elif how == "import":
+    wait()
+"""
+
+
+@pytest.mark.parametrize("number", ENDS)
+@pytest.mark.parametrize("how", ["import", "raise", "exec", "fail", "swallow"])
+def test_a_program_that_is_ended(how: str, number: signal.Signals, tmp_path: Path) -> None:
+    """One sentence and the code of the signal, at any time, and whatever becomes of the error."""
+    process = start(PROGRAM, tmp_path, how)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
@@ -164,18 +176,18 @@ def test_silent_output(capsys: pytest.CaptureFixture[str]) -> None:
 
 LATE = """
 import atexit, signal
-from console.commands import new_command, run
-from console.interrupts import whole_program
 
-atexit.register(signal.raise_signal, signal.SIGTERM)
-with whole_program():
-    app = new_command()
-    app.command()(lambda: print("done"))
-    run(app, "prog", [])
+def main():
+    print("done")
+    atexit.register(signal.raise_signal, signal.SIGTERM)
+
+if __name__ == "__main__":
+    from console.interrupts import run_program
+    run_program("program", "main")
 """
 
 
-def test_a_signal_after_the_end_changes_nothing() -> None:
-    env = os.environ | {"PYTHONPATH": ":".join(sys.path)}
-    ran = subprocess.run([sys.executable, "-c", LATE], env=env, check=False, capture_output=True)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"done\n", b"")
+def test_a_signal_after_the_end_changes_nothing(tmp_path: Path) -> None:
+    process = start(LATE, tmp_path)
+    assert process.communicate(timeout=60) == ("done\n", "")
+    assert process.returncode == 0

@@ -1,0 +1,101 @@
+"""`datagen compose`, ended by SIGTERM at any moment: one sentence, 143, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from datagen.sources.folders import SourceFolders
+from tests.conftest import QUIET, contents, datagen, descendants, finish, folders
+
+pytestmark = pytest.mark.slow
+
+OPTIONS = ("--size", "160", "--shard-size", "5", "--samples", "60", "--workers", "2")
+LATEST = 7.0  # seconds; by then it composes, also on a slow machine
+SEEDS = range(12)
+ORDINARY = ("scan:", "warning:", "prepare:", "compose:")
+
+
+def to_process(process: int) -> None:
+    """As Kubernetes does."""
+    os.kill(process, signal.SIGTERM)
+
+
+def to_group(process: int) -> None:
+    """As `timeout` does."""
+    os.killpg(process, signal.SIGTERM)
+
+
+def to_all(process: int) -> None:
+    """As systemd does."""
+    for one in {process, *descendants(process)}:
+        try:
+            os.kill(one, signal.SIGTERM)
+        except ProcessLookupError:
+            continue
+
+
+@pytest.fixture(scope="module")
+def whole(sources: SourceFolders, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What an uninterrupted run leaves."""
+    out = tmp_path_factory.mktemp("whole") / "shards"
+    assert datagen("compose", *folders(sources), "--out", str(out), *OPTIONS).code == 0
+    return contents(out)
+
+
+def wait_for_handler(process: subprocess.Popen[str]) -> None:
+    """Before it, there is only Python."""
+    while True:
+        for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+            name, _, mask = line.partition(":")
+            if name == "SigCgt" and int(mask, 16) >> (signal.SIGTERM - 1) & 1:
+                return
+        assert process.poll() is None
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize("send", [to_process, to_group, to_all])
+def test_sigterm_at_any_moment(
+    send: Callable[[int], None],
+    sources: SourceFolders,
+    whole: dict[str, bytes],
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "shards"
+    command = ("compose", *folders(sources), "--out", str(out), *OPTIONS)
+    interrupted = 0
+    for seed in SEEDS:
+        rng = random.Random(f"{send.__name__} {seed}")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "datagen", *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | QUIET,
+            start_new_session=True,
+        )
+        wait_for_handler(process)
+        time.sleep(LATEST * rng.random() ** 2)  # more of them early
+        send(process.pid)
+        ran = finish(process)
+        if ran.code == 0:  # it came too late
+            assert contents(out) == whole
+            continue
+        assert ran.code == 128 + signal.SIGTERM, ran
+        *progress, last = ran.err.splitlines()
+        assert last.startswith("error: interrupted by SIGTERM"), ran
+        assert all(line.startswith(ORDINARY) for line in progress), ran
+        assert ran.out == ""
+        assert not list(out.rglob(".part-*")), "half a shard is left"
+        interrupted += 1
+    assert interrupted, "all signals came too late"
+    assert datagen(*command).code == 0
+    assert contents(out) == whole
