@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -52,7 +53,11 @@ class Cluster:
     """Where tasks run: `workers` at a time."""
 
     workers: int
-    board: Board
+
+    @cached_property
+    def board(self) -> Board:
+        """Made when the first tasks run."""
+        return Board()
 
     def run(
         self,
@@ -139,7 +144,7 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
         import ray
 
         try:
-            yield Cluster(workers or _cores(), Board())
+            yield Cluster(workers or _cores())
         except ray.exceptions.RayError as error:
             raise RuntimeError(f"Ray: {error}") from error
 

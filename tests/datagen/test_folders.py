@@ -107,7 +107,7 @@ def test_a_source_that_changes_after_the_scan_is_not_composited(
 ) -> None:
     out, path = tmp_path / "shards", own_sources.foregrounds / "leaf.png"
     before, settings = path.read_bytes(), Settings(size=64, samples=6)
-    change = Meanwhile(two_workers.workers, two_workers.board, lambda: cutout(0).save(path))
+    change = Meanwhile(two_workers.workers, lambda: cutout(0).save(path))
     with pytest.raises(RuntimeError, match=rf"^{path}: has changed since it was scanned"):
         make_shard_set(change, own_sources, settings, out)
     assert not (out / "dataset.json").exists()

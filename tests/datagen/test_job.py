@@ -205,9 +205,7 @@ def test_shards_that_land_elsewhere_are_failures(
     two_workers: Cluster, sources: SourceFolders, of_two: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "shards"
-    result = make_shard_set(
-        Elsewhere(two_workers.workers, two_workers.board), sources, SETTINGS, out
-    )
+    result = make_shard_set(Elsewhere(two_workers.workers), sources, SETTINGS, out)
     reason = f"was made, but is not in {out}; all machines must share this folder"
     assert result.failed == (FailedShard("train-00005", reason),)
     assert (result.samples, result.shards) == (50, 5)
