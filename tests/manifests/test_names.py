@@ -75,11 +75,23 @@ def test_the_names_that_we_make_pass(parts: list[str]) -> None:
     assert [plain_name(part) for part in parts] == parts
 
 
+@pytest.mark.parametrize("longest", ["x" * 255, "é" * 127 + "x"])
+def test_a_name_may_have_255_bytes(longest: str) -> None:
+    assert plain_name(longest) == longest
+    assert path_below(f"{longest}/{longest}") == f"{longest}/{longest}"
+    for longer in (longest + "x", f"a/{longest}x"):
+        with pytest.raises(ValueError, match="is not a name") as error:
+            path_below(longer)
+        assert repr(longer[:80]) in str(error.value), "more would not help"
+
+
 def test_a_sha256() -> None:
     assert sha256_text("0f" * 32) == "0f" * 32
     for text in ("0F" * 32, "0f" * 31, "0f" * 33, "0f" * 32 + "\n", "٣" * 64):
         with pytest.raises(ValueError, match="64 hexadecimal digits"):
             sha256_text(text)
+    with pytest.raises(ValueError, match=f"^'{'a' * 80}' is not a sha256"):
+        sha256_text("a" * 200)
 
 
 @pytest.mark.parametrize("field", ["path", "photo_path", "photo_id"])
