@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -167,6 +168,17 @@ def test_the_same_pixels_go_together(count: int, seed: int) -> None:
 def test_one_labelled_name_takes_its_copies_along() -> None:
     sources = [photo(0, Split.VAL, "same"), photo(1, pixels="same"), photo(2)]
     assert held(hold_out(sources, 0, 0)) == ["0.jpg", "1.jpg"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_copies_count_for_the_cell_of_the_first_of_them(seed: int) -> None:
+    """Two names of one picture, in two cells and in val: the next one comes from the other cell."""
+    first, second = cells[0], cells[1]
+    sources = [cutout(n, first if n < 4 else second, Split.TRAIN) for n in range(8)]
+    sources[0] = replace(sources[0], split=Split.VAL, pixels_sha256="same")
+    sources[7] = replace(sources[7], pixels_sha256="same")
+    (drawn,) = set(held(hold_out(sources, 3, seed))) - {"0.png", "7.png"}
+    assert drawn in {"4.png", "5.png", "6.png"}
 
 
 def test_something_is_left_for_training() -> None:

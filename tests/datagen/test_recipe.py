@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import cache
 
 import numpy as np
@@ -351,6 +351,25 @@ def test_the_crop_goes_everywhere() -> None:
     down, across, _ = background_shape(80, 90, Settings(size=SIZE))
     assert {crop.top for crop in crops} == set(range(down - SIZE + 1))
     assert {crop.left for crop in crops} == set(range(across - SIZE + 1))
+
+
+@pytest.mark.parametrize("shape", ["small", "ring"])
+def test_numbers_have_six_digits(shape: str) -> None:
+    """Also where a move is shortened to three quarters. `fit` follows from the sizes alone."""
+    chosen = Settings(size=SIZE, translation=0.5, visible_share=0.7)
+    for seed in range(60):
+        background = photo(SIZE + 8 + seed, 300)
+        recipe = draw_recipe(generator(0, seed, 0, 0), chosen, source(shape, chosen), background)
+        placement = recipe.foreground
+        numbers = np.array(
+            [
+                *(placement.scale, placement.rotation, placement.centre_y, placement.centre_x),
+                *astuple(recipe.foreground_colour),
+                *astuple(recipe.background_colour),
+                recipe.background.scale,
+            ]
+        )
+        assert np.array_equal(numbers, numbers.round(6))
 
 
 @given(st.integers(1, 9), seeds)
