@@ -11,7 +11,7 @@ import json
 import sys
 import unicodedata
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rich import box
 from rich.console import Console
@@ -58,9 +58,14 @@ def show_table(
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,  # a terminal of 80 characters is narrow for eight columns
     )
     for number, name in enumerate(columns):
-        table.add_column(plain(name, encoding), justify="left" if number < left else "right")
+        justify: Literal["left", "right"] = "left" if number < left else "right"
+        # What is too wide is broken, never cut
+        table.add_column(plain(name, encoding), justify=justify, overflow="fold")
     for row in rows:
         table.add_row(*(plain(cell, encoding) for cell in row))
     results.print(table)

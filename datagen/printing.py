@@ -19,7 +19,7 @@ from datagen.sources.summary import sentence, summary
 from manifests.shards import Histogram
 
 _BARS = " ▁▂▃▄▅▆▇█" if (sys.stdout.encoding or "").lower().startswith("utf") else " .:-=+*#@"
-_SPARK_BINS = 16
+_SPARK_BINS = 12
 
 
 def print_problems(found: Scan) -> None:
@@ -91,10 +91,11 @@ def print_stats(found: Stats, by_transparency: bool) -> None:
 
 
 def _show_cells(found: Stats) -> None:
-    counts = ("foregrounds", "samples", "share", "of equal share", "unknown")
-    columns = ("subject", "transparency", *counts, "alpha, 1 to 254")
+    counts = ("foregrounds", "samples", "share", "unknown")
+    columns = ("subject", "transparency", *counts, "soft alpha")
     rows = [_cell_row(cell, found) for cell in found.cells]
-    show_table("By subject and transparency", columns, rows, left=2)
+    title = f"By subject and transparency (an equal share is {1 / len(CELLS):.1%})"
+    show_table(title, columns, rows, left=2)
 
 
 def _cell_row(cell: CellStats, found: Stats) -> tuple[str, ...]:
@@ -105,14 +106,13 @@ def _cell_row(cell: CellStats, found: Stats) -> tuple[str, ...]:
         f"{cell.foregrounds:,}",
         f"{cell.samples:,}",
         f"{cell.share:.1%}",
-        f"{cell.share * len(CELLS):.2f}",
         f"{cell.unknown_share:.1%}" if cell.samples else "",
         sparkline(histogram) if cell.samples else "",
     )
 
 
 def sparkline(histogram: Histogram) -> str:
-    """The soft levels of a histogram of 256 in 16 bars, the fullest one full."""
+    """The soft levels of a histogram of 256 in 12 bars, the fullest one full."""
     bins = np.array([part.sum() for part in np.array_split(histogram[1:255], _SPARK_BINS)])
     if not bins.any():
         return " " * _SPARK_BINS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,29 +23,38 @@ _INK, _PAPER = (235, 235, 235), (24, 24, 26)
 
 
 def preview(shards: ShardSet, path: Path, rows: int) -> list[str]:
-    """Draw up to `rows` samples, of as many cells as possible, into a PNG; returns their keys.
+    """Draw up to `rows` varied samples into a PNG; returns their keys.
 
     They are taken from the first shard, so that the time does not depend on the size of the set.
     """
-    chosen = _varied(read_index(shards.folder, shards.shards[0].name), rows)
+    chosen = varied(read_index(shards.folder, shards.shards[0].name), rows)
     samples = [shards[row.key] for row in chosen]
     with writing(path) as part:
-        _sheet(samples).save(part, "PNG")
+        sheet(samples).save(part, "PNG")
     return [sample.key for sample in samples]
 
 
-def _varied(rows: list[Sample], count: int) -> list[Sample]:
-    """`count` rows: first one row of each cell, then a second one of each, and so on."""
-    seen: dict[tuple[str, str], int] = {}
-    ranked = []
-    for number, row in enumerate(rows):
-        cell = (row.subject, row.transparency)
-        seen[cell] = seen.get(cell, 0) + 1
-        ranked.append((seen[cell], number, row))
-    return [row for _, _, row in sorted(ranked, key=lambda entry: entry[:2])[:count]]
+def varied(rows: Sequence[Sample], count: int) -> list[Sample]:
+    """Up to `count` different rows, in their order: as many foregrounds as possible, of as many
+    cells as possible, over as many backgrounds as possible."""
+    shown: Counter[object] = Counter()
+    left = dict(enumerate(rows))
+    chosen: list[int] = []
+    while left and len(chosen) < count:
+        # The first row of those whose foreground, then cell, then background was shown least
+        number = min(left, key=lambda number: [shown[part] for part in _parts(left[number])])
+        shown.update(_parts(left.pop(number)))
+        chosen.append(number)
+    return [rows[number] for number in sorted(chosen)]
 
 
-def _sheet(samples: list[DecodedSample]) -> Image.Image:
+def _parts(row: Sample) -> tuple[object, ...]:
+    foreground, background = ("foreground", row.foreground_id), ("background", row.background_id)
+    return foreground, (row.subject, row.transparency), background
+
+
+def sheet(samples: Sequence[DecodedSample]) -> Image.Image:
+    """The samples below each other, four pictures and a caption each."""
     width = len(_COLUMNS) * (_CELL + _GAP) + _GAP
     row_height = _CELL + _CAPTION + _GAP
     sheet = Image.new("RGB", (width, len(samples) * row_height + _CAPTION + _GAP), _PAPER)
@@ -56,13 +67,20 @@ def _sheet(samples: list[DecodedSample]) -> Image.Image:
         for column, pixels in enumerate(_pictures(sample)):
             cell = Image.fromarray(pixels).resize((_CELL, _CELL), Image.Resampling.LANCZOS)
             sheet.paste(cell, (_GAP + column * (_CELL + _GAP), top))
-        row = sample.row
-        caption = (
-            f"{row.key}   {row.subject}, {row.transparency} transparent   {row.foreground_id} over "
-            f"{row.background_id}   crude IoU {row.crude_iou:.3f}"
-        )
+        caption = _caption(sample.row)
+        kept = len(caption)
+        while draw.textlength(caption, font) > width - 2 * _GAP:
+            kept -= 1
+            caption = f"{_caption(sample.row)[:kept]} ..."
         draw.text((_GAP, top + _CELL + 3), caption, _INK, font)
     return sheet
+
+
+def _caption(row: Sample) -> str:
+    """What is most certain to be short comes first, since file names may not fit."""
+    kind = f"{row.subject}, {row.transparency} transparent"
+    sources = f"{row.foreground_id} over {row.background_id}"
+    return f"{row.key}   {kind}   crude IoU {row.crude_iou:.3f}   {sources}"
 
 
 def _pictures(sample: DecodedSample) -> list[Pixels]:
