@@ -104,6 +104,14 @@ def test_a_crafted_shard_names_no_other_file(root: Path, fields: dict[str, Any])
         read_manifest(root)
 
 
+def test_sizes_are_at_least_1() -> None:
+    least = ShardSettings(ShardFormat.WEBDATASET, ImageCodec.PNG, 95, 1, 1, False)
+    with pytest.raises(ValueError, match=r"^size = 0, expected 1 or more"):
+        replace(least, size=0)
+    with pytest.raises(ValueError, match=r"^shard_size = 0, expected 1 or more"):
+        replace(least, shard_size=0)
+
+
 @pytest.mark.parametrize("fields", [{"samples": -1}, {"samples": 10**30}, {"bytes": -1}], ids=str)
 def test_counts_that_cannot_be(root: Path, fields: dict[str, Any]) -> None:
     write_manifest(root, replace(MANIFEST, shards=(replace(MANIFEST.shards[0], **fields),)))

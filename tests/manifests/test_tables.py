@@ -100,6 +100,16 @@ def test_what_is_no_record_is_refused(kind: type[Any], values: Any) -> None:
         from_dict(kind, values)
 
 
+@given(data=st.data(), more=st.sampled_from([-1, 1]))
+@few
+def test_a_named_tuple_has_all_its_items_and_no_more(data: st.DataObject, more: int) -> None:
+    values = to_dict(data.draw(records(Sample)))
+    piece = values["recipe"]["crude"]["lost"]
+    values["recipe"]["crude"]["lost"] = [*piece, 0.5] if more == 1 else piece[:-1]
+    with pytest.raises(ValueError, match=r"argument|shorter|longer"):
+        from_dict(Sample, values)
+
+
 WRONG: dict[type, list[Any]] = {
     str: [None, 3],
     int: [None, 1.5, "x"],

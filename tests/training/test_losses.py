@@ -172,6 +172,13 @@ def test_without_a_trimap_decoder_the_loss_is_that_of_alpha(area: Area) -> None:
     assert loss.log_sigmas.grad is None
 
 
+def test_the_rest_of_the_image_weighs_ten_times() -> None:
+    one = scene(6)
+    found = criterion()(Prediction(one.prediction().alpha, None), *one.rest())
+    assert float(found.rest) > 0
+    assert float(found.total - found.alpha.total()) == pytest.approx(10 * float(found.rest))
+
+
 @few
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 20), st.integers(1, 20))
 def test_any_batch(seed: int, count: int, height: int, width: int) -> None:
