@@ -332,6 +332,16 @@ def test_evaluate_predictions(folders: Path, checkpoint: Path, capsys: Capture) 
     piped = run(capsys, *given, "--json", "-")
     assert (piped.code, json.loads(piped.out)) == (DONE, found)
 
+    whole = np.full_like(picture("leaf")["alpha"], 255)
+    write_alpha(folders / "alphas/leaf.png", whole)
+    write_alpha(folders / "trimaps/leaf.png", whole)
+    known = run(capsys, *given)
+    assert known.code == DONE
+    assert "1 of 3 images have no unknown pixels; the means of SAD, MSE, Grad and Conn" in known.err
+    assert known.out.split()[-10:-6] == ["all", "2", "of", "3"]
+    write_alpha(folders / "alphas/leaf.png", picture("leaf")["alpha"])
+    write_alpha(folders / "trimaps/leaf.png", levels(picture("leaf")["trimap"]))
+
     # The same by the model itself, which saw crude trimaps
     by_model = ["evaluate", "--checkpoint", checkpoint, *sources, "--images", folders / "images"]
     ran = run(capsys, *by_model, "--given-trimaps", folders / "crude", "--json", "-")

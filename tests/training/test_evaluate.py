@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from classical.methods import Method, solve
 from manifests.pictures import PictureError, write_alpha, write_trimap
@@ -37,6 +39,7 @@ from training.matte.evaluate import (
 )
 from training.matte.faults import Failure
 from training.matte.metrics import Metrics, mean_of, measure
+from training.matte.ranges import check_range
 
 KEYS = ["name", "sad", "mse", "grad", "conn", "sad_whole", "mse_whole"]
 
@@ -263,7 +266,87 @@ def test_a_trimap_without_unknown_pixels_has_no_part_in_the_means(folders: Path)
     whole = [image["sad_whole"] for image in shown["images"]]
     assert shown["mean"]["sad_whole"] == pytest.approx(sum(whole) / 3)
     (row,) = mean_rows(Evaluation([found.scores[1]], []))
-    assert row[:7] == ("all", "", "1", "-", "-", "-", "-")
+    assert row[:7] == ("all", "", "0 of 1", "-", "-", "-", "-")
+    (row,) = mean_rows(found)
+    assert row[:3] == ("all", "", "2 of 3")
+    assert row[3] == f"{shown['mean']['sad']:.2f}"
+
+
+def scaled(levels: Pixels, low: int, high: int) -> Pixels:
+    return np.rint(low + levels / 255 * (high - low)).astype(np.uint8)
+
+
+RANGES = [
+    (0, 1, "a mask of 0 and 1, or 8-bit values in a 16-bit file"),
+    (0, 4, "10-bit values in a 16-bit file"),
+    (0, 100, "percentages"),
+    (16, 235, "video levels"),
+    (0, 127, ""),
+]
+
+
+@pytest.mark.parametrize(("low", "high", "guess"), RANGES)
+@pytest.mark.parametrize("kind", ["predictions", "alphas"])
+def test_an_alpha_of_another_range_is_refused(
+    folders: Path, kind: str, low: int, high: int, guess: str
+) -> None:
+    file = folders / kind / "disc1.png"
+    write_alpha(file, scaled(case(1).alpha, low, high))
+    found = of_folders(folders)
+    looks = f"it looks like {guess}; " if guess else ""
+    reason = (
+        f"{file}: has levels from {low} to {high}, not from 0 to 255; {looks}scale it to 0 to 255"
+    )
+    assert found.failed == [Failure("disc1", reason)]
+    assert [score.name for score in found.scores] == ["disc0", "disc2"]
+    if kind == "alphas":
+        cases = folder_cases(*(folders / name for name in ("images", "alphas", "trimaps")))
+        assert evaluate_method(redness, cases).failed == found.failed
+
+
+def test_a_mask_of_0_and_1_is_refused_without_known_pixels(tmp_path: Path) -> None:
+    file = tmp_path / "mask.png"
+    unknown = np.full((4, 5), UNKNOWN, np.uint8)
+    mask = np.zeros((4, 5), np.uint8)
+    check_range(file, mask, unknown)
+    mask[1:3] = 1
+    with pytest.raises(PictureError, match=rf"^{file}: has levels from 0 to 1, "):
+        check_range(file, mask, unknown)
+
+
+@pytest.mark.parametrize("kind", ["predictions", "alphas", "trimaps"])
+def test_what_is_inverted_is_refused(folders: Path, kind: str) -> None:
+    file, one = folders / kind / "disc1.png", case(1)
+    if kind == "trimaps":
+        write_trimap(file, 2 - one.trimap)
+    else:
+        write_alpha(file, 255 - one.alpha)
+    (failure,) = of_folders(folders).failed
+    file = folders / "alphas/disc1.png" if kind == "trimaps" else file
+    assert failure.reason == (
+        f"{file}: is 255 where the trimap says background and 0 where it says foreground; the "
+        "alpha or the trimap looks inverted"
+    )
+
+
+@given(st.data())
+def test_a_poor_answer_is_no_wrong_range(data: st.DataObject) -> None:
+    """Noise around any alpha, a constant, and all that comes near to the ends."""
+    one = case(data.draw(st.integers(0, 2)))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    noise = rng.integers(2, 256, one.alpha.shape, dtype=np.uint8)
+    levels = data.draw(
+        st.sampled_from(
+            [
+                one.alpha,
+                noise,
+                np.full_like(one.alpha, data.draw(st.integers(2, 255))),
+                scaled(one.alpha, data.draw(st.integers(0, 15)), data.draw(st.integers(129, 255))),
+                np.where(one.trimap == UNKNOWN, noise, one.alpha),
+            ]
+        )
+    )
+    check_range(Path("a.png"), levels, one.trimap)
 
 
 def test_every_alpha_needs_a_prediction(folders: Path) -> None:

@@ -197,14 +197,20 @@ def evaluate(
 
 
 def _show(found: Any, json_: Path | None) -> None:
-    from training.matte.evaluate import COLUMNS, mean_rows, to_json
+    from training.matte.evaluate import COLUMNS, mean_rows, to_json, without_unknown
 
     for failure in found.failed:
         fail(f"{failure.name}: {failure.reason}")
     if json_ is not None and str(json_) == "-":
         show_json(to_json(found))
     else:
-        show_table("", COLUMNS, mean_rows(found), left=2)
+        if found.scores:
+            show_table("", COLUMNS, mean_rows(found), left=2)
+        if known := without_unknown([score.metrics for score in found.scores]):
+            say(
+                f"{known} of {len(found.scores)} images have no unknown pixels; the means of SAD, "
+                "MSE, Grad and Conn are those of the others"
+            )
         if json_ is not None:
             write_bytes(json_, (json.dumps(to_json(found), indent=1) + "\n").encode())
     raise typer.Exit(FAILED if found.failed or not found.scores else DONE)

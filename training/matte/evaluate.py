@@ -7,7 +7,7 @@ Failure with a name and a reason, and the means are over all others.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from training.matte.faults import FAULTS, Failure, reason_of
 from training.matte.folders import Matched, check_sizes, match_folders
 from training.matte.metrics import Metrics, figure, mean_of, measure
 from training.matte.pool import Pool
+from training.matte.ranges import check_range
 
 Matting = Callable[[Pixels, Pixels], Pixels]  # image, trimap -> alpha
 Progress = Callable[[int, int], None]  # done, of how many (0: not known)
@@ -143,6 +144,7 @@ def _read_case(matched: Matched) -> Case | Failure:
         image, alpha = read_photo(image_file), read_alpha(alpha_file)
         trimaps = [read_trimap(file) for file in trimap_files]
         check_sizes(dict(zip(matched.files, (image, alpha, *trimaps), strict=True)))
+        check_range(alpha_file, alpha, trimaps[0])
     except FAULTS as error:
         return Failure(matched.name, reason_of(error))
     return Case(matched.name, image, alpha, trimaps[0], trimaps[-1])
@@ -164,6 +166,8 @@ def _score_files(matched: Matched) -> Score | Failure:
         prediction, alpha = read_alpha(prediction_file), read_alpha(alpha_file)
         trimap = read_trimap(trimap_file)
         check_sizes(dict(zip(matched.files, (prediction, alpha, trimap), strict=True)))
+        for file, pixels in ((alpha_file, alpha), (prediction_file, prediction)):
+            check_range(file, pixels, trimap)
         metrics = measure(prediction, alpha, trimap)
     except FAULTS as error:
         return Failure(matched.name, reason_of(error))
@@ -247,8 +251,11 @@ def grouped(evaluation: Evaluation) -> dict[tuple[str, str], list[Metrics]]:
 
 
 def mean_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """Means by transparency and subject, and over all: a text for each of COLUMNS. "-" stands for a
-    mean of the unknown region where no image has one."""
+    """Means by transparency and subject, and over all: a text for each of COLUMNS.
+
+    "2 of 3" images: three were measured, of which two have unknown pixels. "-" stands for a mean of
+    the unknown region where no image has one.
+    """
     rows = []
     for (transparency, subject), metrics in grouped(evaluation).items():
         if metrics:
@@ -256,5 +263,12 @@ def mean_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
             values = (mean.sad, mean.mse, mean.grad, mean.conn, mean.sad_whole, mean.mse_whole)
             digits = (2, 4, 2, 2, 2, 4)
             shown = (figure(value, n) for value, n in zip(values, digits, strict=True))
-            rows.append((transparency, subject, str(len(metrics)), *shown))
+            asked = len(metrics) - without_unknown(metrics)
+            images = f"{asked} of {len(metrics)}" if asked < len(metrics) else f"{asked}"
+            rows.append((transparency, subject, images, *shown))
     return rows
+
+
+def without_unknown(metrics: Sequence[Metrics]) -> int:
+    """How many images have no unknown pixels, and so no part in the means of that region."""
+    return sum(image.sad is None for image in metrics)
