@@ -191,7 +191,7 @@ def wrong(folder: Path, name: str) -> str:
     [
         ("x.jpg", b"", "has 0 bytes"),
         ("x.jpg", b"no photo", "is not a picture"),
-        ("x.tiff", b"II*\0\x08\0\0\0" + b"\0" * 6, "cannot be decoded"),
+        ("x.tiff", b"II*\0\x08\0\0\0" + b"\0" * 6, "its header is damaged"),
         ("x.png", b"\x89PNG\r\n\x1a\n", "it was cut short"),
     ],
 )
