@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import shlex
 import sys
 import time
@@ -15,6 +13,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from annotation.options import (
+    TIMEOUT,
+    URL,
+    JsonOption,
+    ProjectOption,
+    PulledOption,
+    TimeoutOption,
+    TokenOption,
+    UrlOption,
+    folder,
+    folder_to_write,
+)
 from annotation.printing import (
     print_exported,
     print_pulled,
@@ -25,8 +35,8 @@ from annotation.printing import (
 from annotation.settings import Patience, Wanted
 from console.commands import DONE, FAILED, new_app, run
 from console.interrupts import interrupt_noted
-from console.messages import fail, plain, say, show, show_json
-from console.options import switch
+from console.messages import fail, say, show, show_json
+from console.options import existing_file, local_path, switch
 from console.progress import progress
 
 if TYPE_CHECKING:
@@ -37,61 +47,22 @@ Begin = Callable[[int], Callable[[int], None]]  # how many there are -> gets how
 app = new_app("Send photos to Label Studio, and fetch the alphas that people make of them.")
 
 
-def _folder(name: str, help_: str) -> Any:
-    return typer.Option(name, help=help_, metavar="DIR", exists=True, file_okay=False)
-
-
-ProjectOption = Annotated[
-    str, typer.Option(help="Title of the project on the server.", metavar="NAME")
-]
-UrlOption = Annotated[
-    str,
-    typer.Option(
-        help="Address of the Label Studio server.",
-        envvar="LABEL_STUDIO_URL",
-        metavar="URL",
-        show_envvar=True,
-    ),
-]
-TokenOption = Annotated[
-    str | None,
-    typer.Option(
-        help="A personal access token or a legacy one. Other users of this machine can see a "
-        "command line, so the variable is safer.",
-        envvar="LABEL_STUDIO_API_KEY",
-        metavar="TOKEN",
-        show_default=False,
-    ),
-]
-TimeoutOption = Annotated[
-    float,
-    typer.Option(help="How many seconds to wait for an answer of the server.", min=1, metavar="X"),
-]
-PulledOption = Annotated[Path, _folder("--pulled", "Folder that `annotate pull` wrote.")]
-JsonOption = Annotated[bool, switch("--json", "Print JSON on standard output.")]
-
-_URL = "http://127.0.0.1:8080"
-_TIMEOUT = Patience().answer
-
-
 @app.command()
 def push(
     project: ProjectOption,
     photos: Annotated[
         Path | None,
-        _folder(
+        folder(
             "--photos", "Folder of photos, also searched below; no side may exceed 4096 pixels."
         ),
     ] = None,
     alphas: Annotated[
         Path | None,
-        _folder(
-            "--alphas", "Folder of alphas for annotators to start from, named like the photos."
-        ),
+        folder("--alphas", "Folder of alphas for annotators to start from, named like the photos."),
     ] = None,
     trimaps: Annotated[
         Path | None,
-        _folder(
+        folder(
             "--trimaps", "Folder of trimaps for annotators to start from, named like the photos."
         ),
     ] = None,
@@ -100,13 +71,12 @@ def push(
         typer.Option(
             help="Table of what is known of the photos: file, subject, transparency, licence.",
             metavar="CSV",
-            exists=True,
-            dir_okay=False,
+            callback=existing_file,
         ),
     ] = None,
     local_files: Annotated[
         Path | None,
-        _folder(
+        folder(
             "--local-files",
             "Upload nothing: the server reads the photos itself, from below this folder "
             "(its LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT).",
@@ -114,15 +84,15 @@ def push(
     ] = None,
     solved: Annotated[
         Path | None,
-        _folder(
+        folder(
             "--solved",
             "Push solved alphas for approval, instead of photos: the folder that `annotate "
             "pull` and `annotate solve` wrote.",
         ),
     ] = None,
-    url: UrlOption = _URL,
+    url: UrlOption = URL,
     token: TokenOption = None,
-    timeout: TimeoutOption = _TIMEOUT,
+    timeout: TimeoutOption = TIMEOUT,
     json_: JsonOption = False,
 ) -> None:
     """Send photos to a project; what is there already is not sent again."""
@@ -147,7 +117,7 @@ def push(
 @app.command()
 def pull(
     project: ProjectOption,
-    out: Annotated[Path, typer.Option(help="Folder to write to.", metavar="DIR", file_okay=False)],
+    out: Annotated[Path, folder_to_write("--out", "Folder to write to.")],
     state: Annotated[
         Wanted,
         typer.Option(
@@ -158,9 +128,9 @@ def pull(
         bool,
         switch("--prune", "Remove what was pulled before and is no longer on the server."),
     ] = False,
-    url: UrlOption = _URL,
+    url: UrlOption = URL,
     token: TokenOption = None,
-    timeout: TimeoutOption = _TIMEOUT,
+    timeout: TimeoutOption = TIMEOUT,
     json_: JsonOption = False,
 ) -> None:
     """Fetch alphas and trimaps into a folder; again, only those that changed."""
@@ -176,14 +146,14 @@ def pull(
 def solve(
     out: Annotated[
         Path,
-        _folder("--out", "Folder that `annotate pull` wrote; the alphas go to its folder solved."),
+        folder("--out", "Folder that `annotate pull` wrote; the alphas go to its folder solved."),
     ],
     method: Annotated[
         str, typer.Option(help="closed-form, or the name of the model whose alphas --alphas holds.")
     ] = "closed-form",
     alphas: Annotated[
         Path | None,
-        _folder("--alphas", "Folder of a model's alphas of the pulled photos, named like them."),
+        folder("--alphas", "Folder of a model's alphas of the pulled photos, named like them."),
     ] = None,
     json_: JsonOption = False,
 ) -> None:
@@ -200,10 +170,7 @@ def solve(
 
 @app.command()
 def export(
-    out: Annotated[
-        Path,
-        typer.Option(help="Folder to write the foregrounds to.", metavar="FGS", file_okay=False),
-    ],
+    out: Annotated[Path, folder_to_write("--out", "Folder to write the foregrounds to.", "FGS")],
     pulled: PulledOption = Path("annotations"),
     json_: JsonOption = False,
 ) -> None:
@@ -222,9 +189,9 @@ def status(
     target: Annotated[
         int, typer.Option(help="How many foregrounds are wanted in all.", min=1, metavar="N")
     ] = 440,
-    url: UrlOption = _URL,
+    url: UrlOption = URL,
     token: TokenOption = None,
-    timeout: TimeoutOption = _TIMEOUT,
+    timeout: TimeoutOption = TIMEOUT,
     json_: JsonOption = False,
 ) -> None:
     """Show how far a project is: tasks by state, what is missing, how far annotators agree."""
@@ -240,9 +207,7 @@ def status(
 def serve(
     data: Annotated[
         Path,
-        typer.Option(
-            help="Folder in which the server keeps everything.", metavar="DIR", file_okay=False
-        ),
+        folder_to_write("--data", "Folder in which the server keeps everything."),
     ] = Path("label-studio"),
     port: Annotated[
         int,
@@ -255,7 +220,7 @@ def serve(
     ] = "annotate@localhost.local",
     local_files: Annotated[
         Path | None,
-        _folder(
+        folder(
             "--local-files",
             "Folder whose files the server may show (for `annotate push --local-files`).",
         ),
@@ -271,32 +236,40 @@ def serve(
     server_venv: Annotated[
         Path,
         typer.Option(
-            help="Virtual environment of the server.", envvar="LABEL_STUDIO_VENV", metavar="DIR"
+            help="Virtual environment of the server.",
+            envvar="LABEL_STUDIO_VENV",
+            metavar="DIR",
+            callback=local_path,
         ),
     ] = Path(".venv-server"),
     install: Annotated[
         bool, switch("--install", "First make the virtual environment of the server (1 GB).")
     ] = False,
 ) -> None:
-    """Run a Label Studio server for a team without one, on this machine alone, until Ctrl-C.
+    """Run a Label Studio server for a team that has none, on this machine, until Ctrl-C.
 
     The password of a new data folder is LABEL_STUDIO_PASSWORD, or asked for. A legacy token in
     LABEL_STUDIO_API_KEY becomes the user's; otherwise the user finds one under Account & Settings.
     """
     from annotation import serve as server
+    from annotation.logins import legacy_token, new_password
 
     if install:
         say(f"{server_venv}: installing Label Studio")
         server.install(server_venv)
     server.executable(server_venv)
     is_new = server.is_new(data)
+    try:
+        password = new_password(user) if is_new else ""
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     service = server.Service(
         data=data,
         port=port,
         venv=server_venv,
         user=user if is_new else server.user_of(data),
-        password=_password(user) if is_new else "",
-        token=_legacy_token() if is_new else "",
+        password=password,
+        token=legacy_token() if is_new else "",
         files=local_files,
         address=address,
     )
@@ -310,23 +283,6 @@ def serve(
             say("The server is ending.")
             raise typer.Exit(DONE)
     raise server.ServeError(f"the server ended by itself; see {data / server.LOG}")
-
-
-def _password(user: str) -> str:
-    given = os.environ.get("LABEL_STUDIO_PASSWORD", "")
-    if not given and sys.stdin.isatty():
-        given = getpass.getpass(f"New password for {plain(user)} (8 letters or more): ")
-        if getpass.getpass("Again: ") != given:
-            raise typer.BadParameter("the two passwords differ")
-    if len(given) < 8:
-        raise typer.BadParameter("a password of 8 letters or more is needed: LABEL_STUDIO_PASSWORD")
-    return given
-
-
-def _legacy_token() -> str:
-    token = os.environ.get("LABEL_STUDIO_API_KEY", "").strip()
-    is_legacy = len(token) == 40 and all(letter in "0123456789abcdef" for letter in token)
-    return token if is_legacy else ""
 
 
 def _client(url: str, token: str | None, timeout: float) -> Client:

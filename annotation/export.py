@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from annotation.files.companions import read_fitting
-from annotation.files.failures import Failure, failure
+from annotation.files.failures import Failure, ends_all, failure
 from annotation.files.photos import is_photo_id
 from classical.colours import cutout_of
 from manifests.annotations import Annotation, Kind, State, annotations_path, read_annotations
@@ -85,6 +85,8 @@ def export_folder(
             try:
                 written += _take(pulled, out, row, rows, projects)
             except Exception as error:
+                if ends_all(error):
+                    raise
                 failed.append(failure(row.photo_file, error))
             on_done(number)
         kept = len(approved) - written - len(failed)
@@ -94,6 +96,8 @@ def export_folder(
                 del rows[name]
                 removed += 1
             except Exception as error:
+                if ends_all(error):
+                    raise
                 failed.append(failure(name, error))
     finally:  # after an interruption, too: the next export has to know what was written
         if rows or (out / FOREGROUND_LABELS).exists():

@@ -28,7 +28,7 @@ from annotation.form.results import Painted, record_of
 from annotation.form.tasks import Task, read_task
 from annotation.found import Found, find
 from annotation.server.client import Client
-from annotation.server.faults import ServerError, ends_all
+from annotation.server.faults import ServerError, ends_session
 from annotation.server.find import existing_project
 from annotation.server.project import Project, TaskSummary
 from annotation.settings import Wanted
@@ -156,7 +156,7 @@ class _Work:
         try:
             return self._take(listed)
         except Exception as error:
-            if ends_all(error, 401):
+            if ends_session(error, 401):
                 raise
             reason = failure("", error).reason
             self.bad.append(bad_task(self.project, listed.id, listed.data.get("file"), reason))

@@ -20,7 +20,7 @@ from annotation.files.photos import Photo, image_bytes, scan_photos
 from annotation.form.regions import IMAGE, labels_xml
 from annotation.form.tasks import task_of
 from annotation.server.client import Client
-from annotation.server.faults import RefusedError, ServerError, UnsureError, ends_all
+from annotation.server.faults import RefusedError, ServerError, UnsureError, ends_session
 from annotation.server.find import make_project, settle_project
 from annotation.server.once import TRIES
 from annotation.server.project import Project, TaskSummary
@@ -81,7 +81,7 @@ class _Push:
             data = _new_task(self.project, photo, given, self.root, self.uploads)
             self.waiting[photo.id, photo.sha256] = photo.file, data
         except Exception as error:
-            if ends_all(error, *_GENERAL):
+            if ends_session(error, *_GENERAL):
                 raise
             self.failed.append(failure(photo.file, error))
 
@@ -97,13 +97,13 @@ class _Push:
         try:
             self._import(batch)
         except RefusedError as error:
-            if ends_all(error, *_GENERAL):
+            if ends_session(error, *_GENERAL):
                 raise
             for identity, (file, data) in batch.items():
                 try:
                     self._import({identity: (file, data)})
                 except RefusedError as refusal:
-                    if ends_all(refusal, *_GENERAL):
+                    if ends_session(refusal, *_GENERAL):
                         raise
                     self.failed.append(failure(file, refusal))
 

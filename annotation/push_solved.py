@@ -9,7 +9,7 @@ from annotation.files.failures import Failure, failure
 from annotation.form.tasks import prediction_of
 from annotation.push import Progress, Pushed, identity
 from annotation.server.client import Client
-from annotation.server.faults import ends_all
+from annotation.server.faults import ends_session
 from annotation.server.find import existing_project
 from annotation.server.project import Project, TaskSummary
 from manifests.annotations import Annotation, read_annotations, solved_path
@@ -32,7 +32,7 @@ def push_solved(client: Client, title: str, pulled: Path, begin: Progress) -> Pu
         try:
             created += _push_alpha(project, row, pulled / row.path, known)
         except Exception as error:
-            if ends_all(error, 401, 403):
+            if ends_session(error, 401, 403):
                 raise
             failed.append(failure(row.photo_file, error))
         advance(number)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from annotation.files.companions import read_fitting
-from annotation.files.failures import Failure, failure
+from annotation.files.failures import Failure, ends_all, failure
 from classical.closed_form import check_solvable, closed_form, impose
 from manifests.annotations import (
     Annotation,
@@ -84,6 +84,8 @@ def solve_folder(
                 write_annotations(solved_path(out), known.values())
                 written += 1
         except Exception as error:
+            if ends_all(error):
+                raise
             failed.append(failure(row.photo_file, error))
         on_done(number)
     return Solved(written, len(trimaps) - written - len(failed), tuple(failed))

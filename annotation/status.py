@@ -16,7 +16,7 @@ from annotation.form.regions import BadAnnotationError, Json
 from annotation.form.results import Chosen, Painted, SkippedError, read_chosen, read_result
 from annotation.form.tasks import Task, read_task
 from annotation.server.client import Client
-from annotation.server.faults import ends_all
+from annotation.server.faults import ends_session
 from annotation.server.find import existing_project
 from annotation.server.project import Project, TaskSummary
 from manifests.annotations import Kind, State
@@ -131,7 +131,7 @@ def _count_alone(
     try:
         return _count(project, row, pairs, bad)
     except Exception as error:
-        if ends_all(error, 401):
+        if ends_session(error, 401):
             raise
         bad.append(bad_task(project, row.id, row.data.get("file"), failure("", error).reason))
         return _Counted("bad", _cell(row))

@@ -12,12 +12,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from console import interrupts
+from console.extras import DISTRIBUTION, advice
 from console.messages import fail, plain, show
 
 # After a signal the exit code is 128 and its number: INTERRUPTED after Ctrl-C, 143 after SIGTERM.
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
-
-_DISTRIBUTION = "matting-data"
 
 # Says what is wrong and returns the exit code; None for an exception that it does not know.
 Explain = Callable[[Exception], int | None]
@@ -31,7 +30,7 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 def _show_version(context: typer.Context, is_asked: bool) -> None:
     if is_asked:
-        show(f"{context.find_root().info_name} {version(_DISTRIBUTION)}")
+        show(f"{context.find_root().info_name} {version(DISTRIBUTION)}")
         raise typer.Exit
 
 
@@ -116,6 +115,9 @@ def _guarded(
     except Exception as error:
         if is_interrupted():
             raise
+        if isinstance(error, ModuleNotFoundError) and advice(error):
+            fail(advice(error))
+            return FAILED
         explained = explain(error)
         if explained is not None:
             return explained

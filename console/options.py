@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
@@ -14,6 +16,7 @@ from console.settings import Description, descriptions
 
 Result = TypeVar("Result")
 
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a Path has made one slash of two
 _METAVARS = {int: "N", float: "X", str: "TEXT"}
 
 
@@ -67,6 +70,31 @@ def _options_of(kind: type[Any], known: Mapping[str, Description]) -> dict[str, 
 def switch(names: str, help_: str, panel: str | None = None) -> Any:
     """An option without a value, such as "--json", or "--layers/--no-layers"."""
     return typer.Option(names, help=help_, metavar="", rich_help_panel=panel)
+
+
+def local_path(path: Path | None) -> Path | None:
+    """A callback for options that take paths of this machine. Raises BadParameter for a URL, of
+    which a path would make a folder such as `s3:`."""
+    if path is not None and _URL.match(str(path)):
+        scheme = str(path).partition(":")[0]
+        raise typer.BadParameter(
+            f"it is a URL ({scheme}://), and only paths of this machine work here"
+        )
+    return path
+
+
+def existing_folder(path: Path | None) -> Path | None:
+    """Likewise for folders that have to be there."""
+    if local_path(path) is not None and not (path and path.is_dir()):
+        raise typer.BadParameter(f"{str(path)!r} is not a folder")
+    return path
+
+
+def existing_file(path: Path | None) -> Path | None:
+    """Likewise for files."""
+    if local_path(path) is not None and not (path and path.is_file()):
+        raise typer.BadParameter(f"{str(path)!r} is not a file")
+    return path
 
 
 def _option(name: str, type_: Any, value: Any, known: Description) -> inspect.Parameter:

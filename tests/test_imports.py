@@ -21,7 +21,7 @@ OPTIONS = {"console/commands.py", "console/options.py", "training/options.py"}
 HOMES = {
     "ray": {"datagen/board.py", "datagen/cluster.py"},
     "matplotlib": {"datagen/inspect/plot.py"},
-    "httpx": {"annotation/server/client.py", "annotation/server/faults.py"},
+    "httpx": {"annotation/server/client.py", "annotation/server/answers.py"},
     "typer": CLI | OPTIONS,
     "click": set[str](),
     "pymatting": {"classical/library.py"},

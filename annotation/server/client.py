@@ -26,15 +26,13 @@ from annotation.server.access import (
     checked_url,
     is_loopback,
 )
+from annotation.server.answers import fault_of_answer, fault_of_connection, words_of
 from annotation.server.faults import (
     Fault,
     OutageError,
     RefusedError,
     ServerError,
     UnsureError,
-    fault_of_answer,
-    fault_of_connection,
-    words_of,
 )
 from annotation.settings import Patience
 from manifests.documents import parse_json

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import html
-import re
-import time
-from collections.abc import Iterator, Mapping
-from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import httpx
-
-_BUSY = {408, 425, 429, 500, 502, 503, 504}
-_NOT_BEGUN = {425, 429}  # refused before anything was done
-_BUSY_NOW = {429, 503}  # only a running server answers this
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+from annotation.files.failures import ends_all
 
 
 class ServerError(RuntimeError):
@@ -45,14 +35,14 @@ class UnsureError(ServerError):
         self.is_over = is_over
 
 
-def ends_all(error: Exception, *statuses: int) -> bool:
+def ends_session(error: Exception, *statuses: int) -> bool:
     """Whether an error that one task met would meet every other one, too.
 
-    statuses: those of refusals that do; an outage always does.
+    statuses: those of refusals that do; an outage and a full disk always do.
     """
     if isinstance(error, RefusedError):
         return error.status in statuses
-    return isinstance(error, ServerError)
+    return isinstance(error, ServerError) or ends_all(error)
 
 
 class Fault(NamedTuple):
@@ -64,69 +54,3 @@ class Fault(NamedTuple):
     wait: float | None = None  # as the server asks, in seconds
     is_over: bool = False
     is_there: bool = False  # a server answers, but is busy now
-
-
-def fault_of_connection(error: httpx.RequestError) -> Fault:
-    """The fault of an attempt without an answer. Raises ServerError if it can never succeed."""
-    if isinstance(error, httpx.UnsupportedProtocol | httpx.ProxyError):
-        raise ServerError(f"the connection cannot be made: {error}") from None
-    begun = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-    if isinstance(error, httpx.TimeoutException):
-        return Fault("no answer in time", begun)
-    return Fault(f"the connection broke ({error})" if begun else f"no connection ({error})", begun)
-
-
-def fault_of_answer(response: httpx.Response) -> Fault | None:
-    """The fault of an answer that may be better later; None for all other answers."""
-    status = response.status_code
-    if status not in _BUSY:
-        return None
-    wait = _retry_after(response.headers.get("retry-after", ""))
-    begun, is_over, is_there = status not in _NOT_BEGUN, status == 500, status in _BUSY_NOW
-    return Fault(f"HTTP {status}", begun, wait, is_over, is_there)
-
-
-def words_of(response: httpx.Response) -> str:
-    """What a refusal says, in one line for people: neither raw JSON nor a web page."""
-    text = response.text
-    if _is_page(response):
-        title = _TITLE.search(text)
-        named = f" ({_line(html.unescape(title[1]))})" if title else ""
-        return f"a web page{named} instead of an answer; is --url right?"
-    try:
-        said = "; ".join(_sentences(response.json()))
-    except ValueError:
-        said = ""
-    return _line(said or text)
-
-
-def _is_page(response: httpx.Response) -> bool:
-    kind = str(response.headers.get("content-type", ""))
-    return kind.startswith("text/html") or response.text[:200].lstrip().lower().startswith("<!doc")
-
-
-def _sentences(answer: Any) -> Iterator[str]:
-    """What Label Studio says in the JSON of a refusal."""
-    if not isinstance(answer, Mapping):
-        return
-    faults = answer.get("validation_errors")
-    if isinstance(faults, Mapping) and faults:
-        for field, said in faults.items():
-            words = " ".join(map(str, said)) if isinstance(said, list) else str(said)
-            yield words if field == "non_field_errors" else f"{field}: {words}"
-    elif answer.get("detail"):
-        yield str(answer["detail"])
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _retry_after(text: str) -> float | None:
-    """Seconds, of a header that holds seconds or a date; None if it holds neither."""
-    if text.strip().isdecimal():
-        return float(text)
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return None
