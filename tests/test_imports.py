@@ -14,7 +14,10 @@ PRODUCTS = ("datagen", "annotation", "training")
 GROUND_FLOOR = {"manifests", "numpy", "pyarrow", "PIL", "cv2", "isal"}
 CLASSICAL = {"classical", "manifests", "numpy", "pymatting", "cv2"}
 
-CLI = {*(f"{product}/cli.py" for product in PRODUCTS), "training/matte/cli.py"}
+CLI = {
+    *(f"{product}/cli.py" for product in PRODUCTS),
+    *("annotation/options.py", "training/matte/cli.py"),
+}
 OPTIONS = {"console/commands.py", "console/options.py", "training/options.py"}
 
 # library -> the only files of a product that may import it
