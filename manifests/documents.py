@@ -14,6 +14,8 @@ def parse_json(data: bytes) -> Any:
         raise ValueError(f"{len(data)} bytes of JSON, at most {MAX_BYTES}")
     try:
         return json.loads(data)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"JSON that is not UTF-8 (at byte {error.start})") from error
     except RecursionError:
         raise ValueError("JSON with too many lists or objects inside each other") from None
 

@@ -169,9 +169,9 @@ def _has_size(data: bytes, max_pixels: int) -> bool:
 
 
 def _png_size(data: bytes) -> tuple[int, int] | None:
-    """(height, width); None without a header, which has to be the first chunk."""
+    """(height, width); None if a chunk is incomplete or the first one is not the header."""
     start = png.header(data)
-    return None if start is None else (start.height, start.width)
+    return (start.height, start.width) if start is not None and png.is_whole(data) else None
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

@@ -54,6 +54,18 @@ def header(data: bytes) -> Header | None:
     return Header(width, height, bits, colour_type, interlace != 0)
 
 
+def is_whole(data: bytes) -> bool:
+    """Whether all chunks up to IEND lie in the data. OpenCV makes room for a chunk of any length
+    before it finds out."""
+    at = len(SIGNATURE)
+    while at + 12 <= len(data):
+        kind = data[at + 4 : at + 8]
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+        if kind == b"IEND":
+            return at <= len(data)
+    return False
+
+
 def write_grey(pixels: Pixels) -> bytes:
     """H x W uint8 -> an 8-bit grey PNG."""
     rows = np.zeros((pixels.shape[0], 1 + pixels.shape[1]), np.uint8)  # 0: a row without a filter

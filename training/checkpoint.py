@@ -26,11 +26,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from manifests.documents import parse_object
 from training.choices import Variant
 from training.net.model import MattingModel
 
 MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 _PART = ".part-"
+# What tensors and numbers of other shapes and types raise where they are used
+_DAMAGES = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError)
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # a Path has made one slash of two
 
 
@@ -100,8 +103,18 @@ def load(
                 value.copy_(tensors.pop(name))
         _restore(optimizer, tensors)
     with _named(checkpoint / STATE):
-        state: dict[str, Any] = json.loads((checkpoint / STATE).read_text())
+        state = parse_object((checkpoint / STATE).read_bytes())
+        _check_state(state)
     return state
+
+
+def _check_state(state: Mapping[str, Any]) -> None:
+    """Raises ValueError, KeyError or TypeError if a run cannot go on with it."""
+    iteration, best = state["iteration"], state["best"]
+    if type(iteration) is not int or iteration < 0:
+        raise ValueError(f"iteration {iteration!r}, expected a number of 0 or more")
+    if best is not None and not float(best) >= 0:
+        raise ValueError(f"best {best!r}, expected an error of 0 or more")
 
 
 def find_model(path: Path) -> Path:
@@ -180,8 +193,8 @@ def _named(file: Path) -> Iterator[None]:
     """Whatever is wrong with the content of a file becomes one sentence that names it."""
     try:
         yield
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        missing = "no " if isinstance(error, KeyError) else ""
+    except (SafetensorError, *_DAMAGES) as error:
+        missing = "no " if isinstance(error, LookupError) else ""
         reason = missing + " ".join(str(error).split())[:200]
         raise ValueError(f"{file}: not a checkpoint of this model: {reason}") from error
 

@@ -264,3 +264,17 @@ def test_a_jpeg_without_a_size_is_refused() -> None:
     without = data[:frame] + data[frame + 2 + int.from_bytes(data[frame + 2 : frame + 4], "big") :]
     with pytest.raises(ValueError, match="not a JPEG or PNG"):
         decode_colour(without)
+
+
+def test_a_chunk_longer_than_the_file_is_not_decoded() -> None:
+    """OpenCV would make room for it first: 2.7 GB for 300 bytes."""
+    image = encode_colour(np.zeros((8, 9, 3), np.uint8), ImageCodec.PNG)
+    at = image.index(b"IDAT") - 4
+    long = image[:at] + b"\x7f\xff\xff\xff" + image[at + 4 :]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for decode in (decode_colour, decode_alpha, decode_trimap):
+        for data in (long, image[:-1], image[:at]):
+            with pytest.raises(ValueError, match="not a"):
+                decode(data)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+    assert decode_colour(image + b"what follows").shape == (8, 9, 3)

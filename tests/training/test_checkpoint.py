@@ -306,3 +306,42 @@ def test_nothing_in_training_reads_a_pickle() -> None:
                 )
             if isinstance(node, ast.keyword):
                 assert node.arg not in {"weights_only", "allow_pickle"}, path
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        '"[/b]"',
+        "[]",
+        "{}",
+        '{"iteration": "3", "best": null}',
+        '{"iteration": -1, "best": null}',
+        '{"iteration": 3, "best": {}}',
+        '{"iteration": 3, "best": NaN}',
+        "[" * 100_000,
+    ],
+    ids=["text", "list", "empty", "text in it", "negative", "object in it", "nan", "nested"],
+)
+def test_a_state_of_another_shape_is_refused_by_name(tmp_path: Path, state: str) -> None:
+    toy = Toy()
+    toy.learn(0)
+    saved = toy.save(tmp_path, 3)
+    toy.load(saved)
+    (saved / STATE).write_text(state)
+    with pytest.raises(ValueError, match=rf"{saved / STATE}: not a checkpoint of this model: "):
+        toy.load(saved)
+
+
+def test_moments_of_another_shape_are_refused_by_name(tmp_path: Path) -> None:
+    toy = Toy()
+    toy.learn(0)
+    saved = toy.save(tmp_path, 3)
+    tensors = load_file(saved / OPTIMIZER)
+    for changed in (
+        {"x.y": torch.ones(1)},
+        {"99.exp_avg": torch.ones(1)},
+        {"weight": torch.ones(3)},
+    ):
+        save_file({**tensors, **changed}, saved / OPTIMIZER)
+        with pytest.raises(ValueError, match=rf"{saved / OPTIMIZER}: not a checkpoint"):
+            toy.load(saved)
