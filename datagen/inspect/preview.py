@@ -77,7 +77,7 @@ def sheet(samples: Sequence[DecodedSample]) -> Image.Image:
 
 
 def _caption(row: Sample) -> str:
-    """What is most certain to be short comes first, since file names may not fit."""
+    """File names come last, because long ones may not fit."""
     kind = f"{row.subject}, {row.transparency} transparent"
     sources = f"{row.foreground_id} over {row.background_id}"
     return f"{row.key}   {kind}   crude IoU {row.crude_iou:.3f}   {sources}"

@@ -1,7 +1,7 @@
-"""What pixels look like that can be used but are hardly meant: arrays -> warnings.
+"""Pixels that can be used but were probably not meant like this: arrays -> warnings.
 
-Each rule was chosen so that none of 279 real cut-outs and 1,476 real photos is doubted wrongly; the
-comments give what was found there.
+The thresholds were chosen so that they raise no false alarm on 279 real cut-outs and 1,476 real
+photos. The comments say what was measured there.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import numpy as np
 
 from manifests.pixels import Pixels
 
-# A level that is the highest of an alpha and below 255 covers at most 7 % of a real subject. Where
-# 255 was meant, it covers all that is opaque.
+# In a real alpha that never reaches 255, the highest level covers at most 7 % of the subject. Where
+# 255 was meant but scaled down, the highest level covers everything that is opaque.
 TOP_SHARE = 0.25
-LOW_TOP = 16  # 12 bits in a 16-bit file; the lowest top of a real alpha is 63, of real colours 125
-PREMULTIPLIED_PIXELS = 64  # that would show straight colours; 15 real premultiplied files: 1,950 on
+LOW_TOP = 16  # 12 bits in a 16-bit file; real alphas reach at least 63, real colours 125
+PREMULTIPLIED_PIXELS = 64  # needed as evidence; real premultiplied files have 1,950 or more
 BLOCK = 8  # pixels, the side of a JPEG's blocks
-BLOCK_RATIO = 1.2  # of real alphas it is at most 1.17
-BLOCKS = 16  # fewer prove nothing; none are in masks that were enlarged in whole blocks
+BLOCK_RATIO = 1.2  # real alphas have at most 1.17
+BLOCKS = 16  # fewer are no evidence; a mask enlarged by whole blocks has none
 
 _GUESSES = {
     1: "a mask of 0 and 1, or 8-bit values in a 16-bit file",
@@ -32,7 +32,7 @@ _GUESSES = {
 
 
 class Doubt(NamedTuple):
-    """`kind` is a short fixed word, `reason` is for people."""
+    """A warning: `kind` is a short fixed word, `reason` a text for people."""
 
     kind: str
     reason: str
@@ -41,7 +41,7 @@ class Doubt(NamedTuple):
 def cutout_doubts(rgba: Pixels, lossy_format: str = "") -> list[Doubt]:
     """What is doubtful about a cut-out, H x W x 4 straight RGBA with some alpha above 0.
 
-    lossy_format: the name of the format if alpha is a file of its own in a lossy one. Kinds:
+    lossy_format: if alpha is in a file of its own and that has a lossy format, its name. Kinds:
     'alpha-inverted', 'alpha-trimap', 'alpha-range', 'alpha-lossy', 'premultiplied', 'dark'.
     """
     alpha = np.ascontiguousarray(rgba[..., 3])
@@ -57,10 +57,10 @@ def cutout_doubts(rgba: Pixels, lossy_format: str = "") -> list[Doubt]:
 
 def photo_doubts(colour: Pixels) -> list[Doubt]:
     """What is doubtful about colours, H x W x 3: 'dark'."""
-    if colour[::BLOCK, ::BLOCK].max() > LOW_TOP:  # nearly always; the rest need not be looked at
+    if colour[::BLOCK, ::BLOCK].max() > LOW_TOP:  # true for nearly all photos, and quickly known
         return []
     top = int(colour.max())
-    if not 0 < top <= LOW_TOP:  # pure black is meant
+    if not 0 < top <= LOW_TOP:  # pure black may be meant
         return []
     reason = f"its brightest level is {top} of 255; it looks like values of few bits in a file for "
     return [Doubt("dark", reason + "more; scale them to the whole range")]
@@ -91,7 +91,7 @@ def _levels(alpha: Pixels) -> Iterator[Doubt]:
 
 
 def _only(alpha: Pixels) -> bool:
-    """Has it no other levels than a trimap's?"""
+    """Does it have only the levels of a trimap?"""
     return bool(((alpha == 0) | (alpha == 128) | (alpha == 255)).all())
 
 
@@ -106,24 +106,24 @@ def _lossy(alpha: Pixels, lossy_format: str) -> Iterator[Doubt]:
 def is_premultiplied(rgba: Pixels) -> bool:
     """Do the colours, H x W x 4 RGBA, look multiplied by alpha already?
 
-    Then no colour is above its alpha. That proves something only where straight colours would be:
-    at soft pixels with an alpha below what is usual for the colours of the most opaque ones.
+    If they are, no colour is above its alpha. The evidence is in the soft pixels whose alpha is
+    lower than the usual brightness of the subject: straight colours would be above alpha there.
     """
-    for part in (rgba[::BLOCK, ::BLOCK], rgba):  # a few pixels nearly always suffice
+    for part in (rgba[::BLOCK, ::BLOCK], rgba):  # a few pixels suffice for nearly all cut-outs
         if (part[..., :3].max(axis=2) > part[..., 3]).any():
             return False
     alpha, brightest = rgba[..., 3], rgba[..., :3].max(axis=2)
     usual = np.median(brightest[alpha >= 0.9 * alpha.max()])
-    is_proof = (alpha > 0) & (alpha < min(usual, 255))
-    return int(np.count_nonzero(is_proof)) >= PREMULTIPLIED_PIXELS
+    is_evidence = (alpha > 0) & (alpha < min(usual, 255))
+    return int(np.count_nonzero(is_evidence)) >= PREMULTIPLIED_PIXELS
 
 
 def was_jpeg(alpha: Pixels) -> bool:
     """Do the soft pixels of an alpha, H x W, keep to a JPEG's blocks?
 
-    A JPEG spreads an edge's noise over the whole of each block that the edge crosses and not a
-    pixel further, so that fewer blocks of its own grid have soft pixels than of a shifted one.
-    Finds most JPEGs of subjects with an outline, and none of a subject that is soft all over.
+    A JPEG spreads noise over the whole of each block that an edge crosses, and no further. So
+    fewer blocks of its own grid have soft pixels than blocks of a shifted grid. This finds most
+    JPEGs of subjects that have an outline, but not those of subjects that are soft everywhere.
     """
     half = BLOCK // 2
     height, width = ((side - half) // BLOCK * BLOCK for side in alpha.shape)

@@ -13,14 +13,14 @@ from manifests.sources import Background, Foreground
 
 @dataclass(frozen=True)
 class SourceFolders:
-    """Where the sources are; `alphas` where each foreground's alpha is a file of its own."""
+    """Where the sources are. `alphas` is given if each foreground's alpha is a file of its own."""
 
     foregrounds: Path
     backgrounds: Path
     alphas: Path | None = None
 
     def path_of(self, source: Foreground | Background) -> Path:
-        """The file of a source; of a foreground with an alpha file, the picture."""
+        """The file of a source. If alpha is in a file of its own, that of the colours."""
         folder = self.foregrounds if isinstance(source, Foreground) else self.backgrounds
         return folder / source.id
 
@@ -32,8 +32,8 @@ class ChangedSourceError(ValueError):
 def read_foreground(folders: SourceFolders, source: Foreground) -> Pixels:
     """The straight RGBA of a scanned foreground, H x W x 4, from the bytes that were hashed.
 
-    Raises ChangedSourceError if the bytes are others now, PictureError if they cannot be read,
-    ValueError if the folders have no alphas and the scanned ones had, or the other way round.
+    Raises ChangedSourceError if the bytes have changed, PictureError if they cannot be read,
+    ValueError if alphas were scanned but their folder is not given now, or the other way round.
     """
     path = folders.path_of(source)
     if (folders.alphas is not None) != bool(source.alpha_id):
@@ -49,7 +49,7 @@ def read_foreground(folders: SourceFolders, source: Foreground) -> Pixels:
 def read_background(folders: SourceFolders, source: Background) -> Pixels:
     """The RGB of a scanned background, H x W x 3, from the bytes that were hashed.
 
-    Raises ChangedSourceError if the bytes are others now, PictureError if they cannot be read.
+    Raises ChangedSourceError if the bytes have changed, PictureError if they cannot be read.
     """
     path = folders.path_of(source)
     data = read_file(path)

@@ -14,8 +14,8 @@ from manifests.pictures import PictureError, read_file
 
 
 class Labelled(NamedTuple):
-    """`rows` by the names of the files in the folder. The files in `faulty` have a wrong row: they
-    are scanned for more problems, then left out."""
+    """`rows` by the names of the files in the folder. The files in `faulty` have a wrong row. They
+    are scanned like the others, to find all of their problems, and then left out."""
 
     rows: dict[str, Label]
     faulty: set[str]
@@ -26,8 +26,8 @@ class Labelled(NamedTuple):
 def read_labelled(folder: Path, file_name: str, names: Sequence[str]) -> Labelled:
     """The labels of the files `names` of a folder; every wrong row is a problem.
 
-    Rows without an image are usual, where one label file is for a larger set. They are warnings
-    only if there are also images without a row, since these may be what the rows mean.
+    Rows without an image are usual if the label file is for a larger set. They are warnings only
+    if there are also images without a row, because the rows may have been meant for these.
     """
     labelled = Labelled({}, set(), [], [])
     path = folder
@@ -56,7 +56,7 @@ def read_labelled(folder: Path, file_name: str, names: Sequence[str]) -> Labelle
     without_row = [name for name in names if name not in labelled.rows.keys() | labelled.faulty]
     for name in without_row:
         reason = f"has no row in {shown(path)}"
-        reason += ": unlabelled, transparency measured" if is_foreground else ""
+        reason += ": its subject is unlabelled, its transparency measured" if is_foreground else ""
         labelled.warnings.append(Problem(shown(folder, name), "image-without-label", reason))
     if without_row:
         labelled.warnings.extend(_without_image(folder, path, rows, matches))

@@ -1,4 +1,4 @@
-"""What people say of the sources: `foregrounds.csv`, `backgrounds.csv` -> one Label per file."""
+"""Labels of the sources: `foregrounds.csv` or `backgrounds.csv` -> one Label per file."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from manifests.sources import Split, Subject, Transparency
 
 @dataclass(frozen=True)
 class Label:
-    """One row. None where the cell is empty or there is no such column; `others` is the JSON
-    object of the columns that have no meaning here."""
+    """One row. A field is None if its cell is empty or its column is missing; `others` is a JSON
+    object of all other columns."""
 
     subject: Subject | None = None
     transparency: Transparency | None = None
@@ -31,8 +31,8 @@ class Label:
 
 
 class Labels(NamedTuple):
-    """`rows` by file; `faults` are (file, or "" where none is named, what is wrong with its row).
-    A file with a fault has no row."""
+    """`rows` by file. `faults` are pairs: the file ("" if the row names none), and what is wrong
+    with its row. A file with a fault is not in `rows`, even if another of its rows is right."""
 
     rows: dict[str, Label]
     faults: list[tuple[str, str]]
@@ -41,8 +41,8 @@ class Labels(NamedTuple):
 def find_labels(folder: Path, name: str) -> Path | None:
     """The label file of a folder: in it, beside it, or beside what it is a link to.
 
-    A file of exactly this name is preferred to one in other upper or lower case. Raises
-    LabelFileError if there are only several of the latter.
+    A file of exactly this name wins over one that differs in upper and lower case. Raises
+    LabelFileError if there are several of the latter and none of the former.
     """
     for home in (folder, folder.absolute().parent, folder.resolve().parent):
         if (home / name).is_file():
@@ -63,7 +63,7 @@ def is_label_file(name: str) -> bool:
 def _in_any_case(folder: Path, name: str) -> list[str]:
     try:
         files = sorted(path for path in folder.iterdir() if path.name.casefold() == name)
-    except OSError:  # the folder above may be closed to us
+    except OSError:  # the folder above may be unreadable
         return []
     return [path.name for path in files if path.is_file()]
 
@@ -77,7 +77,7 @@ def read_labels(data: bytes, required: Sequence[str]) -> Labels:
     """
     labels = Labels({}, [])
     for row in read_rows(data, required):
-        if is_label_file(row.file):  # `ls` of a folder, sent to a file there, lists that file too
+        if is_label_file(row.file):  # `ls > backgrounds.csv` lists that file, too
             continue
         try:
             if row.fault:

@@ -1,4 +1,4 @@
-"""A folder -> the names of its files, with a Problem for everything that cannot be one."""
+"""A folder -> the names of its files, with a Problem for everything in it that is not a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with one file: `kind` a short fixed word, `reason` for people."""
+    """What is wrong with one file: `kind` is a short fixed word, `reason` a text for people."""
 
     file: str
     kind: str
@@ -20,8 +20,8 @@ class Problem:
 
 
 class Listing(NamedTuple):
-    """What lies below a folder. `names` are paths below it with '/' between the parts, sorted;
-    `hidden` are the files and folders that were passed over because their name begins with '.'."""
+    """What is below a folder. `names` are paths below it with '/' between the parts, sorted;
+    `hidden` are the files and folders that were left out because their name begins with '.'."""
 
     names: list[str]
     problems: list[Problem]
@@ -29,19 +29,19 @@ class Listing(NamedTuple):
 
 
 class _Folders(NamedTuple):
-    """Folders still to be read. Links come last, so that a folder keeps its own name."""
+    """Folders still to be read. Links are read last, so that a folder is found by its own name."""
 
     real: list[str]
     linked: list[str]
 
 
 def shown(folder: Path, name: str = "") -> str:
-    """The path of a file as people and JSON can take it; bytes that are not UTF-8 as \\xNN."""
+    """The path of a file as text that JSON can hold; bytes that are not UTF-8 become \\xNN."""
     return os.fsencode(folder / name).decode("utf-8", "backslashreplace")
 
 
 def list_folder(folder: Path) -> Listing:
-    """Everything below `folder`, links followed. Nothing is opened, so that nothing blocks."""
+    """Everything below `folder`; links are followed. No file is opened: a pipe would block."""
     listing = Listing([], [], [])
     folders = _Folders([""], [])
     read: dict[tuple[int, int], str] = {}
@@ -67,7 +67,7 @@ def list_folder(folder: Path) -> Listing:
 def _take(
     entry: os.DirEntry[str], folder: Path, parent: str, listing: Listing, folders: _Folders
 ) -> None:
-    """Sorts one entry of the folder `parent` into the lists."""
+    """Add one entry of the folder `parent` to the lists."""
     name = f"{parent}/{entry.name}" if parent else entry.name
     if entry.name.startswith("."):
         listing.hidden.append(shown(Path(name)))
@@ -75,12 +75,12 @@ def _take(
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
-        reason = "its name is not UTF-8, which records and JSON need; rename it"
+        reason = "its name is not UTF-8, as records and JSON require; rename it"
         listing.problems.append(Problem(shown(folder, name), "file-name", reason))
         return
     try:
         is_link = entry.is_symlink()
-        # Most file systems tell the type with the name; only a link has to be looked up.
+        # Most file systems give the type with the name. Only links have to be looked up.
         mode = entry.stat().st_mode if is_link else 0
         if entry.is_dir(follow_symlinks=False) or stat.S_ISDIR(mode):
             (folders.linked if is_link else folders.real).append(name)
@@ -96,7 +96,7 @@ def _take(
 def _second_visit(folder: Path, name: str, earlier: str) -> Problem:
     where = shown(folder, earlier)
     if not earlier or name.startswith(earlier + "/"):
-        reason = f"is a link back to {where}, which it lies in; remove it"
+        reason = f"is a link back to {where}, the folder that it is in; remove it"
         return Problem(shown(folder, name), "link-loop", reason)
     reason = f"is the same folder as {where}, whose files would count twice; remove the link"
     return Problem(shown(folder, name), "linked-twice", reason)

@@ -1,4 +1,4 @@
-"""One file -> its record, or a Problem. Runs in any worker: lists no folder and keeps no state."""
+"""One file -> its record, or a Problem. Runs in any worker, since it keeps no state."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from manifests.pictures import PictureError, read_cutout, read_file, read_photo
 from manifests.pixels import pixels_sha256
 from manifests.sources import Background, Box, Foreground, Subject
 
-# Long side over short side of a background. It is enlarged until it covers the canvas: a strip of
-# one pixel by 30,000 would become a working copy of 57 GB.
+# Long side over short side of a background. It is enlarged until it covers the canvas, so that a
+# strip of 1 x 30,000 pixels would become a working copy of 57 GB.
 MAX_ASPECT = 20
 
 
@@ -29,7 +29,7 @@ Source = TypeVar("Source", Foreground, Background)
 
 
 class ToScan(NamedTuple):
-    """One file to scan. `earlier` is its record of another run, if there is one."""
+    """One file to scan. `earlier` is its record from an earlier run, if there is one."""
 
     name: str
     alpha_name: str
@@ -38,16 +38,16 @@ class ToScan(NamedTuple):
 
 
 class Scanned(NamedTuple, Generic[Source]):
-    """The record of one file, or why there is none; `warnings` are doubts about its pixels."""
+    """The record of one file, or its Problem; `warnings` are doubts about its pixels."""
 
     result: Source | Problem
     warnings: tuple[Problem, ...] = ()
 
 
 def scan_foreground(folder: Path, alpha_folder: Path | None, file: ToScan) -> Scanned[Foreground]:
-    """The record of one cut-out, or why it cannot be used.
+    """The record of one cut-out, or a Problem if it cannot be used.
 
-    A file whose earlier record is kept is not decoded, so that its pixels are not doubted again.
+    An unchanged file keeps its earlier record. It is not decoded, so that there are no warnings.
     """
     try:
         data = read_file(folder / file.name)
@@ -69,7 +69,7 @@ def scan_foreground(folder: Path, alpha_folder: Path | None, file: ToScan) -> Sc
 
 
 def _lossy_format(alpha_data: bytes | None) -> str:
-    """The name of the format of an alpha file if that is a lossy one; a lossy WebP has no greys."""
+    """The format of an alpha file if it is lossy. (A lossy WebP is refused: it is not grey.)"""
     found = sniff_format((alpha_data or b"")[:16])
     return found if found in {"JPEG", "AVIF"} else ""
 
@@ -102,7 +102,7 @@ def foreground_of(
 
 
 def scan_background(folder: Path, file: ToScan) -> Scanned[Background]:
-    """The record of one photo, or why it cannot be used; see `scan_foreground`."""
+    """The record of one photo, or a Problem if it cannot be used; see `scan_foreground`."""
     try:
         data = read_file(folder / file.name)
         sha256 = hashlib.sha256(data).hexdigest()
@@ -117,7 +117,7 @@ def scan_background(folder: Path, file: ToScan) -> Scanned[Background]:
 
 
 def background_of(name: str, sha256: str, colour: NDArray[np.uint8], label: Label) -> Background:
-    """The record of a photo, H x W x 3. Raises PictureError ('too-thin') if no canvas fits in."""
+    """The record of a photo, H x W x 3. Raises PictureError ('too-thin') for a long, thin strip."""
     _refuse_thin(colour)
     return Background(
         id=name,
@@ -138,7 +138,10 @@ def _refuse_thin(colour: NDArray[np.uint8]) -> None:
 
 
 def _relabelled(earlier: Foreground, label: Label) -> Foreground | None:
-    """The earlier record under today's label; None if its transparency has to be measured."""
+    """The earlier record with the present label.
+
+    None if the transparency is no longer labelled: it has to be measured, which needs the pixels.
+    """
     if label.transparency is None and not earlier.transparency_measured:
         return None
     return replace(

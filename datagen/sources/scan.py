@@ -1,7 +1,7 @@
 """Folders of sources -> records, with a Problem for every file that cannot be used.
 
-Each file is read once and decoded fully, in whatever parallel map the caller gives; what comes
-back is a record or a Problem, never an exception and never a pixel.
+Each file is read once and decoded fully, in the parallel map that the caller gives. The map returns
+records and Problems; it neither raises nor returns pixels.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Result = TypeVar("Result")
 
 
 class ParallelMap(Protocol):
-    """Like the builtin map over one sequence: results in the order of the items. `function` can
-    be pickled; items and results are small."""
+    """Like the builtin map over one sequence; the results are in the order of the items. `function`
+    can be pickled; items and results are small."""
 
     def __call__(
         self, function: Callable[[Item], Result], items: Sequence[Item], /
@@ -39,7 +39,7 @@ class ParallelMap(Protocol):
 
 @dataclass(frozen=True)
 class Scan:
-    """What two folders hold. Files are named in `problems` and `warnings` by their paths."""
+    """The sources in two folders. `problems` and `warnings` name files by their paths."""
 
     foregrounds: tuple[Foreground, ...]
     backgrounds: tuple[Background, ...]
@@ -58,9 +58,9 @@ def scan(
 ) -> Scan:
     """Every source of both folders, as a record or a Problem, and warnings on the records.
 
-    alpha_folder: where the alpha of every foreground lies, under the same name or the same name
-    but for its ending; None if alpha is in the images. known_*: records of an earlier scan by
-    id; a file whose bytes are unchanged is not decoded again.
+    alpha_folder: the folder with an alpha file for each foreground, matched by its name; None if
+    alpha is in the images. known_*: records of an earlier scan by id; a file whose bytes are
+    unchanged is not decoded again.
     """
     problems: list[Problem] = []
     warnings: list[Problem] = []
@@ -94,7 +94,7 @@ def scan(
 
 
 def list_images(folder: Path) -> tuple[list[str], list[Problem]]:
-    """(sorted paths below `folder` of every file that should be an image, what cannot be one)."""
+    """The sorted paths of all files below `folder` that should be images; Problems for the rest."""
     listing = _listing(folder)
     return listing.names, listing.problems
 
@@ -110,14 +110,14 @@ def _listing(folder: Path) -> Listing:
 def _is_folder(path: Path) -> bool:
     try:
         return stat.S_ISDIR(path.stat().st_mode)
-    except OSError:  # Path.is_dir raises where a folder above may not be entered
+    except OSError:  # Path.is_dir raises if a folder above it may not be entered
         return False
 
 
 def _names(
     folder: Path, inner: Path | None, problems: list[Problem], warnings: list[Problem]
 ) -> list[str]:
-    """The files of a folder, but for those below `inner`, if that lies in it."""
+    """The files of a folder, without those below `inner` if that is inside it."""
     listing = _listing(folder)
     problems += listing.problems
     if listing.hidden:
@@ -137,7 +137,7 @@ def _alphas(
     problems: list[Problem],
     warnings: list[Problem],
 ) -> dict[str, str]:
-    """The alpha file of each name that has exactly one; '' where alpha is in the image."""
+    """The alpha file of each name that has exactly one; '' if alpha is in the image."""
     if alpha_folder is None:
         return dict.fromkeys(names, "")
     alpha_names = _names(alpha_folder, None, problems, warnings)
@@ -146,7 +146,7 @@ def _alphas(
     alphas, faults = match_alphas(names, alpha_names)
     problems += [replace(fault, file=shown(folder, fault.file)) for fault in faults]
     for name in sorted(set(alpha_names) - set(alphas.values())):
-        reason = "is the alpha file of no foreground"
+        reason = "belongs to no foreground"
         warnings.append(Problem(shown(alpha_folder, name), "unused-alpha", reason))
     return alphas
 
@@ -171,7 +171,7 @@ def _sort(
     problems: list[Problem],
     warnings: list[Problem],
 ) -> None:
-    """Puts each result where it belongs; a file with a wrong label is a problem already."""
+    """Add each result to its list. A file with a wrong label is among the problems already."""
     problems += labelled.problems
     warnings += labelled.warnings
     for result, doubts in scanned:

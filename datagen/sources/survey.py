@@ -1,4 +1,4 @@
-"""What is doubtful about sources that can be used: records -> warnings, without a pixel."""
+"""What is doubtful about usable sources, as far as their records show it: records -> warnings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _unbalanced(foregrounds: Sequence[Foreground], folder: str) -> Iterator[Prob
     if labelled < len(foregrounds):
         reason = (
             f"{len(foregrounds) - labelled} of {len(foregrounds)} foregrounds have no subject "
-            "(human or non-human), so they stand outside the balance; label them"
+            "(human or non-human), so they do not count for the balance; label them"
         )
         yield Problem(folder, "unlabelled", reason)
     if max(counts.values()) - min(counts.values()) > 1:
@@ -53,14 +53,14 @@ def _unbalanced(foregrounds: Sequence[Foreground], folder: str) -> Iterator[Prob
 
 def _doubtful(source: Foreground, file: str) -> Iterator[Problem]:
     box = source.box
-    # An antialiased outline alone has about as many soft pixels as its box's perimeter, whatever
-    # its size; a quarter of that is left for shapes with long straight sides.
+    # The antialiased outline of a subject of any size has about as many soft pixels as its box has
+    # around it. Shapes with long straight sides have fewer, so a quarter of that is enough.
     outline = (box.height + box.width) / 2
     soft = round(source.soft_share * source.height * source.width)
     if soft < outline:
         reason = (
             f"alpha is (nearly) binary: {soft} soft pixels, where an antialiased outline of its "
-            f"size has at least {outline:.0f}; there is no matte in it to learn from"
+            f"size has at least {outline:.0f}; a model learns nothing about soft edges from it"
         )
         yield Problem(file, "binary-alpha", reason)
     if min(box.height, box.width) < TINY:

@@ -35,7 +35,7 @@ SUBJECTS = (Subject.HUMAN, Subject.NON_HUMAN)
 CELLS = tuple((subject, transparency) for transparency in Transparency for subject in SUBJECTS)
 FOREGROUND_ASPECTS = (0.8, 1.0, 0.75, 0.88)  # short side over long side, by number
 BACKGROUND_ASPECTS = (0.75, 0.6667, 0.8)
-SMALLEST = 64  # px; in smaller pictures strands cannot be drawn
+SMALLEST = 64  # px; smaller pictures have no room for strands
 ATTEMPTS = 12
 JPEG_QUALITY = 95
 
@@ -65,7 +65,7 @@ def draw_foreground(
 
     A draw whose measured class differs (a doily with wide holes, hair that is hardly soft) is
     discarded, and another one is drawn. Raises ValueError for a size below 64, for an unlabelled
-    subject, or if no draw has the class. Pixels of the rim count as soft, so that very small solid
+    subject, or if no draw has the class. The rim counts as soft, so that very small solid
     pictures cannot be Little transparent.
     """
     if size < SMALLEST:
@@ -278,9 +278,7 @@ def write_sources(
     refuse_others(back, [o.path.name for o in scenes] + ["backgrounds.csv"])
     for folder in (front, back):
         folder.mkdir(parents=True, exist_ok=True)
-    (front / "foregrounds.csv").unlink(
-        missing_ok=True
-    )  # written last: if it is there, all files are
+    (front / "foregrounds.csv").unlink(missing_ok=True)  # written last: if it exists, all files do
     (back / "backgrounds.csv").unlink(missing_ok=True)
     orders = cutouts + scenes
     kinds: dict[Path, str] = {}

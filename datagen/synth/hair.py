@@ -188,7 +188,7 @@ def parted(rng: np.random.Generator, f: Figure, style: str, count: int) -> tuple
 
 def paint_ponytail(canvas: Array, f: Figure, rng: np.random.Generator) -> None:
     count = 1100
-    side = 1.0 if f.yaw < 0 else -1.0  # it is on the side of the back of the head
+    side = 1.0 if f.yaw < 0 else -1.0  # where the back of the head is
     root = np.array([side * 0.62, -0.72]) + 0.05 * rng.standard_normal((count, 2))
     t = np.linspace(0, 1, 24)[None, :]
     spread = rng.normal(0, 1, (count, 1))

@@ -189,7 +189,7 @@ def cushion_glints(alpha: Array, f: Figure) -> Array:
 def make_person(
     rng: np.random.Generator, height: int, width: int, transparency: Transparency
 ) -> tuple[Array, str]:
-    """A person of one transparency: a premultiplied canvas and the name of its kind."""
+    """A person of one transparency class: a premultiplied canvas and the name of its kind."""
     if transparency == Transparency.LITTLE:
         style = str(rng.choice(HARD_HEADS))
         return paint_person(draw_figure(rng, height, width), rng, style), style

@@ -1,4 +1,4 @@
-"""Things that are mostly partial: smoke, flames, clouds, glassware and soap bubbles."""
+"""Things that are mostly translucent: smoke, flames, clouds, glassware and soap bubbles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alphas and colours that are hardly meant are doubted, and real ones are not."""
+"""Alphas and colours that look wrong raise a warning, and real ones do not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.strategies import few
 DATA = Path(__file__).parents[3] / "shared/data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real data is not at {DATA}")
 
-# Cut-outs of ../shared/data/full whose colours are premultiplied: the doubt is right.
+# Cut-outs of ../shared/data/full whose colours really are premultiplied.
 PREMULTIPLIED = {
     *(f"magic123_data__{number:03}.png" for number in (6, 7, 8, 10, 11, 12, 13, 16, 17, 18)),
     *(f"rembg_examples__{number:03}.png" for number in (4, 6, 7, 8, 9)),
@@ -37,7 +37,7 @@ def disc(size: int = 200, radius: float = 70.3, softness: float = 2.0) -> NDArra
 
 
 def cutout(alpha: NDArray[np.uint8], colour: tuple[int, int, int] = (90, 140, 60)) -> Image.Image:
-    """The alpha with straight colours under all of it."""
+    """A cut-out with straight colours everywhere."""
     height, width = alpha.shape
     layer = np.full((height, width, 3), colour, np.int16) + (np.arange(width) % 7)[:, None] * 5
     return Image.fromarray(np.dstack([layer.astype(np.uint8), alpha]))
@@ -76,7 +76,7 @@ def test_an_alpha_that_does_not_reach_its_range(alpha: NDArray[np.uint8], parts:
 
 
 def test_a_subject_without_an_opaque_pixel_may_be_meant() -> None:
-    """Smoke: few pixels are at its highest level."""
+    """As in smoke, where few pixels have the highest level."""
     assert doubted(disc(softness=140.0) // 4 * 3) == {}
 
 
@@ -130,7 +130,7 @@ def test_pictures_smaller_than_a_block_are_not_doubted() -> None:
         cutout_doubts(np.dstack([np.full((*shape, 3), 200, np.uint8), alpha]))
 
 
-def test_blocks_of_a_hard_or_enlarged_mask_are_no_jpeg() -> None:
+def test_blocks_of_a_hard_or_enlarged_mask_are_not_a_jpeg() -> None:
     tiles = np.random.default_rng(5).choice(np.array([0, 90, 255], np.uint8), (40, 40))
     assert not was_jpeg(np.kron(tiles, np.ones((8, 8), np.uint8)))
     assert not was_jpeg(np.kron(tiles // 255 * 255, np.ones((8, 8), np.uint8)))

@@ -1,4 +1,4 @@
-"""A source is read again only as the bytes that were hashed when it was scanned."""
+"""A source that is read again has to have the bytes that were scanned."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from manifests.sources import Background, Foreground
 from tests.conftest import cutout, photo
 
 
-def alone(folder: Path, has_alphas: bool = False) -> SourceFolders:
+def one_of_each(folder: Path, has_alphas: bool = False) -> SourceFolders:
     """One foreground, with an alpha file or without, and one background."""
     found = SourceFolders(folder / "fgs", folder / "bgs", folder / "alphas" if has_alphas else None)
     for path in (found.foregrounds, found.backgrounds, found.alphas):
@@ -48,7 +48,7 @@ def scanned(folders: SourceFolders) -> tuple[Foreground, Background]:
 
 @pytest.mark.parametrize("has_alphas", [False, True])
 def test_unchanged_sources_are_read(tmp_path: Path, has_alphas: bool) -> None:
-    folders = alone(tmp_path, has_alphas)
+    folders = one_of_each(tmp_path, has_alphas)
     foreground, background = scanned(folders)
     alpha = folders.alphas and folders.alphas / "a.png"
     expected = read_cutout(folders.foregrounds / "a.png", alpha)
@@ -59,16 +59,16 @@ def test_unchanged_sources_are_read(tmp_path: Path, has_alphas: bool) -> None:
 
 @pytest.mark.parametrize("changed", ["fgs/a.png", "alphas/a.png"])
 def test_a_changed_foreground_is_refused(tmp_path: Path, changed: str) -> None:
-    folders = alone(tmp_path, True)
+    folders = one_of_each(tmp_path, True)
     foreground, _ = scanned(folders)
     with (tmp_path / changed).open("ab") as file:
-        file.write(b"\0")  # behind the end of the picture: the same pixels, other bytes
+        file.write(b"\0")  # after the end of the picture: the pixels stay the same
     with pytest.raises(ChangedSourceError, match=r"fgs/a\.png: has changed since it was scanned"):
         read_foreground(folders, foreground)
 
 
 def test_a_changed_background_is_refused(tmp_path: Path) -> None:
-    folders = alone(tmp_path)
+    folders = one_of_each(tmp_path)
     _, background = scanned(folders)
     photo(1).save(folders.backgrounds / "b.png")
     with pytest.raises(ChangedSourceError, match=r"bgs/b\.png: has changed since it was scanned"):
@@ -76,7 +76,7 @@ def test_a_changed_background_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_alpha_folder_must_be_given_as_it_was(tmp_path: Path) -> None:
-    folders = alone(tmp_path, True)
+    folders = one_of_each(tmp_path, True)
     foreground, _ = scanned(folders)
     with pytest.raises(ValueError, match="give --alpha"):
         read_foreground(replace(folders, alphas=None), foreground)
@@ -86,7 +86,7 @@ def test_an_alpha_folder_must_be_given_as_it_was(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Meanwhile(Cluster):
-    """Does something between the scan of the sources and their preparation."""
+    """Do something between the scan of the sources and their preparation."""
 
     act: Callable[[], None]
 

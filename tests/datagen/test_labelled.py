@@ -1,4 +1,4 @@
-"""Label files beside the sources: which file a row means, and what is said of rows that fail."""
+"""Labels of sources: where the label file is found, which file a row means, and wrong rows."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def of_labels(result: Scan) -> list[tuple[str, str]]:
 COLUMNS = ("file", "subject", "transparency")
 
 
-def test_label_values_are_taken_in_any_clear_writing() -> None:
+def test_label_values_may_be_written_in_several_ways() -> None:
     text = "\ufeffFile, Subject ,transparency\r\n./a.png,Non Human,LITTLE\r\n\r\nb.png,,\r\n"
     rows, faults = read_labels(text.encode("utf-8"), COLUMNS)
     assert faults == []
@@ -93,7 +93,7 @@ def test_a_wrong_row_is_named(fgs: Path, bgs: Path, row: str, part: str) -> None
         (b'file,subject,transparency\n"a.png,human,Little\n', "not a CSV table"),
     ],
 )
-def test_a_label_file_that_is_no_table(fgs: Path, bgs: Path, data: bytes, part: str) -> None:
+def test_a_label_file_that_is_not_a_table(fgs: Path, bgs: Path, data: bytes, part: str) -> None:
     with pytest.raises(LabelFileError) as caught:
         read_labels(data, COLUMNS)
     assert part in str(caught.value)
@@ -103,7 +103,7 @@ def test_a_label_file_that_is_no_table(fgs: Path, bgs: Path, data: bytes, part: 
     assert len(result.foregrounds) == 1
 
 
-def test_labels_and_images_that_do_not_meet(fgs: Path, bgs: Path) -> None:
+def test_labels_and_images_that_do_not_match(fgs: Path, bgs: Path) -> None:
     write_labels(fgs / "foregrounds.csv", "gone.png,human,Little")
     result = scan(fgs, bgs)
     assert result.problems == ()

@@ -1,4 +1,4 @@
-"""The picture of a few samples: varied ones, and nothing of it outside its frame."""
+"""The picture of a few samples: they are varied, and captions stay inside it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_no_foreground_twice_while_others_are_left(
 
 
 def test_eight_of_twenty_foregrounds(row: Sample) -> None:
-    """As in a first shard: the foregrounds in turn, over few backgrounds, in two cells of four."""
+    """As in a first shard: each foreground twice, over few backgrounds, in two cells."""
     order = np.random.default_rng(3).permutation(20)
     rows = rows_of(row, [(int(n) // 2 * 4 + int(n) % 2, int(n) % 5) for n in [*order, *order]])
     chosen = varied(rows, 8)

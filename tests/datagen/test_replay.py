@@ -1,4 +1,4 @@
-"""A sample comes back byte for byte from its row, whatever kind it is; harm to a set is named."""
+"""Every kind of sample is rebuilt from its row byte for byte; damage to a set is named."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def replay(
 
 
 def matches(capsys: Capture, key: str, shards: Path, sources: SourceFolders, out: Path) -> None:
-    """Replays a sample; what it says and what it writes agree with the shard."""
+    """Replay a sample; its output and its files agree with the shard."""
     ran = replay(capsys, key, shards, sources, out)
     assert (ran.code, ran.out) == (DONE, f"{key}: matches, byte for byte\n")
     written = {path.name.split(".")[1]: path.read_bytes() for path in out.iterdir()}
@@ -104,7 +104,7 @@ def test_second_round_has_new_recipes(
     matches(capsys, rows[44].key, out, sources, tmp_path / "sample")
 
 
-def test_held_out_sources_are_in_val_alone(
+def test_held_out_sources_are_in_val_only(
     two_workers: Cluster, sources: SourceFolders, tmp_path: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "shards"
@@ -198,7 +198,7 @@ def test_source_is_no_longer_what_it_was(
 def test_difference_is_named(
     composed: tuple[Path, Ran], sources: SourceFolders, tmp_path: Path, capsys: Capture
 ) -> None:
-    """As after a change of the libraries: the row and most streams are right, one is not."""
+    """As after a change of the libraries: the row and all streams but one are right."""
     out = tmp_path / "shards"
     out.mkdir()
     for name in ("index", "sources", "dataset.json"):

@@ -1,4 +1,4 @@
-"""Folders -> records; everything that cannot be used is named, with its kind, and nothing else."""
+"""Folders -> records; every file that cannot be used, and no other, is named with its kind."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_the_same_pixels_have_the_same_hash(fgs: Path, bgs: Path) -> None:
 def test_unchanged_files_are_not_decoded_again(fgs: Path, bgs: Path) -> None:
     (fgs / "b.png").write_bytes(save(cutout(7, 7)))
     first = scan(fgs, bgs)
-    # A false height in the earlier records shows which of them were believed.
+    # A false height in the earlier records shows which of them were used again.
     foregrounds = {record.id: replace(record, height=999) for record in first.foregrounds}
     backgrounds = {record.id: replace(record, height=999) for record in first.backgrounds}
     (fgs / "b.png").write_bytes(save(cutout(8, 8)))
@@ -157,7 +157,7 @@ def test_unchanged_files_are_not_decoded_again(fgs: Path, bgs: Path) -> None:
     )
     (fgs / "foregrounds.csv").unlink()
     third = scan(fgs, bgs, known_foregrounds={"a.png": kept})
-    assert third.foregrounds[0] == first.foregrounds[0]  # the label fell away: measured anew
+    assert third.foregrounds[0] == first.foregrounds[0]  # without the label it is measured again
 
 
 def test_the_work_can_be_sent_elsewhere(fgs: Path, bgs: Path) -> None:
@@ -225,7 +225,7 @@ def test_names_that_are_not_utf8_are_named_in_print(fgs: Path, bgs: Path) -> Non
     assert found == {"caf\\xe9.png": "file-name", "dir\\xff": "file-name"}
 
 
-def test_links_and_things_that_are_no_files(fgs: Path, bgs: Path) -> None:
+def test_links_and_things_that_are_not_files(fgs: Path, bgs: Path) -> None:
     (fgs / "loop.png").symlink_to(fgs / "loop.png")
     (fgs / "broken.png").symlink_to(fgs / "nowhere.png")
     (fgs / "sub").mkdir()
@@ -256,7 +256,7 @@ def test_links_and_things_that_are_no_files(fgs: Path, bgs: Path) -> None:
 
 
 def test_files_that_change_under_the_scan(fgs: Path, bgs: Path) -> None:
-    """What was a file when it was listed may be anything when it is read."""
+    """A name that was a file when it was listed may be something else when it is read."""
     for name in ("gone.png", "pipe.png", "folder.png"):
         (fgs / name).write_bytes(save(cutout()))
 
@@ -296,7 +296,7 @@ def test_missing_and_empty_folders(tmp_path: Path, fgs: Path) -> None:
     }
 
 
-def test_hidden_files_are_left_out_aloud(fgs: Path, bgs: Path) -> None:
+def test_hidden_files_are_left_out_with_a_warning(fgs: Path, bgs: Path) -> None:
     (fgs / ".DS_Store").write_bytes(b"x")
     (fgs / ".cache").mkdir()
     (fgs / ".cache" / "b.png").write_bytes(b"x")
@@ -324,7 +324,7 @@ def test_many_files_are_listed_at_once(tmp_path: Path) -> None:
 
 
 def test_alpha_files(fgs: Path, bgs: Path) -> None:
-    alphas = fgs / "alpha"  # inside the folder of the photos: its files are no photos
+    alphas = fgs / "alpha"  # inside the folder of the photos, but its files are not photos
     alphas.mkdir()
     matte, photo = cutout()[..., 3], save(colours(), "JPEG", quality=100, subsampling=0)
     for name in ("exact.png", "stem.jpg", "two.jpg", "none.jpg", "twin.jpg", "twin.webp"):
@@ -404,7 +404,7 @@ def test_the_real_sources_are_clean() -> None:
 @needs_data
 def test_the_malformed_folder_is_all_problems(bgs: Path) -> None:
     result = scan(DATA / "malformed", bgs)
-    assert len(result.problems) == 15  # 14 files, and the folder that has no other
+    assert len(result.problems) == 15  # 14 files, and the folder, which has no others
     assert {problem.kind for problem in result.problems} == {
         "corrupt",
         "truncated",

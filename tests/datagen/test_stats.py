@@ -1,4 +1,4 @@
-"""The statistics come from the index alone, fast, and agree with an independent count."""
+"""The statistics come from the index only, fast, and agree with an independent count."""
 
 from __future__ import annotations
 
@@ -198,8 +198,8 @@ def test_sparkline() -> None:
 
 
 def write_large(root: Path, composed: Path) -> dict[tuple[str, str], int]:
-    """The index of 880,000 samples; counts by cell. The rows are those of one table whose columns
-    are changed: the recipes cost the time."""
+    """Write the index of 880,000 samples; returns the counts by cell. All rows have the same
+    recipe, because writing recipes takes most of the time."""
     sample = read_index(composed, "train-00000")[0]
     table = to_table(Sample, [sample] * ROWS)
     notes = pq.read_schema(index_path(composed, "train-00000")).metadata
@@ -248,4 +248,4 @@ def test_whole_product_is_counted_in_seconds(composed: tuple[Path, Ran], tmp_pat
     assert {(cell.subject, cell.transparency): cell.samples for cell in found.cells} == counts
     assert set(counts.values()) == {110_000}
     np.testing.assert_allclose(found.crude["iou"], [0.05, 0.25, 0.5, 0.75, 0.95], atol=0.005)
-    assert seconds < 5  # of work: what else the machine does is not counted
+    assert seconds < 5  # of processor time, so that other work on the machine does not count

@@ -1,4 +1,4 @@
-"""What people read of many warnings: all of the rare ones, and a few of the frequent ones."""
+"""Of many warnings people read all rare ones, and a few of the frequent ones."""
 
 from __future__ import annotations
 

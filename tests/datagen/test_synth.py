@@ -33,7 +33,7 @@ from datagen.synth.paint import (
 from manifests.sources import Subject, Transparency
 
 SIZE = 256
-# A hard edge is a pixel wide at any size: below about 300 px it is too much of a solid body.
+# A hard edge is one pixel wide at any size: too much of a solid body of less than about 300 px.
 SOLID_SIZE = 400
 
 
@@ -225,10 +225,10 @@ def test_folders_are_the_same_for_any_number_of_workers_and_again(tmp_path: Path
     write_sources(tmp_path / "a", 8, 3, SOLID_SIZE, 7, lambda: steps.append(1), workers=1)
     assert len(steps) == 11
     write_sources(tmp_path / "b", 8, 3, SOLID_SIZE, 7, workers=2)
-    alone = bytes_below(tmp_path / "a")
-    assert alone == bytes_below(tmp_path / "b")
+    one_process = bytes_below(tmp_path / "a")
+    assert one_process == bytes_below(tmp_path / "b")
     write_sources(tmp_path / "a", 8, 3, SOLID_SIZE, 7, workers=1)
-    assert alone == bytes_below(tmp_path / "a")
+    assert one_process == bytes_below(tmp_path / "a")
 
     with (tmp_path / "a/fgs/foregrounds.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -1,7 +1,7 @@
-"""Every promise that a shard breaks is found, by the check that is there for it.
+"""Every broken rule in a shard is found by the check for that rule.
 
-Each corruption is written as a shard of its own, with index and checksums made for it, so that
-nothing but the check under test can notice.
+Each corruption is written as a shard of its own whose index and checksums agree with it, so that
+only the check under test can notice.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def soft_alpha() -> Pixels:
 
 
 def sample(number: int, codec: ImageCodec, alpha: Pixels | None = None) -> EncodedSample:
-    """A sample that keeps every promise."""
+    """A sample that keeps every rule."""
     alpha = soft_alpha() if alpha is None else alpha
     front, behind = picture(2 * number), picture(2 * number + 1)
     weight = alpha[..., None] / 255
@@ -120,7 +120,7 @@ def sample(number: int, codec: ImageCodec, alpha: Pixels | None = None) -> Encod
 
 @dataclass(frozen=True)
 class OneShard:
-    """A folder with one shard, and what dataset.json would say."""
+    """A folder with one shard, and its record in dataset.json."""
 
     root: Path
     form: ShardFormat = ShardFormat.WEBDATASET
@@ -178,7 +178,7 @@ def test_a_clean_shard_has_no_findings(made: OneShard, codec: ImageCodec) -> Non
 
 
 def changed(codec: ImageCodec = ImageCodec.PNG, /, **streams: bytes) -> list[EncodedSample]:
-    """Good samples, but for these streams of the second."""
+    """Good samples, except for these streams of the second."""
     first, bad, last = good(codec)
     return [first, replace(bad, streams={**bad.streams, **streams}), last]
 
@@ -327,7 +327,7 @@ def test_a_replaced_layer_is_named(made: OneShard, codec: ImageCodec) -> None:
 
 
 def test_a_changed_alpha_is_noticed(made: OneShard) -> None:
-    """Within the soft region no stream contradicts it: the counts in the index do."""
+    """In the soft region no stream contradicts it; only the counts in the index do."""
     shard = made.write(changed(alpha=encode_alpha(OTHER_ALPHA)))
     assert found(made.findings(shard)) == [(NAME, "", "the alpha histogram in the index is wrong")]
     opaque = np.where(soft_alpha() > 250, 255, soft_alpha()).astype(np.uint8)
@@ -363,7 +363,7 @@ def test_a_flipped_byte_and_a_missing_file(made: OneShard, which: str) -> None:
     reason = f"{path}: its sha256 is not the one in dataset.json"
     none = "0" * 64
     wrong = replace(shard, sha256=none) if which == "data" else replace(shard, index_sha256=none)
-    assert found(made.findings(wrong)) == [(NAME, "", reason)], "by the checksum alone"
+    assert found(made.findings(wrong)) == [(NAME, "", reason)], "by the checksum only"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
