@@ -7,32 +7,36 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from console.progress import progress
 from datagen.cluster import Cluster
-from datagen.plan import SplitPlan, plan_splits
+from datagen.plan import PlannedShard, plan_splits, planned_shards
 from datagen.prepare import prepare_sources, scan_and_split
 from datagen.resume import (
     WORK,
     Beginning,
+    RecordedSources,
     RefusedError,
     check_beginning,
     finished_shard,
-    libraries,
-    missing_shards,
+    origin_of,
     record_sources,
     recorded_sources,
+    refuse_fewer_samples,
     refuse_other_libraries,
-    write_beginning,
+    refuse_other_sources,
+    whole_shard,
+    write_origin,
 )
 from datagen.settings import Settings
 from datagen.shard import ShardTask, make_shard, shard_tasks, used_sources
 from datagen.sources.folders import SourceFolders
 from manifests.dataset import CONTRACT, Manifest, Skipped, dataset_path, write_manifest
-from manifests.shards import Shard, shard_name
+from manifests.notes import Origin
+from manifests.shards import Shard, index_path
 from manifests.storage import make_folder, sweep
 
 
@@ -65,7 +69,10 @@ def make_shard_set(
     skip_bad: bool = False,
     beginning: Beginning | None = None,
 ) -> Result:
-    """Make the missing shards of a shard set. Shards that cannot be made are in the result.
+    """Make the shards of a set that are missing, damaged or too short, and what describes the set.
+
+    Every shard that is there is compared with its checksum. Shards that cannot be made are in the
+    result.
 
     beginning: what `check_beginning` returned, if the caller has called it for these settings.
 
@@ -82,26 +89,34 @@ def make_shard_set(
     with _locked(out):
         sweep(out)
         recorded = recorded_sources(out, beginning)
-        found = scan_and_split(cluster, folders, settings, skip_bad, recorded)
-        sources = found.foregrounds, found.backgrounds
+        scanned = scan_and_split(cluster, folders, settings, skip_bad, recorded)
+        sources = scanned.foregrounds, scanned.backgrounds
+        found = RecordedSources(*sources)
+        origin = origin_of(settings, found, beginning)
         plans = plan_splits(settings, *sources)
+        if beginning is not None:
+            refuse_other_sources(out, beginning.origin, origin, recorded, found)
+        refuse_fewer_samples(out, plans)
         # Only now is it known that the run can begin, and with which sources.
-        write_beginning(out, settings)
-        record_sources(out, recorded, *sources)
-        missing = missing_shards(plans, settings, out)
-        tasks = partial(shard_tasks, missing, settings, *sources, out, out / WORK)
+        write_origin(out, origin)
+        record_sources(out, recorded, found)
+        planned = [shard for plan in plans for shard in planned_shards(plan)]
+        missing = _missing(cluster, planned, origin, out)
+        old = None if beginning is None else beginning.manifest
+        made = _Made((), 0, 0.0)
         if missing:
-            if beginning is not None:
-                refuse_other_libraries(out, beginning)
+            refuse_other_libraries(out, origin)
             dataset_path(out).unlink(missing_ok=True)
+            old = None
+            tasks = partial(shard_tasks, missing, settings, *sources, out, out / WORK, origin)
             used = used_sources(tasks(), sum(map(len, sources)))
             prepare_sources(cluster, folders, settings, out / WORK, used)
-        wanted = sum(plan.length(number) for plan, number in missing)
-        made = _make(cluster, tasks(), wanted) if missing else _Made((), 0, 0.0)
-        skipped = tuple(Skipped(p.file, p.kind, p.reason) for p in found.problems)
-        shards, failed = _gather(plans, settings, out, made.failed)
-        if not failed and not dataset_path(out).exists():
-            manifest = Manifest(CONTRACT, settings.to_json(), libraries(), shards, skipped)
+            made = _make(cluster, tasks(), sum(shard.samples for shard in missing))
+        skipped = tuple(Skipped(p.file, p.kind, p.reason) for p in scanned.problems)
+        shards, failed = _gather(planned, origin, out, made.failed)
+        made_by = settings.to_json(), dict(origin.libraries)
+        manifest = Manifest(CONTRACT, *made_by, shards, skipped, dict(origin.sources))
+        if not failed and (old is None or replace(manifest, skipped=old.skipped) != old):
             write_manifest(out, manifest)
     return Result(
         samples=sum(shard.samples for shard in shards),
@@ -157,19 +172,34 @@ def _make(cluster: Cluster, tasks: Iterable[ShardTask], samples: int) -> _Made:
     return _Made(tuple(failed), made, max(time.monotonic() - begin, 1e-9))
 
 
+def _missing(
+    cluster: Cluster, planned: Sequence[PlannedShard], origin: Origin, out: Path
+) -> list[PlannedShard]:
+    """The shards that are not there, or not as they were made; each one there is read once."""
+    there = [shard for shard in planned if index_path(out, shard.name).exists()]
+    if not there:
+        return list(planned)
+    whole = set[str]()
+    with progress("check", len(there), "shards") as advance:
+        outcomes = cluster.run(partial(whole_shard, out, origin), there)
+        for done, outcome in enumerate(outcomes, start=1):
+            if outcome.value is not None:
+                whole.add(outcome.item.name)
+            advance(done)
+    return [shard for shard in planned if shard.name not in whole]
+
+
 def _gather(
-    plans: Sequence[SplitPlan], settings: Settings, out: Path, failed: tuple[FailedShard, ...]
+    planned: Sequence[PlannedShard], origin: Origin, out: Path, failed: tuple[FailedShard, ...]
 ) -> tuple[tuple[Shard, ...], tuple[FailedShard, ...]]:
     """The finished shards of the whole set, and the missing ones."""
     shards, lost = [], []
     known = {failure.shard for failure in failed}
-    for plan in plans:
-        for number in range(plan.shards):
-            name = shard_name(plan.split, number)
-            shard = finished_shard(out, name, plan.split, settings)
-            if shard is not None:
-                shards.append(shard)
-            elif name not in known:
-                reason = f"was made, but is not in {out}; all machines must share this folder"
-                lost.append(FailedShard(name, reason))
+    for wanted in planned:
+        shard = finished_shard(out, origin, wanted)
+        if shard is not None:
+            shards.append(shard)
+        elif wanted.name not in known:
+            reason = f"was made, but is not in {out}; all machines must share this folder"
+            lost.append(FailedShard(wanted.name, reason))
     return tuple(shards), (*failed, *lost)

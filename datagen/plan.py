@@ -5,7 +5,8 @@ permutation of them that needs no memory. Sample n belongs to turn n // F. In ea
 foreground comes once, and the order is drawn anew for each turn. The backgrounds are shuffled once.
 Each foreground goes through them in that order, from its own starting point. So every pair comes
 exactly once in F B samples. The first N samples hold every foreground floor(N / F) or ceil(N / F)
-times, for any N, so that a small set is as balanced as the whole.
+times, for any N, so that a small set is as balanced as the whole, and may grow: more samples of the
+same sources begin with the same samples.
 """
 
 from __future__ import annotations
@@ -100,6 +101,32 @@ class SplitPlan:
         order = rng.permutation(self.backgrounds)
         starts = np.arange(self.foregrounds) * self.backgrounds // self.foregrounds
         return order, rng.permutation(starts)
+
+
+@dataclass(frozen=True)
+class PlannedShard:
+    """A shard by its plan and number, without its pairs."""
+
+    plan: SplitPlan
+    number: int
+
+    @property
+    def name(self) -> str:
+        return shard_name(self.plan.split, self.number)
+
+    @property
+    def samples(self) -> int:
+        return self.plan.length(self.number)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it cannot grow: only the last shard of a split can."""
+        return self.samples == self.plan.shard_size
+
+
+def planned_shards(plan: SplitPlan) -> list[PlannedShard]:
+    """Every shard of a split, in order."""
+    return [PlannedShard(plan, number) for number in range(plan.shards)]
 
 
 def plan_splits(

@@ -1,33 +1,52 @@
 """What a shard set already has, and what it was begun with.
 
-A run continues with the same settings, sources and libraries, or it is refused.
+A run continues with the same settings, sources and libraries, or it is refused; only the number of
+samples may grow. What a set was begun with is in dataset.json, in the index of each shard, and in a
+file of its own until the first shard is there. Any one of them is enough.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from datagen.plan import SplitPlan
+from datagen.plan import PlannedShard, SplitPlan, planned_shards
 from datagen.settings import Settings, difference
+from manifests.checksums import BLANK, DamagedError, has_checksum, with_checksum
 from manifests.dataset import (
-    dataset_path,
+    Manifest,
+    read_manifest,
     read_sources,
-    sources_path,
+    sources_sha256,
+    table_name,
     write_sources,
 )
-from manifests.shard_set import ShardSet, open_shards
-from manifests.shards import Shard, data_path, read_shard_record, shard_name
-from manifests.sources import Background, Foreground, Split
+from manifests.notes import Origin
+from manifests.shards import (
+    Shard,
+    ShardFormat,
+    data_path,
+    read_notes,
+    read_shard_record,
+    sha256_of,
+)
+from manifests.sources import Background, Foreground
 from manifests.storage import write_bytes
 
 WORK = ".work"  # inside the shard set while it is made: the settings, the lock, the working copies
 
 _LIBRARIES = ("numpy", "pillow", "opencv-python-headless", "isal", "pyarrow")
+_OLD = (
+    "by another version of datagen; this version reads it, but does not change it, so name another "
+    "--out, or remove the folder"
+)
+
+
+Source = TypeVar("Source", Foreground, Background)
 
 
 class RefusedError(Exception):
@@ -36,55 +55,45 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Beginning:
-    """What the bytes of a shard set depend on besides its sources; and the set if finished."""
+    """What a shard set was begun with, and its dataset.json if that is there and whole."""
 
-    settings: Mapping[str, Any]
-    libraries: Mapping[str, str]
-    shards: ShardSet | None = None
+    origin: Origin
+    manifest: Manifest | None = None
 
 
 @dataclass(frozen=True)
 class RecordedSources:
-    """The sources that a shard set was begun with; empty if it was never begun."""
+    """The sources of a shard set, in their splits; empty if they are not recorded, or lost."""
 
     foregrounds: Sequence[Foreground] = ()
     backgrounds: Sequence[Background] = ()
 
 
-def write_beginning(out: Path, settings: Settings) -> None:
-    """Store the settings and library versions until dataset.json records them."""
-    beginning = {"settings": settings.to_json(), "libraries": libraries()}
-    write_bytes(out / WORK / "settings.json", json.dumps(beginning).encode())
-
-
 def check_beginning(out: Path, settings: Settings) -> Beginning | None:
     """What `out` was begun with; None if it was never begun.
 
-    Raises RefusedError if `out` holds something else, if it was begun with other settings, or if
-    it is unfinished and was begun with other libraries; the message lists the differences. Raises
-    ValueError if a finished set is malformed.
+    Raises RefusedError if `out` holds something else, or was begun with other settings; the message
+    lists the differences. Raises ValueError if it is a set of a later contract.
     """
     beginning = _beginning(out)
     if beginning is None:
         return None
-    changes = difference(beginning.settings, settings.to_json())
+    changes = difference(beginning.origin.settings, settings.of_a_shard())
     if changes:
         raise RefusedError(
             f"{out}: was begun with other settings ({'; '.join(changes)}); repeat the old ones, "
             "or name another --out, or remove the folder"
         )
-    if beginning.shards is None:
-        refuse_other_libraries(out, beginning)
     return beginning
 
 
-def refuse_other_libraries(out: Path, beginning: Beginning) -> None:
+def refuse_other_libraries(out: Path, origin: Origin) -> None:
     """Raise RefusedError if `out` was begun with other libraries; the message lists them.
 
     The bytes depend on their versions, too. A set that was made with two versions could not be
     reproduced.
     """
-    changes = difference(beginning.libraries, libraries())
+    changes = difference(origin.libraries, libraries())
     if changes:
         raise RefusedError(
             f"{out}: was begun with other versions of libraries ({'; '.join(changes)}); install "
@@ -93,17 +102,61 @@ def refuse_other_libraries(out: Path, beginning: Beginning) -> None:
 
 
 def _beginning(out: Path) -> Beginning | None:
-    if dataset_path(out).exists():
-        shards = open_shards(out)
-        return Beginning(shards.all_settings, shards.libraries, shards)
-    if (out / WORK / "settings.json").exists():
-        fields = json.loads((out / WORK / "settings.json").read_bytes())
-        if fields.keys() != {"settings", "libraries"}:
-            raise RefusedError(f"{out}: was begun by another version of datagen; remove the folder")
-        return Beginning(fields["settings"], fields["libraries"])
+    """From the first of its places that is there and whole."""
+    try:
+        manifest, _ = read_manifest(out)
+    except (FileNotFoundError, DamagedError):
+        manifest = None
+    if manifest is not None:
+        if manifest.contract == 1:
+            raise RefusedError(f"{out}: was made {_OLD}")
+        of_a_shard = {n: v for n, v in manifest.settings.items() if n != "samples"}
+        return Beginning(Origin(of_a_shard, manifest.libraries, manifest.sources), manifest)
+    origin = _origin_of_a_shard(out) or _origin_of_work(out)
+    if origin is not None:
+        return Beginning(origin)
     if out.exists() and (not out.is_dir() or any(p.name != WORK for p in out.iterdir())):
-        raise RefusedError(f"{out}: holds something that is not a shard set; name another --out")
+        raise RefusedError(
+            f"{out}: holds something that is not a shard set, or lost everything that says how its "
+            "shards were made; name another --out"
+        )
     return None
+
+
+def _origin_of_a_shard(out: Path) -> Origin | None:
+    """What the first index that is whole says."""
+    for path in sorted((out / "index").glob("*.parquet")):
+        try:
+            origin = read_notes(out, path.stem).origin
+        except ValueError:
+            continue
+        if origin is None:
+            raise RefusedError(f"{out}: was begun {_OLD}")
+        return origin
+    return None
+
+
+def _origin_of_work(out: Path) -> Origin | None:
+    """What a run recorded before its first shard was there."""
+    path = out / WORK / "settings.json"
+    if not path.exists():
+        return None
+    data = path.read_bytes()
+    try:
+        fields = json.loads(data)
+        if has_checksum(data) or "checksum" not in fields:
+            return Origin(fields["settings"], fields["libraries"], fields["sources"])
+    except KeyError as error:
+        raise RefusedError(f"{out}: was begun {_OLD}") from error
+    except (ValueError, TypeError):
+        pass  # damaged, and no shard is there yet
+    return None
+
+
+def write_origin(out: Path, origin: Origin) -> None:
+    """Record what a set is begun with until a shard does."""
+    fields = {**vars(origin), **BLANK}
+    write_bytes(out / WORK / "settings.json", with_checksum(json.dumps(fields).encode()))
 
 
 def libraries() -> dict[str, str]:
@@ -111,68 +164,128 @@ def libraries() -> dict[str, str]:
     return {name: version(name) for name in _LIBRARIES}
 
 
+def origin_of(settings: Settings, found: RecordedSources, beginning: Beginning | None) -> Origin:
+    """What this run works with. The libraries are those of the beginning, if there was one."""
+    return Origin(
+        settings.of_a_shard(),
+        libraries() if beginning is None else beginning.origin.libraries,
+        {
+            table_name(Foreground): sources_sha256(found.foregrounds),
+            table_name(Background): sources_sha256(found.backgrounds),
+        },
+    )
+
+
 def recorded_sources(out: Path, beginning: Beginning | None) -> RecordedSources:
-    """The sources that `out` was begun with."""
-    if beginning is not None and beginning.shards is not None:
-        shards = beginning.shards
-        return RecordedSources(
-            tuple(shards.foregrounds.values()), tuple(shards.backgrounds.values())
-        )
-    if not all(sources_path(out, kind).exists() for kind in (Foreground, Background)):
+    """The sources that `out` was begun with, as far as their tables are there and whole."""
+    if beginning is None:
         return RecordedSources()
-    return RecordedSources(read_sources(out, Foreground), read_sources(out, Background))
+    sha256 = beginning.origin.sources
+    return RecordedSources(
+        _recorded(out, Foreground, sha256[table_name(Foreground)]),
+        _recorded(out, Background, sha256[table_name(Background)]),
+    )
 
 
-def record_sources(
+def _recorded(out: Path, kind: type[Source], sha256: str) -> list[Source]:
+    try:
+        return read_sources(out, kind, sha256)
+    except ValueError:
+        return []
+
+
+def record_sources(out: Path, recorded: RecordedSources, found: RecordedSources) -> None:
+    """Write the tables that are not there, or not whole."""
+    if not recorded.foregrounds:
+        write_sources(out, Foreground, found.foregrounds)
+    if not recorded.backgrounds:
+        write_sources(out, Background, found.backgrounds)
+
+
+def refuse_other_sources(
     out: Path,
+    old: Origin,
+    new: Origin,
     recorded: RecordedSources,
-    foregrounds: Sequence[Foreground],
-    backgrounds: Sequence[Background],
+    found: RecordedSources,
 ) -> None:
-    """Record the sources. Raises RefusedError if `out` was begun with other ones."""
-    if recorded.foregrounds:
-        _refuse_other_sources(out, recorded.foregrounds, foregrounds)
-        _refuse_other_sources(out, recorded.backgrounds, backgrounds)
-    else:
-        write_sources(out, Foreground, foregrounds)
-        write_sources(out, Background, backgrounds)
+    """Raise RefusedError if `out` was begun with other sources; the message names some."""
+    if new.sources == old.sources:
+        return
+    changes = [
+        *_changes(recorded.foregrounds, found.foregrounds),
+        *_changes(recorded.backgrounds, found.backgrounds),
+    ]
+    more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
+    which = (
+        f"{'; '.join(changes[:5])}{more}" if changes else "sources/ is lost, so which is unknown"
+    )
+    raise RefusedError(f"{out}: was begun with other sources ({which}); name another --out")
 
 
-def _refuse_other_sources(
-    out: Path, old: Sequence[Foreground | Background], new: Sequence[Foreground | Background]
-) -> None:
+def _changes(
+    old: Sequence[Foreground | Background], new: Sequence[Foreground | Background]
+) -> list[str]:
     before, now = {s.id: s for s in old}, {s.id: s for s in new}
+    if not before:
+        return []
+    both = before.keys() & now.keys()
     changes = [
         *(f"{name} is missing" for name in before if name not in now),
         *(f"{name} is new" for name in now if name not in before),
-        *(f"{name} has changed" for name in now if name in before and before[name] != now[name]),
+        *(
+            f"{name} has changed"
+            for name in now
+            if name in both and replace(before[name], split=now[name].split) != now[name]
+        ),
     ]
-    if changes:
-        more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
+    # Which sources are held out may follow from the other changes
+    return changes or [
+        f"{name} is in {now[name].split} now" for name in now if before[name] != now[name]
+    ]
+
+
+def refuse_fewer_samples(out: Path, plans: Sequence[SplitPlan]) -> None:
+    """Raise RefusedError if `out` has samples that the plans lack: a run throws nothing away."""
+    planned = {shard.name: shard for plan in plans for shard in planned_shards(plan)}
+    for path in sorted((out / "index").glob("*.parquet")):
+        shard = planned.get(path.stem)
+        if shard is not None and (shard.is_full or _samples(out, shard) <= shard.samples):
+            continue
+        wanted = ", ".join(f"{plan.samples:,} of {plan.split}" for plan in plans)
         raise RefusedError(
-            f"{out}: was begun with other sources ({'; '.join(changes[:5])}{more}); "
-            "name another --out"
+            f"{out}: has more samples than these settings make ({wanted}); a set may grow, but "
+            "not shrink: repeat the old --samples or a larger one, or name another --out"
         )
 
 
-def missing_shards(
-    plans: Sequence[SplitPlan], settings: Settings, out: Path
-) -> list[tuple[SplitPlan, int]]:
-    """The plan and the number of each shard that is still missing."""
-    return [
-        (plan, number)
-        for plan in plans
-        for number in range(plan.shards)
-        if finished_shard(out, shard_name(plan.split, number), plan.split, settings) is None
-    ]
-
-
-def finished_shard(out: Path, name: str, split: Split, settings: Settings) -> Shard | None:
-    """The record of a shard if it is whole; checks its index and the size of its data file."""
-    path = data_path(out, name, settings.format)
+def _samples(out: Path, shard: PlannedShard) -> int:
+    """How many samples a shard has; 0 if it is damaged, and made again."""
     try:
-        record = read_shard_record(out, name, split)
+        record = read_shard_record(out, shard.name, shard.plan.split)
+    except ValueError:
+        return 0
+    return 0 if record is None else record.samples
+
+
+def whole_shard(out: Path, origin: Origin, shard: PlannedShard) -> Shard | None:
+    """The record of a shard that is as it was made, to the last bit; None: it has to be made."""
+    record = finished_shard(out, origin, shard)
+    try:
+        data = data_path(out, shard.name, ShardFormat(origin.settings["format"]))
+        return record if record is not None and sha256_of(data) == record.sha256 else None
+    except OSError:
+        return None
+
+
+def finished_shard(out: Path, origin: Origin, shard: PlannedShard) -> Shard | None:
+    """The record of a shard as its index has it; of the data file only the size is checked."""
+    path = data_path(out, shard.name, ShardFormat(origin.settings["format"]))
+    try:
+        record = read_shard_record(out, shard.name, shard.plan.split)
+        if record is None or not path.is_file():
+            return None
+        has_size = (record.samples, path.stat().st_size) == (shard.samples, record.bytes)
+        return record if has_size and read_notes(out, shard.name).origin == origin else None
     except ValueError:  # a damaged index: its shard is made again
         return None
-    is_whole = record is not None and path.is_file() and path.stat().st_size == record.bytes
-    return record if is_whole else None

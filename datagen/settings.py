@@ -134,6 +134,10 @@ class Settings:
     def to_json(self) -> dict[str, Any]:
         return to_dict(self)
 
+    def of_a_shard(self) -> dict[str, Any]:
+        """All but the number of samples, on which no shard depends but the last one of a split."""
+        return {name: value for name, value in self.to_json().items() if name != "samples"}
+
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Settings:
         """The inverse of `to_json`. Raises ValueError if a name or value is malformed."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from datagen.plan import Pair, ShardPairs, SplitPlan, of_split
+from datagen.plan import Pair, PlannedShard, ShardPairs, of_split
 from datagen.sample.build import BuiltSample, build_sample, encode_sample
 from datagen.sample.recipe import draw_recipe, draw_second, generator
 from datagen.sample.working_copies import load_background, load_foreground
 from datagen.settings import Settings
+from manifests.notes import Origin
 from manifests.samples import EncodedSample
 from manifests.shards import Histogram, ShardWriter
 from manifests.sources import Background, Foreground
@@ -30,6 +31,7 @@ class ShardTask:
     foregrounds: Mapping[int, Foreground]
     backgrounds: Mapping[int, Background]
     foreground_count: int
+    origin: Origin | None  # recorded in the index; None for shards of no set
 
 
 def shard_task(
@@ -39,6 +41,7 @@ def shard_task(
     shard: ShardPairs,
     foregrounds: Sequence[Foreground],
     backgrounds: Sequence[Background],
+    origin: Origin | None = None,
 ) -> ShardTask:
     """A task with the sources that its pairs need. The lists are the split's, sorted by id."""
     used = {pair.foreground for pair in shard.pairs}
@@ -52,25 +55,28 @@ def shard_task(
         foregrounds={n: foregrounds[n] for n in sorted(used)},
         backgrounds={n: backgrounds[n] for n in sorted({p.background for p in shard.pairs})},
         foreground_count=len(foregrounds),
+        origin=origin,
     )
 
 
 def shard_tasks(
-    wanted: Sequence[tuple[SplitPlan, int]],
+    wanted: Sequence[PlannedShard],
     settings: Settings,
     foregrounds: Sequence[Foreground],
     backgrounds: Sequence[Background],
     root: Path,
     cache: Path,
+    origin: Origin,
 ) -> Iterator[ShardTask]:
-    """The tasks of some shards, given by plan and number, one task at a time.
+    """The tasks of some shards, one task at a time.
 
     880,000 pairs at once would fill the driver's memory.
     """
-    for plan, group in groupby(wanted, key=lambda shard: shard[0]):
+    for plan, group in groupby(wanted, key=lambda shard: shard.plan):
         sources = of_split(foregrounds, plan.split), of_split(backgrounds, plan.split)
-        for _, number in group:
-            yield shard_task(root, cache, settings, plan.shard(number), *sources)
+        for shard in group:
+            pairs = plan.shard(shard.number)
+            yield shard_task(root, cache, settings, pairs, *sources, origin)
 
 
 def used_sources(tasks: Iterable[ShardTask], count: int) -> list[Foreground | Background]:
@@ -86,7 +92,8 @@ def used_sources(tasks: Iterable[ShardTask], count: int) -> list[Foreground | Ba
 def make_shard(task: ShardTask, report: Report) -> str:
     """Write one shard and return its name. An error leaves no file behind."""
     settings, shard = task.settings, task.shard
-    with ShardWriter(task.root, shard.name, settings.format, settings.image_codec) as writer:
+    form, codec = settings.format, settings.image_codec
+    with ShardWriter(task.root, shard.name, form, codec, task.origin) as writer:
         written = 0
         for count, pair in enumerate(shard.pairs, start=1):
             sample, histogram = make_sample(task, pair)

@@ -1,7 +1,12 @@
-"""What describes a shard set as a whole: dataset.json, and the tables of its sources."""
+"""What describes a shard set as a whole: dataset.json, and the tables of its sources.
+
+Each of these files holds its own checksum, and dataset.json holds those of all others.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,18 +15,31 @@ from typing import Any, TypeVar
 
 import pyarrow.parquet as pq
 
+from manifests.checksums import BLANK, DamagedError, check_content, with_checksum
 from manifests.documents import parse_object
 from manifests.names import file_below, plain_name, sha256_text
+from manifests.notes import KEY
 from manifests.parquet import MAX_ROWS, read_parquet, table_errors
 from manifests.pixels import ImageCodec
 from manifests.shards import Root, Shard, ShardFormat
 from manifests.sources import Background, Foreground
-from manifests.storage import Location, read_bytes, write_bytes, writing
+from manifests.storage import Location, read_bytes, write_bytes
 from manifests.tables import from_dict, from_table, to_dict, to_table
 
-CONTRACT = 1  # raised with every change that an old reader would misread
+# Raised with every change that an old reader would misread. Sets of contract 1 are read, too: their
+# files hold no checksums of their own, and dataset.json none of the sources.
+CONTRACT = 2
+_REMEDY = "repeat the datagen compose that made the set, it makes this file again"
+_FIELDS_OF_CONTRACT_1 = {"contract", "settings", "libraries", "shards", "skipped"}
 
 Source = TypeVar("Source", Foreground, Background)
+
+
+class _OtherContractError(Exception):
+    """A set that another version of this program made."""
+
+    def __init__(self, found: object) -> None:
+        super().__init__(f"contract {found}, this program reads contract 1 and {CONTRACT}")
 
 
 @dataclass(frozen=True)
@@ -61,6 +79,8 @@ class Manifest:
     """The content of dataset.json. Its presence means that every shard is there.
 
     settings: all those of the program that made the shards.
+    libraries: the versions of those that decide bytes.
+    sources: the checksum of each table of sources; empty in contract 1, which has none.
     """
 
     contract: int
@@ -68,6 +88,7 @@ class Manifest:
     libraries: dict[str, str]
     shards: tuple[Shard, ...]
     skipped: tuple[Skipped, ...]
+    sources: dict[str, str]
 
 
 def dataset_path(root: Root) -> Root:
@@ -79,15 +100,16 @@ def write_manifest(root: Path, manifest: Manifest) -> None:
         **vars(manifest),
         "shards": [to_dict(shard) for shard in manifest.shards],
         "skipped": [to_dict(source) for source in manifest.skipped],
+        **BLANK,
     }
-    write_bytes(dataset_path(root), (json.dumps(fields, indent=1) + "\n").encode())
+    write_bytes(dataset_path(root), with_checksum((json.dumps(fields, indent=1) + "\n").encode()))
 
 
 def read_manifest(root: Location) -> tuple[Manifest, ShardSettings]:
     """Read and check dataset.json, in a folder or elsewhere.
 
-    Raises FileNotFoundError if it is not there, OSError if it cannot be fetched,
-    ValueError if it is malformed or of another contract.
+    Raises FileNotFoundError if it is not there, OSError if it cannot be fetched, DamagedError, a
+    ValueError, if it is not what was written, ValueError if it is of another contract.
     """
     path = dataset_path(root)
     try:
@@ -98,23 +120,28 @@ def read_manifest(root: Location) -> tuple[Manifest, ShardSettings]:
         raise FileNotFoundError(f"{path}: {reason}; make them with `datagen compose`") from error
     try:
         fields = parse_object(data)
-        if fields["contract"] != CONTRACT:
-            found = fields["contract"]
-            raise ValueError(f"contract {found}, this program reads contract {CONTRACT}")
+        contract = fields["contract"]
+        is_old = contract == 1 and fields.keys() == _FIELDS_OF_CONTRACT_1
+        check_content(data, must_hold=not is_old)
+        if not is_old and contract != CONTRACT:
+            raise _OtherContractError(contract)
         for name in ("settings", "libraries"):
             if not isinstance(fields[name], dict):
                 raise TypeError(f"{name} is not an object")
         manifest = Manifest(
-            contract=fields["contract"],
+            contract=contract,
             settings=fields["settings"],
             libraries=fields["libraries"],
             shards=tuple(_shard(shard) for shard in fields["shards"]),
             skipped=tuple(from_dict(Skipped, source) for source in fields["skipped"]),
+            sources={} if contract == 1 else _checksums_of_sources(fields["sources"]),
         )
         return manifest, from_dict(ShardSettings, manifest.settings)
-    except (KeyError, TypeError, ValueError) as error:
+    except _OtherContractError as error:
+        raise ValueError(f"{path}: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         missing = "no " if isinstance(error, KeyError) else ""
-        raise ValueError(f"{path}: {missing}{error}") from error
+        raise DamagedError(f"{path}: {missing}{error}; {_REMEDY}") from error
 
 
 def _shard(fields: Mapping[str, Any]) -> Shard:
@@ -128,25 +155,65 @@ def _shard(fields: Mapping[str, Any]) -> Shard:
     return shard
 
 
+def _checksums_of_sources(fields: Mapping[str, str]) -> dict[str, str]:
+    return {name: sha256_text(fields[name]) for name in map(table_name, (Foreground, Background))}
+
+
+def table_name(kind: type) -> str:
+    """Of the sources of one kind: "foregrounds" or "backgrounds"."""
+    return f"{kind.__name__.lower()}s"
+
+
 def sources_path(root: Root, kind: type) -> Root:
-    return root / "sources" / f"{kind.__name__.lower()}s.parquet"
+    return root / "sources" / f"{table_name(kind)}.parquet"
 
 
-def write_sources(root: Path, kind: type[Source], sources: Iterable[Source]) -> None:
-    with writing(sources_path(root, kind)) as part:
-        pq.write_table(to_table(kind, sources), part, compression="zstd")
+def sources_sha256(sources: Iterable[Foreground] | Iterable[Background]) -> str:
+    """A checksum of what is recorded of some sources; no library's version changes it."""
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(json.dumps(to_dict(source)).encode() + b"\n")
+    return digest.hexdigest()
 
 
-def read_sources(root: Location, kind: type[Source]) -> list[Source]:
-    """What was composited. Raises ValueError that names the file if it cannot be read."""
+def write_sources(root: Path, kind: type[Source], sources: Sequence[Source]) -> str:
+    """Write the table of one kind of source, and return its `sources_sha256`."""
+    table, buffer = to_table(kind, sources), io.BytesIO()
+    with pq.ParquetWriter(buffer, table.schema, compression="zstd") as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({KEY: json.dumps(BLANK).encode()})
+    write_bytes(sources_path(root, kind), with_checksum(buffer.getvalue()))
+    return sources_sha256(sources)
+
+
+def read_sources(root: Location, kind: type[Source], sha256: str = "") -> list[Source]:
+    """What was composited.
+
+    sha256: what `sources_sha256` returned for them; "" in a set of contract 1, which has none.
+
+    Raises DamagedError, a ValueError that names the file, if it cannot be read, or if it is not
+    what was written.
+    """
     path = sources_path(root, kind)
-    with table_errors(str(path)):
-        sources = from_table(kind, read_parquet(read_bytes(path)))
-        for source in sources:
-            file_below(source.id)
-            if isinstance(source, Foreground) and source.alpha_id:
-                file_below(source.alpha_id)
-        return sources
+    try:
+        data = read_bytes(path)
+    except FileNotFoundError as error:
+        raise DamagedError(f"{path}: missing; {_REMEDY}") from error
+    except OSError as error:
+        raise ValueError(f"{path}: {error}") from error
+    try:
+        with table_errors(str(path)):
+            check_content(data, must_hold=bool(sha256))
+            sources = from_table(kind, read_parquet(data))
+            if sha256 and sources_sha256(sources) != sha256:
+                raise ValueError("its sources are not those of dataset.json")
+            for source in sources:
+                file_below(source.id)
+                if isinstance(source, Foreground) and source.alpha_id:
+                    file_below(source.alpha_id)
+            return sources
+    except ValueError as error:
+        raise DamagedError(f"{error}; {_REMEDY}") from error
 
 
 def check_splits(sources: Sequence[Foreground] | Sequence[Background], name: str) -> None:

@@ -56,7 +56,8 @@ def open_shards(
     """
     root = location_of(location) if isinstance(location, str) else location
     manifest, settings = read_manifest(root)
-    foregrounds, backgrounds = read_sources(root, Foreground), read_sources(root, Background)
+    foregrounds = read_sources(root, Foreground, manifest.sources.get("foregrounds", ""))
+    backgrounds = read_sources(root, Background, manifest.sources.get("backgrounds", ""))
     check_splits(foregrounds, "foreground")
     check_splits(backgrounds, "background")
     return ShardSet(
@@ -81,6 +82,7 @@ class ShardSet(Sequence["DecodedSample"]):
     settings: what readers need to know; `all_settings`: all that the program that made the set
         recorded, as plain values.
     libraries: versions of the libraries that made it.
+    sources: the checksums of the tables of sources, by their names.
     shards: the shards of these samples, in their order.
     skipped: sources that were left out.
     foregrounds, backgrounds: the sources of the whole set by their id.
@@ -104,6 +106,7 @@ class ShardSet(Sequence["DecodedSample"]):
         self.root, self.settings = root, settings
         self.all_settings: Mapping[str, Any] = manifest.settings
         self.libraries: Mapping[str, str] = manifest.libraries
+        self.sources: Mapping[str, str] = manifest.sources
         self.shards: tuple[Shard, ...] = manifest.shards
         self.skipped: tuple[Skipped, ...] = manifest.skipped
         self.foregrounds, self.backgrounds = foregrounds, backgrounds

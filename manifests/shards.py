@@ -2,8 +2,8 @@
 
     data/train-00042.tar        WebDataset: KEY.image.jpg, KEY.alpha.png, ..., KEY.json
     data/train-00042.parquet    or the same streams as columns `image`, `alpha`, ... of a table
-    index/train-00042.parquet   the rows without pixels; written last, so if it is there
-                                the shard is whole
+    index/train-00042.parquet   the rows without pixels, and notes about the data file; written
+                                last, so if it is there the shard is whole
 
 Nothing in a file depends on when, where or by whom it was written.
 """
@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
-from collections.abc import Collection, Iterator
+import io
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -24,23 +24,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from manifests.documents import parse_json
-from manifests.names import sha256_text
+from manifests.checksums import check_content, with_checksum
+from manifests.notes import KEY, Notes, Origin, notes_of, notes_text
 from manifests.parquet import read_footer, read_parquet, table_errors
 from manifests.pixels import ImageCodec
 from manifests.samples import EncodedSample, Sample
 from manifests.sources import Split
-from manifests.storage import Location, Url, read_bytes, writing
+from manifests.storage import Location, Url, read_bytes, write_bytes, writing
 from manifests.table_shards import OpenTable, TableStreams, read_table
-from manifests.tables import from_dict, from_table, schema_of, to_dict
+from manifests.tables import from_table, schema_of, to_dict
 from manifests.tar_shards import OpenTar, TarStreams, read_tar
 
-Histogram = NDArray[np.int64]  # 256 counts, one a level of alpha
+Histogram = NDArray[np.int64]  # 256 counts, one for each level of alpha
 Cell = tuple[str, str]  # subject, transparency
 Root = TypeVar("Root", Path, Url, Location)  # of a shard set
-
-_NOTES = b"matting"  # the key of our notes in the index's footer
-_NO_INDEX = "not the index of a shard"
 
 
 class ShardFormat(StrEnum):
@@ -84,12 +81,20 @@ def sha256_of(path: Path) -> str:
 class ShardWriter:
     """Writes one shard, sample by sample. As a context it leaves a whole shard or nothing.
 
-    with ShardWriter(root, name, form, codec) as writer:
+    with ShardWriter(root, name, form, codec, origin) as writer:
         writer.add(sample, alpha_histogram)
     """
 
-    def __init__(self, root: Path, name: str, form: ShardFormat, codec: ImageCodec) -> None:
+    def __init__(
+        self,
+        root: Path,
+        name: str,
+        form: ShardFormat,
+        codec: ImageCodec,
+        origin: Origin | None = None,
+    ) -> None:
         self._root, self._name, self._form, self._codec = root, name, form, codec
+        self._origin = origin or Origin({}, {}, {})
         self._rows: list[dict[str, Any]] = []
         self._histograms: dict[Cell, Histogram] = {}
         self._context = contextlib.ExitStack()
@@ -117,18 +122,18 @@ class ShardWriter:
 
     def _write_index(self) -> None:
         data = data_path(self._root, self._name, self._form)
-        notes = {
-            "sha256": sha256_of(data),
-            "bytes": data.stat().st_size,
-            "alpha_histograms": [
-                {"subject": cell[0], "transparency": cell[1], "counts": counts.tolist()}
-                for cell, counts in sorted(self._histograms.items())
-            ],
-        }
+        notes = Notes(sha256_of(data), data.stat().st_size, self._histograms, self._origin)
         table = pa.Table.from_pylist(self._rows, schema=schema_of(Sample))
-        table = table.replace_schema_metadata({_NOTES: json.dumps(notes)})
-        with writing(index_path(self._root, self._name)) as part:
-            pq.write_table(table, part, compression="zstd")
+        write_index(self._root, self._name, table, notes)
+
+
+def write_index(root: Path, name: str, table: pa.Table, notes: Notes) -> None:
+    """Write the index of a shard; `table` holds its rows."""
+    buffer = io.BytesIO()
+    with pq.ParquetWriter(buffer, table.schema, compression="zstd") as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({KEY: notes_text(notes)})
+    write_bytes(index_path(root, name), with_checksum(buffer.getvalue()))
 
 
 class OpenShard(Protocol):
@@ -168,67 +173,52 @@ def read_shard(path: Path) -> Iterator[EncodedSample]:
 
 def read_index(root: Path, name: str) -> list[Sample]:
     """The rows of one shard. Raises ValueError that names the file if it is damaged."""
-    path = index_path(root, name)
-    with table_errors(str(path)):
-        return from_table(Sample, read_parquet(path))
+    data = _read_index(root, name)[0]
+    with table_errors(str(index_path(root, name))):
+        return from_table(Sample, read_parquet(data))
 
 
 def read_index_columns(root: Location, name: str, columns: list[str]) -> pa.Table:
     """Some columns of one shard's rows, for counting. Raises ValueError as `read_index`."""
-    path = index_path(root, name)
-    with table_errors(str(path)):
-        # A file is not read whole for a few of its columns
-        return read_parquet(path if isinstance(path, Path) else read_bytes(path), columns)
+    data = _read_index(root, name)[0]
+    with table_errors(str(index_path(root, name))):
+        return read_parquet(data, columns)
 
 
 def read_shard_record(root: Path, name: str, split: Split) -> Shard | None:
-    """The record of a shard; None if the shard is not finished.
+    """The record of a shard; None if the shard is not finished. Raises ValueError as `read_index`.
 
-    Raises ValueError that names the index if it is damaged.
+    The data file is not read.
     """
     path = index_path(root, name)
     if not path.exists():
         return None
-    rows, notes = _read_notes(path)
-    return Shard(name, split, rows, notes.bytes, notes.sha256, sha256_of(path))
+    data, rows, notes = _read_index(root, name)
+    index_sha256 = hashlib.sha256(data).hexdigest()
+    return Shard(name, split, rows, notes.bytes, notes.sha256, index_sha256)
 
 
-def read_alpha_histograms(root: Path, name: str) -> dict[Cell, Histogram]:
+def read_notes(root: Path, name: str) -> Notes:
+    """What the index of a shard says beside its rows. Raises ValueError as `read_index`."""
+    return _read_index(root, name)[2]
+
+
+def read_alpha_histograms(root: Path, name: str) -> Mapping[Cell, Histogram]:
     """256 counts of alpha levels for each cell (subject, transparency) of one shard.
 
-    Raises ValueError that names the index if it is damaged.
+    Raises ValueError as `read_index`.
     """
-    _, notes = _read_notes(index_path(root, name))
-    return {
-        (entry.subject, entry.transparency): np.asarray(entry.counts, np.int64)
-        for entry in notes.alpha_histograms
-    }
+    return read_notes(root, name).alpha_histograms
 
 
-@dataclass(frozen=True)
-class _AlphaCounts:
-    subject: str
-    transparency: str
-    counts: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.counts) != 256 or not all(0 <= count < 1 << 63 for count in self.counts):
-            raise ValueError(f"{len(self.counts)} counts of alpha, expected 256 of 0 or more")
-
-
-@dataclass(frozen=True)
-class _Notes:
-    """What we note in the footer of an index."""
-
-    sha256: str  # of the data file
-    bytes: int
-    alpha_histograms: tuple[_AlphaCounts, ...]
-
-
-def _read_notes(path: Path) -> tuple[int, _Notes]:
-    """The number of rows of an index, and the notes in its footer."""
-    with table_errors(str(path), _NO_INDEX):
-        footer = read_footer(path)
-        notes = from_dict(_Notes, parse_json((footer.metadata or {})[_NOTES]))
-        sha256_text(notes.sha256)
-        return footer.num_rows, notes
+def _read_index(root: Location, name: str) -> tuple[bytes, int, Notes]:
+    """The content of an index, which has the right checksum, its number of rows and its notes."""
+    path = index_path(root, name)
+    with table_errors(str(path), "not the index of a shard"):
+        data = read_bytes(path)
+        check_content(data, must_hold=False)
+        footer = read_footer(data)
+        text = (footer.metadata or {}).get(KEY)
+        if text is None:
+            raise ValueError("there are no notes in its footer")
+        return data, footer.num_rows, notes_of(text, data)

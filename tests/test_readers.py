@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datagen.inspect.verify import verify_shard
+from datagen.inspect.verify import promises_of, verify_shard
 from datagen.plan import plan_splits
 from datagen.sample.working_copies import (
     background_path,
@@ -75,8 +75,10 @@ def make(folder: Path, settings: Settings) -> Made:
     for bg in found.backgrounds:
         photo = prepare_photo(read_photo((folder / "bgs" / bg.id).read_bytes()), settings)
         save_background(background_path(cache, bg, settings), photo)
-    write_sources(root, Foreground, found.foregrounds)
-    write_sources(root, Background, found.backgrounds)
+    checksums = {
+        "foregrounds": write_sources(root, Foreground, found.foregrounds),
+        "backgrounds": write_sources(root, Background, found.backgrounds),
+    }
     made = Made(settings, [], [])
     (plan,) = plan_splits(settings, found.foregrounds, found.backgrounds)
     for number in range(plan.shards):
@@ -86,8 +88,8 @@ def make(folder: Path, settings: Settings) -> Made:
         path = data_path(root, shard.name, settings.format)
         record = read_shard_record(root, shard.name, shard.split)
         assert record is not None
-        write_manifest(root, Manifest(CONTRACT, settings.to_json(), {}, (record,), ()))
-        assert verify_shard(open_shards(root), record) == []
+        write_manifest(root, Manifest(CONTRACT, settings.to_json(), {}, (record,), (), checksums))
+        assert verify_shard(promises_of(open_shards(root)), record) == []
         made.files.append(str(path))
         made.samples.extend(read_shard(path))
     assert len(made.samples) == 9

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from datagen.cluster import Cluster
 from datagen.sample.composite import blend
+from manifests.dataset import ShardSettings, read_sources, table_name
 from manifests.pixels import (
     BACKGROUND,
     FOREGROUND,
@@ -31,12 +32,15 @@ from manifests.shards import (
     read_shard,
     sha256_of,
 )
+from manifests.sources import Background, Foreground
 
 # Allowed mean difference, over the soft pixels, between a JPEG image of quality 95 and the blend of
 # its JPEG layers, and the increase for each step of quality below 95. White noise, the worst case,
 # has differences of 4, 14 and 20 levels at quality 95, 80 and 70; real pictures have 3, 8 and 10.
 # A wrong layer has larger ones.
 _JPEG_TOLERANCE, _TOLERANCE_PER_STEP = 10.0, 0.6
+
+_REMEDY = "repeat the datagen compose that made the set, it makes only this shard again"
 
 
 @dataclass(frozen=True)
@@ -48,17 +52,46 @@ class Finding:
     reason: str
 
 
+@dataclass(frozen=True)
+class Promises:
+    """What a worker needs to know of a set to check one of its shards.
+
+    It is sent with every task, so it holds nothing that grows with the number of shards or sources.
+    """
+
+    root: Path
+    settings: ShardSettings
+    sources: tuple[str, str]  # checksums of the tables of foregrounds and backgrounds
+
+
+def promises_of(shards: ShardSet) -> Promises:
+    """Raises ValueError if the set is not in a folder."""
+    names = (table_name(Foreground), table_name(Background))
+    foregrounds, backgrounds = (shards.sources.get(name, "") for name in names)
+    return Promises(shards.folder, shards.settings, (foregrounds, backgrounds))
+
+
+@lru_cache(maxsize=1)
+def _sources(promises: Promises) -> tuple[dict[str, Foreground], dict[str, Background]]:
+    """By their ids; each worker reads them once."""
+    foregrounds, backgrounds = promises.sources
+    return (
+        {source.id: source for source in read_sources(promises.root, Foreground, foregrounds)},
+        {source.id: source for source in read_sources(promises.root, Background, backgrounds)},
+    )
+
+
 def verify(cluster: Cluster, shards: ShardSet) -> Iterator[tuple[Shard, list[Finding]]]:
     """Check every shard; they come in any order. A shard without findings is correct."""
-    for outcome in cluster.run(partial(verify_shard, shards), shards.shards):
+    for outcome in cluster.run(partial(verify_shard, promises_of(shards)), shards.shards):
         failed = [Finding(outcome.item.name, "", outcome.error)] if outcome.error else []
         yield outcome.item, failed or (outcome.value or [])
 
 
-def verify_shard(shards: ShardSet, shard: Shard) -> list[Finding]:
+def verify_shard(promises: Promises, shard: Shard) -> list[Finding]:
     """Every broken rule in one shard."""
-    root = shards.folder
-    data = data_path(root, shard.name, shards.settings.format)
+    root = promises.root
+    data = data_path(root, shard.name, promises.settings.format)
     findings = [Finding(shard.name, "", reason) for reason in _file_faults(root, data, shard)]
     about_samples: list[Finding] = []
     keys: set[str] = set()
@@ -70,7 +103,7 @@ def verify_shard(shards: ShardSet, shard: Shard) -> list[Finding]:
         rows = read_index(root, shard.name)
         for count, sample in enumerate(read_shard(data), start=1):
             row = rows[count - 1] if count <= len(rows) else None
-            reasons, counts = _sample_faults(shards, shard, sample, row)
+            reasons, counts = _sample_faults(promises, shard, sample, row)
             if sample.row.key in keys:
                 reasons.append("another sample has the same key")
             keys.add(sample.row.key)
@@ -91,17 +124,17 @@ def verify_shard(shards: ShardSet, shard: Shard) -> list[Finding]:
 def _file_faults(root: Path, data: Path, shard: Shard) -> Iterator[str]:
     for path, sha256 in ((data, shard.sha256), (index_path(root, shard.name), shard.index_sha256)):
         if not path.exists():
-            yield f"{path}: missing; make it again with the datagen compose that made the set"
+            yield f"{path}: missing; {_REMEDY}"
         elif sha256_of(path) != sha256:
-            yield f"{path}: its sha256 is not the one in dataset.json"
+            yield f"{path}: its sha256 is not the one in dataset.json; {_REMEDY}"
 
 
 def _sample_faults(
-    shards: ShardSet, shard: Shard, sample: EncodedSample, indexed: Sample | None
+    promises: Promises, shard: Shard, sample: EncodedSample, indexed: Sample | None
 ) -> tuple[list[str], NDArray[np.int64]]:
     """The broken rules of one sample, and its alpha histogram."""
-    settings, row = shards.settings, sample.row
-    faults = list(_row_faults(shards, shard, row, indexed))
+    settings, row = promises.settings, sample.row
+    faults = list(_row_faults(promises, shard, row, indexed))
     expected = stream_names(settings.layers)
     if tuple(sample.streams) != expected:
         faults.append(f"streams {list(sample.streams)}, expected {list(expected)}")
@@ -126,18 +159,19 @@ def _sample_faults(
 
 
 def _row_faults(
-    shards: ShardSet, shard: Shard, row: Sample, indexed: Sample | None
+    promises: Promises, shard: Shard, row: Sample, indexed: Sample | None
 ) -> Iterator[str]:
     if row != indexed:
         yield "its row differs from the one in the index"
     if (row.shard, row.split) != (shard.name, shard.split):
         yield f"its row says that it is in {row.shard} ({row.split})"
-    size = shards.settings.size
+    size = promises.settings.size
     if (row.height, row.width) != (size, size):
         yield f"{row.height} x {row.width}, the settings say {size} x {size}"
-    foreground = shards.foregrounds.get(row.foreground_id)
-    background = shards.backgrounds.get(row.background_id)
-    second = shards.foregrounds.get(row.recipe.second.foreground_id)
+    foregrounds, backgrounds = _sources(promises)
+    foreground = foregrounds.get(row.foreground_id)
+    background = backgrounds.get(row.background_id)
+    second = foregrounds.get(row.recipe.second.foreground_id)
     if foreground is None or foreground.sha256 != row.foreground_sha256:
         yield f"foreground {row.foreground_id} is not in sources/"
     elif (row.subject, row.transparency) != (foreground.subject, foreground.transparency):

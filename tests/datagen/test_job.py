@@ -21,12 +21,23 @@ from PIL import Image
 from console.commands import INTERRUPTED, WRONG_USAGE
 from datagen.cluster import Cluster, Outcome
 from datagen.job import FailedShard, make_shard_set
-from datagen.resume import RefusedError, check_beginning
+from datagen.resume import RefusedError
 from datagen.settings import Settings
 from datagen.shard import make_shard
 from datagen.sources.folders import SourceFolders
+from manifests.dataset import read_manifest, write_manifest
 from manifests.pixels import ImageCodec
-from manifests.shards import ShardFormat, data_path, index_path
+from manifests.samples import Sample
+from manifests.shards import (
+    ShardFormat,
+    data_path,
+    index_path,
+    read_index,
+    read_notes,
+    read_shard_record,
+    write_index,
+)
+from manifests.tables import to_table
 from tests.conftest import (
     CUTOUTS,
     SMALL,
@@ -36,6 +47,7 @@ from tests.conftest import (
     datagen,
     descendants,
     finish,
+    flip_byte,
     folders,
     photo,
     start,
@@ -134,7 +146,11 @@ def cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-@pytest.mark.parametrize("harm", [Path.unlink, cut], ids=["deleted", "truncated"])
+def flip(path: Path) -> None:
+    flip_byte(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, cut, flip], ids=["deleted", "truncated", "flipped"])
 @pytest.mark.parametrize("kind", ["data", "index"])
 def test_harmed_shard_alone_is_made_again(
     two_workers: Cluster, sources: SourceFolders, whole: Path, kind: str, harm: object
@@ -162,16 +178,32 @@ def test_other_settings_are_refused_with_the_difference(
     assert str(whole) in ran.err
 
 
+def as_if_made_with(out: Path, **versions: str) -> None:
+    """Let the index of each shard and dataset.json say that other libraries made the set."""
+    for path in sorted((out / "index").iterdir()):
+        notes, rows = read_notes(out, path.stem), to_table(Sample, read_index(out, path.stem))
+        assert notes.origin is not None
+        origin = replace(notes.origin, libraries={**notes.origin.libraries, **versions})
+        write_index(out, path.stem, rows, replace(notes, origin=origin))
+    manifest, _ = read_manifest(out)
+    shards = [read_shard_record(out, shard.name, shard.split) for shard in manifest.shards]
+    libraries = {**manifest.libraries, **versions}
+    known = tuple(shard for shard in shards if shard is not None)
+    write_manifest(out, replace(manifest, libraries=libraries, shards=known))
+
+
 def test_other_libraries_are_refused_while_something_is_missing(
     two_workers: Cluster, sources: SourceFolders, whole: Path
 ) -> None:
     """A set that is made with two versions could not be reproduced."""
-    path = whole / "dataset.json"
-    fields = json.loads(path.read_bytes())
-    used = fields["libraries"]["pillow"]
-    fields["libraries"]["pillow"] = "9.0"
-    path.write_text(json.dumps(fields))
+    used = read_manifest(whole)[0].libraries["pillow"]
+    as_if_made_with(whole, pillow="9.0")
+    before = contents(whole)
     assert make_shard_set(two_workers, sources, SETTINGS, whole).samples == 60
+    assert contents(whole) == before
+    (whole / "dataset.json").unlink()
+    assert make_shard_set(two_workers, sources, SETTINGS, whole).samples == 60
+    assert contents(whole) == before, "to describe a set, no library matters"
     data_path(whole, "train-00003", SETTINGS.format).unlink()
     before = contents(whole)
     expected = re.escape(
@@ -181,12 +213,9 @@ def test_other_libraries_are_refused_while_something_is_missing(
     with pytest.raises(RefusedError, match=expected):
         make_shard_set(two_workers, sources, SETTINGS, whole)
     assert contents(whole) == before
-    path.unlink()  # as if the run had been interrupted
-    (whole / ".work").mkdir()
-    begun = {name: fields[name] for name in ("settings", "libraries")}
-    (whole / ".work" / "settings.json").write_text(json.dumps(begun))
+    (whole / "dataset.json").unlink()  # as if the run had been interrupted
     with pytest.raises(RefusedError, match=expected):
-        check_beginning(whole, SETTINGS)
+        make_shard_set(two_workers, sources, SETTINGS, whole)
 
 
 class Elsewhere(Cluster):

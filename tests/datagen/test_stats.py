@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -30,7 +29,7 @@ from manifests import open_shards
 from manifests.dataset import CONTRACT, Manifest, read_sources, write_manifest, write_sources
 from manifests.pixels import decode_alpha
 from manifests.samples import Sample
-from manifests.shards import Shard, data_path, index_path, read_index, read_shard
+from manifests.shards import Shard, data_path, read_index, read_notes, read_shard, write_index
 from manifests.sources import Background, Foreground, Split
 from manifests.tables import to_table
 from tests.conftest import LABELS, QUIET, Ran, clean, here
@@ -202,8 +201,7 @@ def write_large(root: Path, composed: Path) -> dict[tuple[str, str], int]:
     recipe, because writing recipes takes most of the time."""
     sample = read_index(composed, "train-00000")[0]
     table = to_table(Sample, [sample] * ROWS)
-    notes = pq.read_schema(index_path(composed, "train-00000")).metadata
-    (root / "index").mkdir(parents=True)
+    notes = read_notes(composed, "train-00000")
     rng, number = np.random.default_rng(0), np.arange(ROWS)
     counts: Counter[tuple[str, str]] = Counter()
     shards = []
@@ -225,15 +223,17 @@ def write_large(root: Path, composed: Path) -> dict[tuple[str, str], int]:
         for column, values in columns.items():
             place = table.schema.get_field_index(column)
             varied = varied.set_column(place, table.schema.field(place), pa.array(values))
-        path = index_path(root, name)
-        pq.write_table(varied.replace_schema_metadata(notes), path, compression="zstd")
+        write_index(root, name, varied, notes)
         shards.append(Shard(name, Split.TRAIN, ROWS, 1, "0" * 64, "0" * 64))
     cutout, photo = read_sources(composed, Foreground)[0], read_sources(composed, Background)[0]
     names = [str(number) for number in range(BACKGROUNDS)]
     cutouts = [replace(cutout, id=name, pixels_sha256=name) for name in names[:FOREGROUNDS]]
-    write_sources(root, Foreground, cutouts)
-    write_sources(root, Background, [replace(photo, id=name, pixels_sha256=name) for name in names])
-    write_manifest(root, Manifest(CONTRACT, Settings().to_json(), {}, tuple(shards), ()))
+    photos = [replace(photo, id=name, pixels_sha256=name) for name in names]
+    sources = {
+        "foregrounds": write_sources(root, Foreground, cutouts),
+        "backgrounds": write_sources(root, Background, photos),
+    }
+    write_manifest(root, Manifest(CONTRACT, Settings().to_json(), {}, tuple(shards), (), sources))
     return dict(counts)
 
 

@@ -14,10 +14,17 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
-from datagen.inspect.verify import Finding, verify_shard
+from datagen.inspect.verify import Finding, promises_of, verify_shard
 from datagen.settings import LOWEST_JPEG_QUALITY
 from manifests import open_shards
-from manifests.dataset import CONTRACT, Manifest, write_manifest, write_sources
+from manifests.dataset import (
+    CONTRACT,
+    Manifest,
+    read_sources,
+    sources_sha256,
+    write_manifest,
+    write_sources,
+)
 from manifests.pixels import (
     ImageCodec,
     Pixels,
@@ -48,6 +55,8 @@ from manifests.shards import (
 from manifests.sources import Background, Box, Foreground, Split, Subject, Transparency
 
 Source = TypeVar("Source", Foreground, Background)
+
+REMEDY = "repeat the datagen compose that made the set, it makes only this shard again"
 
 NAME, SIZE = "train-00000", 16
 BAD = "train-00000001"  # the second of three samples
@@ -140,8 +149,12 @@ class OneShard:
     def findings(self, shard: Shard) -> list[Finding]:
         settings = {"format": self.form, "image_codec": self.codec, "layers": True, "size": SIZE}
         settings |= {"jpeg_quality": self.quality, "shard_size": 1000}
-        write_manifest(self.root, Manifest(CONTRACT, settings, {}, (shard,), ()))
-        return verify_shard(open_shards(self.root), shard)
+        tables = {
+            "foregrounds": sources_sha256(read_sources(self.root, Foreground)),
+            "backgrounds": sources_sha256(read_sources(self.root, Background)),
+        }
+        write_manifest(self.root, Manifest(CONTRACT, settings, {}, (shard,), (), tables))
+        return verify_shard(promises_of(open_shards(self.root)), shard)
 
     @property
     def data(self) -> Path:
@@ -360,7 +373,7 @@ def test_a_row_that_is_not_the_index_s(made: OneShard, tmp_path: Path) -> None:
 def test_a_flipped_byte_and_a_missing_file(made: OneShard, which: str) -> None:
     shard = made.write(good())
     path = made.data if which == "data" else index_path(made.root, NAME)
-    reason = f"{path}: its sha256 is not the one in dataset.json"
+    reason = f"{path}: its sha256 is not the one in dataset.json; {REMEDY}"
     none = "0" * 64
     wrong = replace(shard, sha256=none) if which == "data" else replace(shard, index_sha256=none)
     assert found(made.findings(wrong)) == [(NAME, "", reason)], "by the checksum only"
@@ -370,7 +383,7 @@ def test_a_flipped_byte_and_a_missing_file(made: OneShard, which: str) -> None:
     assert Finding(NAME, "", reason) in made.findings(shard)
     path.unlink()
     ((_, _, missing),) = found(made.findings(shard))
-    assert missing.startswith(f"{path}: missing")
+    assert missing == f"{path}: missing; {REMEDY}"
 
 
 def test_a_missing_sample(made: OneShard) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests import open_shards
+from manifests.checksums import BLANK, with_checksum
 from manifests.dataset import (
     CONTRACT,
     Manifest,
@@ -22,6 +23,7 @@ from manifests.dataset import (
     read_manifest,
     read_sources,
     sources_path,
+    sources_sha256,
     write_manifest,
     write_sources,
 )
@@ -39,6 +41,7 @@ MANIFEST = Manifest(
     libraries={"numpy": "2.2.6"},
     shards=(Shard("train-00000", Split.TRAIN, 2, 1234, "ab" * 32, "cd" * 32),),
     skipped=(Skipped("fgs/bröken.png", "truncated", "ends early"),),
+    sources={"foregrounds": "23" * 32, "backgrounds": "45" * 32},
 )
 
 
@@ -63,18 +66,32 @@ def background(id_: str, split: Split, pixels: str = "") -> Background:
     return Background(id_, f"file of {id_}", pixels or f"pixels of {id_}", 9, 8, split, "{}")
 
 
+def describe(root: Path, fgs: list[Foreground], bgs: list[Background]) -> None:
+    """Write the sources and the dataset.json that holds their checksums."""
+    sources = {
+        "foregrounds": write_sources(root, Foreground, fgs),
+        "backgrounds": write_sources(root, Background, bgs),
+    }
+    write_manifest(root, replace(MANIFEST, sources=sources))
+
+
+def rewrite(path: Path, fields: Any) -> None:
+    """Another content of dataset.json, with the right checksum."""
+    path.write_bytes(with_checksum(json.dumps({**fields, **BLANK}, indent=1).encode()))
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A shard set without its shards, which are not opened before they are read."""
-    write_sources(tmp_path, Foreground, [foreground("a.png", Split.TRAIN)])
-    write_sources(tmp_path, Background, [background("b.jpg", Split.TRAIN)])
-    write_manifest(tmp_path, MANIFEST)
+    fgs, bgs = [foreground("a.png", Split.TRAIN)], [background("b.jpg", Split.TRAIN)]
+    describe(tmp_path, fgs, bgs)
     return tmp_path
 
 
 def test_a_dataset_comes_back(root: Path) -> None:
     manifest, settings = read_manifest(root)
-    assert manifest == MANIFEST
+    assert manifest == replace(MANIFEST, sources=manifest.sources)
+    assert manifest.sources["foregrounds"] == sources_sha256([foreground("a.png", Split.TRAIN)])
     assert settings == ShardSettings(ShardFormat.PARQUET, ImageCodec.JPEG, 90, 800, 2, True)
     before = dataset_path(root).read_bytes()
     write_manifest(root, manifest)
@@ -145,8 +162,8 @@ def test_sources_come_back(
     folder = tmp_path_factory.mktemp("set")
     write_sources(folder, Foreground, fgs)
     write_sources(folder, Background, bgs)
-    assert read_sources(folder, Foreground) == fgs
-    assert read_sources(folder, Background) == bgs
+    assert read_sources(folder, Foreground, sources_sha256(fgs)) == fgs
+    assert read_sources(folder, Background, sources_sha256(bgs)) == bgs
 
 
 def test_a_set_that_is_not_there(tmp_path: Path, root: Path) -> None:
@@ -173,8 +190,14 @@ def test_half_of_a_dataset_is_refused(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"contract": CONTRACT + 1}, rf"contract {CONTRACT + 1}, .* reads contract {CONTRACT}"),
+        ({"contract": 1}, "contract 1, .* reads contract 1 and 2"),
+        (
+            {"contract": CONTRACT + 1},
+            rf"contract {CONTRACT + 1}, .* reads contract 1 and {CONTRACT}",
+        ),
         ({"contract": None}, "contract None"),
+        ({"sources": {"foregrounds": "23" * 32}}, "no 'backgrounds'"),
+        ({"sources": {"foregrounds": "..", "backgrounds": ".."}}, "is not a sha256"),
         ({"shards": [{"name": "train-00000"}]}, "not a Shard: .*split"),
         ({"shards": 3}, "int"),
         ({"skipped": None}, "NoneType"),
@@ -186,17 +209,19 @@ def test_half_of_a_dataset_is_refused(
 )
 def test_another_content_is_refused(root: Path, change: dict[str, Any], reason: str) -> None:
     path = dataset_path(root)
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    rewrite(path, {**json.loads(path.read_text()), **change})
     with pytest.raises(ValueError, match=rf"dataset\.json: .*{reason}"):
         open_shards(root)
 
 
-@pytest.mark.parametrize("name", ["contract", "settings", "libraries", "shards", "skipped"])
+@pytest.mark.parametrize(
+    "name", ["contract", "settings", "libraries", "shards", "skipped", "sources"]
+)
 def test_a_missing_field_is_refused(root: Path, name: str) -> None:
     path = dataset_path(root)
     fields = json.loads(path.read_text())
     del fields[name]
-    path.write_text(json.dumps(fields))
+    rewrite(path, fields)
     with pytest.raises(ValueError, match=rf"dataset\.json: .*{name}"):
         open_shards(root)
 
@@ -242,11 +267,10 @@ def test_a_source_in_both_splits_is_refused(
 ) -> None:
     fgs = [foreground("x", splits[0], first_pixels), foreground(other, splits[1], second_pixels)]
     bgs = [background("x", splits[0], first_pixels), background(other, splits[1], second_pixels)]
-    write_sources(root, Foreground, fgs)
+    describe(root, fgs, [])
     with pytest.raises(ValueError, match=f"the splits leak: foreground {other} is in {splits[1]}"):
         open_shards(root)
-    write_sources(root, Foreground, [])
-    write_sources(root, Background, bgs)
+    describe(root, [], bgs)
     with pytest.raises(ValueError, match=f"the splits leak: background {other} is in {splits[1]}"):
         open_shards(root)
 
@@ -254,6 +278,5 @@ def test_a_source_in_both_splits_is_refused(
 def test_sources_apart_are_accepted(root: Path) -> None:
     twins = [foreground("x", Split.VAL, "same"), foreground("y", Split.VAL, "same")]
     check_splits([foreground("z", Split.TRAIN), *twins], "foreground")
-    write_sources(root, Foreground, [foreground("z", Split.TRAIN), *twins])
-    write_sources(root, Background, [background("x", Split.TRAIN, "same")])
+    describe(root, [foreground("z", Split.TRAIN), *twins], [background("x", Split.TRAIN, "same")])
     assert len(open_shards(root)) == 2, "a foreground may look like a background"

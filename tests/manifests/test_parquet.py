@@ -12,8 +12,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from manifests.notes import Notes, Origin
 from manifests.parquet import MAX_COLUMNS, open_plain, read_footer, read_parquet, table_errors
-from manifests.shards import ShardFormat, data_path, index_path, open_shard, read_index, read_shard
+from manifests.shards import (
+    ShardFormat,
+    data_path,
+    index_path,
+    open_shard,
+    read_index,
+    read_shard,
+    write_index,
+)
 from manifests.sources import Split
 from manifests.thrift import read_struct
 from tests.training.shard_sets import write_set
@@ -189,8 +198,8 @@ def test_a_shard_without_a_stream(tmp_path: Path) -> None:
 
 def test_an_index_of_other_columns_names_the_file(tmp_path: Path) -> None:
     path = index_path(tmp_path, "train-00000")
-    path.parent.mkdir()
-    write(path, {"a": ["x"]})
+    notes = Notes("0" * 64, 1, {}, Origin({}, {}, {}))
+    write_index(tmp_path, "train-00000", pa.table({"a": ["x"]}), notes)
     with pytest.raises(ValueError, match=rf"{path}: columns \['a'\], expected \['key'"):
         read_index(tmp_path, "train-00000")
 

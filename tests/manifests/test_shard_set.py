@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import doctest
 import gc
-import json
 import pickle
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import manifests
 from manifests import open_shards
-from manifests.dataset import ShardSettings, dataset_path
+from manifests.dataset import ShardSettings, read_manifest, write_manifest
 from manifests.pixels import ImageCodec
 from manifests.shard_set import DecodedSample, ShardSet
 from manifests.shards import ShardFormat
@@ -138,10 +138,10 @@ def test_a_split_is_a_set_of_its_own(shards: ShardSet) -> None:
 
 def test_splits_may_be_mixed(tmp_path: Path) -> None:
     write_set(tmp_path, COUNTS)
-    path = dataset_path(tmp_path)
-    fields = json.loads(path.read_text())
-    fields["shards"].insert(1, fields["shards"].pop(3))
-    path.write_text(json.dumps(fields))
+    manifest, _ = read_manifest(tmp_path)
+    shards = list(manifest.shards)
+    shards.insert(1, shards.pop(3))
+    write_manifest(tmp_path, replace(manifest, shards=tuple(shards)))
     with open_shards(tmp_path) as opened:
         assert keys_of(opened) == [*KEYS[:3], *KEYS[8:10], *KEYS[3:8], KEYS[10]]
         for key in KEYS:

@@ -147,11 +147,13 @@ def write_set(
             record = read_shard_record(root, name, split)
             assert record is not None
             shards.append(record)
-    write_sources(root, Foreground, [])
-    write_sources(root, Background, [])
+    sources = {
+        "foregrounds": write_sources(root, Foreground, []),
+        "backgrounds": write_sources(root, Background, []),
+    }
     of_colours = {"image_codec": "png", "jpeg_quality": 95}
     settings = {"format": str(form), "layers": layers, "size": size[0], "shard_size": 1000}
-    write_manifest(root, Manifest(CONTRACT, settings | of_colours, {}, tuple(shards), ()))
+    write_manifest(root, Manifest(CONTRACT, settings | of_colours, {}, tuple(shards), (), sources))
     return keys
 
 
