@@ -138,9 +138,9 @@ def compose(
 
     fg, bg, out = (_for_workers(path, ray_address) for path in (fg, bg, out))
     sources = SourceFolders(fg, bg, alpha and _for_workers(alpha, ray_address))
-    beginning = check_beginning(out, settings)  # before seconds are spent on starting workers
     if plan:
         raise typer.Exit(_plan(sources, settings, out, skip_bad, workers, json_))
+    beginning = check_beginning(out, settings)  # before seconds are spent on starting workers
     with _cluster(workers, ray_address) as ray:
         result = make_shard_set(ray, sources, settings, out, skip_bad, beginning)
     if json_:

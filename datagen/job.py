@@ -89,17 +89,17 @@ def make_shard_set(
     with _locked(out):
         sweep(out)
         recorded = recorded_sources(out, beginning)
-        scanned = scan_and_split(cluster, folders, settings, skip_bad, recorded)
-        sources = scanned.foregrounds, scanned.backgrounds
-        found = RecordedSources(*sources)
-        origin = origin_of(settings, found, beginning)
+        found = scan_and_split(cluster, folders, settings, skip_bad, recorded)
+        sources = found.foregrounds, found.backgrounds
+        present = RecordedSources(*sources)
+        origin = origin_of(settings, present, beginning)
         plans = plan_splits(settings, *sources)
         if beginning is not None:
-            refuse_other_sources(out, beginning.origin, origin, recorded, found)
+            refuse_other_sources(out, beginning.origin, origin, recorded, present)
         refuse_fewer_samples(out, plans)
         # Only now is it known that the run can begin, and with which sources.
         write_origin(out, origin)
-        record_sources(out, recorded, found)
+        record_sources(out, recorded, present)
         planned = [shard for plan in plans for shard in planned_shards(plan)]
         missing = _missing(cluster, planned, origin, out)
         old = None if beginning is None else beginning.manifest
@@ -112,7 +112,7 @@ def make_shard_set(
             used = used_sources(tasks(), sum(map(len, sources)))
             prepare_sources(cluster, folders, settings, out / WORK, used)
             made = _make(cluster, tasks(), sum(shard.samples for shard in missing))
-        skipped = tuple(Skipped(p.file, p.kind, p.reason) for p in scanned.problems)
+        skipped = tuple(Skipped(p.file, p.kind, p.reason) for p in found.problems)
         shards, failed = _gather(planned, origin, out, made.failed)
         made_by = settings.to_json(), dict(origin.libraries)
         manifest = Manifest(CONTRACT, *made_by, shards, skipped, dict(origin.sources))

@@ -105,7 +105,7 @@ def _beginning(out: Path) -> Beginning | None:
     """From the first of its places that is there and whole."""
     try:
         manifest, _ = read_manifest(out)
-    except (FileNotFoundError, DamagedError):
+    except (FileNotFoundError, NotADirectoryError, DamagedError):
         manifest = None
     if manifest is not None:
         if manifest.contract == 1:
