@@ -61,8 +61,8 @@ class Board:
         return bool(self._ask(self._actor.is_stopped.remote(run)))
 
     def stop(self, run: str) -> None:
-        """Tasks of the run end from now on, wherever they are."""
-        self._ask(self._actor.stop.remote(run))
+        """Tasks of the run end from now on, wherever they are. Does not wait for it."""
+        self._actor.stop.remote(run)
 
     def _ask(self, answer: Any) -> Any:
         """None if the board is lost."""

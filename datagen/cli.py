@@ -167,17 +167,18 @@ def _for_workers(path: Path, ray_address: str | None) -> Path:
 def _plan(
     sources: Any, settings: Settings, out: Path, skip_bad: bool, workers: int | None, json_: bool
 ) -> int:
-    from datagen.estimate import estimate
+    from datagen.estimate import estimate, too_large
     from datagen.prepare import scan_and_split
+    from datagen.room import free_bytes
 
     with _cluster(workers) as ray:
         found = scan_and_split(ray, sources, settings, skip_bad)
-    expected = estimate(sources, settings, found, out, ray.workers)
+    expected = estimate(sources, settings, found, ray.workers)
     if json_:
-        show_json(asdict(expected))
+        show_json(asdict(expected) | {"free_bytes": free_bytes(out)})
     else:
         print_estimate(expected, out)
-    return DONE if expected.bytes + expected.working_bytes < expected.free_bytes else FAILED
+    return FAILED if too_large(expected, out) else DONE
 
 
 @app.command()

@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 _WORKER_RETRIES = 3  # for a task whose worker was killed
 _WRITE_RETRIES = 2  # for a task that was stopped by a temporary fault of the file system
 _FINAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT}
-_STOP_SECONDS = 10.0  # after an interrupt, for the tasks that run
+_STOP_SECONDS = 5.0  # after an interrupt, for the tasks that run
 _QUIET = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -12,8 +11,11 @@ from typing import TypeVar
 
 import cv2
 
-from datagen.plan import of_split, plan_splits
+from console.texts import size_text
+from datagen.plan import SplitPlan, of_split, plan_splits
 from datagen.prepare import prepare_source
+from datagen.resume import RefusedError
+from datagen.room import disk_of, free_bytes
 from datagen.settings import Settings
 from datagen.shard import make_sample, shard_task
 from datagen.sources.folders import SourceFolders
@@ -26,6 +28,10 @@ _PROBE_SAMPLES = 24
 _INDEX_BYTES = 320  # of one row, compressed
 _TAR_MEMBER_BYTES = 768  # header and padding of one member, on average
 
+# More than a pixel of a sample and of a prepared source ever take. Only if a run of this size did
+# not fit, its real size is worth the seconds of a probe.
+_SAMPLE_BYTES, _SOURCE_BYTES = 12, 200
+
 Source = TypeVar("Source", Foreground, Background)
 
 
@@ -37,15 +43,12 @@ class Estimate:
     shards: int
     bytes: int
     working_bytes: int
-    free_bytes: int
     samples_per_second: float
     hours: float
     workers: int
 
 
-def estimate(
-    folders: SourceFolders, settings: Settings, found: Scan, out: Path, workers: int
-) -> Estimate:
+def estimate(folders: SourceFolders, settings: Settings, found: Scan, workers: int) -> Estimate:
     """Compose a few samples of a few sources in a temporary folder and scale up.
 
     found: the scan, its sources already split.
@@ -80,7 +83,6 @@ def estimate(
         shards=sum(plan.shards for plan in plans),
         bytes=samples * size // len(shard.pairs),
         working_bytes=round(share * working),
-        free_bytes=free_bytes(out),
         samples_per_second=round(workers / seconds, 1),
         hours=round(total / workers / 3600, 3),
         workers=workers,
@@ -93,9 +95,26 @@ def _spread(sources: Sequence[Source]) -> list[Source]:
     return [sources[number * len(sources) // count] for number in range(count)]
 
 
-def free_bytes(path: Path) -> int:
-    """Free space of the disk for `path`, which may be missing."""
-    while not path.exists():
-        path = path.parent
-    found = os.statvfs(path)
-    return found.f_bavail * found.f_frsize
+def refuse_too_large(
+    folders: SourceFolders, settings: Settings, found: Scan, plans: Sequence[SplitPlan], out: Path
+) -> None:
+    """Raise RefusedError if the disk of `out` has too little room for what is missing."""
+    samples = sum(plan.samples for plan in plans)
+    sources = len(found.foregrounds) + len(found.backgrounds)
+    most = (samples * _SAMPLE_BYTES + sources * _SOURCE_BYTES) * settings.size**2
+    if most >= free_bytes(out):
+        reason = too_large(estimate(folders, settings, found, 1), out)
+        if reason:
+            raise RefusedError(f"{reason}; make room, or make fewer --samples")
+
+
+def too_large(expected: Estimate, out: Path) -> str:
+    """Why a run does not fit on the disk of `out`; "" if it does. What is there is not counted."""
+    there = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    needed, free = expected.bytes + expected.working_bytes - there, free_bytes(out)
+    if needed < free:
+        return ""
+    return (
+        f"{out}: needs about {size_text(needed)}, but its disk, {disk_of(out)}, has only "
+        f"{size_text(free)} free"
+    )

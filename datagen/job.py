@@ -13,6 +13,7 @@ from pathlib import Path
 
 from console.progress import progress
 from datagen.cluster import Cluster
+from datagen.estimate import refuse_too_large
 from datagen.plan import PlannedShard, plan_splits, planned_shards
 from datagen.prepare import prepare_sources, scan_and_split
 from datagen.resume import (
@@ -31,6 +32,7 @@ from datagen.resume import (
     whole_shard,
     write_origin,
 )
+from datagen.room import raise_if_full
 from datagen.settings import Settings
 from datagen.shard import ShardTask, make_shard, shard_tasks, used_sources
 from datagen.sources.folders import SourceFolders
@@ -76,10 +78,11 @@ def make_shard_set(
 
     beginning: what `check_beginning` returned, if the caller has called it for these settings.
 
-    Raises RefusedError if `out` holds another shard set or another run is writing to it,
+    Raises RefusedError if `out` holds another shard set, another run is writing to it, or its disk
+    is too small,
     BadSourcesError if sources have problems and `skip_bad` is False, PlanError for an impossible
     plan (more sources held out than exist), RuntimeError if a source cannot be read again or has
-    changed since it was scanned.
+    changed since it was scanned, or if the disk is full.
     """
     begin = time.monotonic()
     beginning = beginning or check_beginning(out, settings)
@@ -97,6 +100,7 @@ def make_shard_set(
         if beginning is not None:
             refuse_other_sources(out, beginning.origin, origin, recorded, present)
         refuse_fewer_samples(out, plans)
+        refuse_too_large(folders, settings, found, plans, out)
         # Only now is it known that the run can begin, and with which sources.
         write_origin(out, origin)
         record_sources(out, recorded, present)
@@ -165,6 +169,7 @@ def _make(cluster: Cluster, tasks: Iterable[ShardTask], samples: int) -> _Made:
         for outcome in cluster.run(make_shard, tasks, advance):
             shard = outcome.item.shard
             if outcome.error:
+                raise_if_full(outcome.error, outcome.item.root)
                 failed.append(FailedShard(shard.name, outcome.error))
             else:
                 made += len(shard.pairs)

@@ -13,6 +13,7 @@ from console.progress import progress
 from datagen.cluster import Cluster
 from datagen.plan import hold_out
 from datagen.resume import RecordedSources
+from datagen.room import raise_if_full
 from datagen.sample.working_copies import (
     PreparedBackground,
     PreparedForeground,
@@ -111,13 +112,15 @@ def prepare_sources(
 ) -> None:
     """Make the working copies that are missing.
 
-    Raises RuntimeError if a source cannot be read or has changed since it was scanned.
+    Raises RuntimeError if a source cannot be read or has changed since it was scanned, or if the
+    disk is full.
     """
     with progress("prepare", len(used), "sources") as advance:
         work = partial(prepare_source, folders, settings, cache)
         for done, outcome in enumerate(cluster.run(work, used), start=1):
             if outcome.error:
                 name, reason = outcome.item.id, outcome.error
+                raise_if_full(reason, cache)
                 raise RuntimeError(reason if name in reason else f"{name}: {reason}")
             advance(done)
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from console.messages import fail, show, show_pairs, show_table, warn
 from console.texts import size_text, time_text
-from datagen.estimate import Estimate
+from datagen.estimate import Estimate, too_large
 from datagen.inspect.stats import CELLS, CellStats, Stats
 from datagen.inspect.verify import Finding
 from datagen.job import Result
+from datagen.room import disk_of, free_bytes
 from datagen.sources.scan import Scan
 from datagen.sources.summary import sentence, summary
 from manifests.shards import Histogram
@@ -36,19 +37,18 @@ def print_problems(found: Scan) -> None:
 
 def print_estimate(expected: Estimate, out: Path) -> None:
     """`datagen compose --plan`."""
-    needed = expected.bytes + expected.working_bytes
     pairs = [
         ("samples", f"{expected.samples:,}"),
         ("shards", f"{expected.shards:,}"),
         ("shard set", size_text(expected.bytes)),
         ("working copies", f"{size_text(expected.working_bytes)}, removed at the end"),
-        ("free disk", size_text(expected.free_bytes)),
+        (f"free on {disk_of(out)}", size_text(free_bytes(out))),
         ("speed", f"{expected.samples_per_second:,} samples/s with {expected.workers} workers"),
         ("time", time_text(expected.hours * 3600)),
     ]
     show_pairs(pairs)
-    if needed >= expected.free_bytes:
-        fail(f"{out}: needs {size_text(needed)}, {size_text(expected.free_bytes)} are free")
+    if reason := too_large(expected, out):
+        fail(reason)
     else:
         show("Nothing was written.")
 

@@ -283,8 +283,9 @@ def settle(processes: set[int]) -> set[int]:
     """Those that are still there after a while.
 
     A worker of Ray that was just starting looks for its raylet first; on a busy machine that took
-    it up to 25 seconds.
+    it up to 25 seconds. Ray's agents, which do no work for us, take a minute or two.
     """
+    processes = {number for number in processes if b"Agent" not in command_line(number)}
     end = time.monotonic() + 60
     while processes and time.monotonic() < end:
         time.sleep(0.05)
