@@ -97,10 +97,10 @@ def make_shard_set(
         present = RecordedSources(*sources)
         origin = origin_of(settings, present, beginning)
         plans = plan_splits(settings, *sources)
+        refuse_too_large(folders, settings, found, plans, out)
         if beginning is not None:
             refuse_other_sources(out, beginning.origin, origin, recorded, present)
         refuse_fewer_samples(out, plans)
-        refuse_too_large(folders, settings, found, plans, out)
         # Only now is it known that the run can begin, and with which sources.
         write_origin(out, origin)
         record_sources(out, recorded, present)
