@@ -73,7 +73,7 @@ class _Work:
         if self.bytes:
             facts.append(size_text(self.bytes))
         if self.note:
-            facts.append(plain(self.note))
+            facts += plain(self.note).split(", ")
         return facts
 
     def line(self) -> str:

@@ -13,10 +13,12 @@ def size_text(count: float) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """A number of seconds: 45 s, 12 min, 3.5 h."""
+    """A number of seconds: 45 s, 12 min, 3.5 h, 2.6 days."""
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
 
 
 def rate_text(per_second: float, unit: str) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +12,11 @@ import typer
 
 from console.commands import FAILED, VersionOption, new_command, run
 from console.interrupts import interrupt_noted
-from console.messages import say, warn
+from console.messages import say
 from console.options import switch, with_options
-from console.progress import Advance, progress
-from console.texts import rate_text
+from console.progress import progress
 from training.options import DeviceOption
 from training.settings import TrainSettings
-
-_SHOWN = ("loss", "l1", "trimap")  # of the losses, on the progress bar
 
 train_app = new_command()
 
@@ -56,6 +51,7 @@ def train(
     """
     from manifests.shard_set import ShardSet, open_shards
     from training.checkpoint import find_model, load_weights
+    from training.printing import Bad, Teller, heading, length_text
     from training.processes import join, pick_device
     from training.runs import latest_iteration, open_run, planned_iterations
     from training.train import Stopped
@@ -87,13 +83,15 @@ def train(
                 if opened is None:
                     opened = open_shards(settings.shards, settings.cache or None)
                 stack.enter_context(opened)
-                tell: Callable[[Any], None] = functools.partial(_tell_bad, set())
+                tell = Bad().tell
                 if processes.first:
                     total, first = settings.iterations, latest_iteration(folder)
+                    for line in heading(folder, opened, settings, processes):
+                        say(line)
                     if planned not in {None, total}:
-                        say(_changed_length(folder, first, total))
+                        say(length_text(folder, first, total))
                     advance = stack.enter_context(progress("train", total, "iterations", first))
-                    tell = functools.partial(_tell, advance, time.monotonic(), set())
+                    tell = Teller(advance, total, processes.device).tell
                 is_stopping = stack.enter_context(interrupt_noted())
                 train_model(opened, settings, folder, processes, tell, is_stopping, weights)
         except Stopped:
@@ -105,39 +103,6 @@ def train(
 def _is_given(context: typer.Context, option: str) -> bool:
     source = context.get_parameter_source(option)
     return source is not None and source.name != "DEFAULT"
-
-
-def _changed_length(run: Path, done: int, iterations: int) -> str:
-    return (
-        f"{run}: goes on from iteration {done:,} to {iterations:,}; the learning rate falls as in "
-        f"a run of {iterations:,} iterations from here on"
-    )
-
-
-def _tell(advance: Advance, begin: float, known: set[str], news: Any) -> None:
-    _tell_bad(known, news)
-    if news.errors is not None:
-        from training.matte.metrics import figure
-
-        errors = news.errors
-        say(
-            f"iteration {news.iteration}: validation SAD {errors.sad_whole:.3f}, MSE "
-            f"{errors.mse_whole:.5f}; unknown area {figure(errors.sad, 3)}, {figure(errors.mse, 5)}"
-        )
-    if news.losses is not None:
-        rate = rate_text(news.samples / max(time.monotonic() - begin, 1e-9), "samples")
-        shown = ", ".join(
-            f"{name} {news.losses[name]:.4f}" for name in _SHOWN if name in news.losses
-        )
-        bad = f"{len(known)} bad, " if known else ""
-        advance(news.iteration, note=f"{bad}{shown}, {rate}")
-
-
-def _tell_bad(known: set[str], news: Any) -> None:
-    for reason in news.bad:
-        if reason not in known:
-            known.add(reason)
-            warn(f"bad: {reason}")
 
 
 def train_main(arguments: Sequence[str] | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,6 +48,15 @@ def pick_device(name: str | None) -> torch.device:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"device {name!r} cannot be used: {reason}") from error
     return device
+
+
+def device_name(device: torch.device) -> str:
+    """Such as "NVIDIA H100", or "x86_64, 8 threads"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = (platform.processor() or platform.machine()) if device.type == "cpu" else str(device)
+    threads = torch.get_num_threads()
+    return f"{name}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 @contextmanager

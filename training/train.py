@@ -26,12 +26,12 @@ class Stopped(Exception):  # noqa: N818 (not an error: the user asked for it)
 
 @dataclass(frozen=True)
 class News:
-    """What the loop reports now and then."""
+    """What the loop reports after each iteration, and after a validation."""
 
     iteration: int  # how many are done
     samples: int  # that all processes together have learned from since this run was started
     bad: tuple[str, ...] = ()  # samples and shards of this process since the last report, and why
-    losses: dict[str, float] | None = None  # means since the last report
+    losses: dict[str, float] | None = None  # means since the last time, now and then
     errors: Errors | None = None  # of a validation
 
 
@@ -77,6 +77,8 @@ def train(
             due = _due(settings, done, stop)
             if due.report:
                 report.losses(done, log.flush())  # not finite: raises before anything is saved
+            else:
+                report.iteration(done)
             if due.end and first == report.samples == 0:
                 raise ValueError(f"{shards.root}: none of the samples can be read")
             if due.checkpoint and processes.first:
@@ -152,6 +154,9 @@ class _Report:
         self.done = batch.number + 1
         self.samples += len(batch.keys) * self._world * is_step
         self._bad += (*batch.skipped, *batch.damaged)
+
+    def iteration(self, done: int) -> None:
+        self._tell(News(done, self.samples))
 
     def losses(self, done: int, means: dict[str, float]) -> None:
         self._tell(News(done, self.samples, tuple(self._bad), losses=means))

@@ -16,7 +16,15 @@ def test_size_text(count: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0 s"), (89.4, "89 s"), (720, "12 min"), (12_600, "3.5 h")]
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (89.4, "89 s"),
+        (720, "12 min"),
+        (12_600, "3.5 h"),
+        (172_799, "48.0 h"),
+        (224_640, "2.6 days"),
+    ],
 )
 def test_time_text(seconds: float, text: str) -> None:
     assert time_text(seconds) == text

@@ -119,6 +119,11 @@ def run(tmp_path: Path) -> Iterator[Path]:
 def test_a_run_leaves_what_is_needed(whole: tuple[Path, Ran], shards: Path) -> None:
     run, ran = whole
     assert ran.out == ""
+    first, second = ran.err.splitlines()[:2]
+    assert first.startswith(f"{run}: variant an-tw, ")
+    assert second.startswith(
+        f"{shards}: 12 samples to train on, 3 to validate on; 12 batches of 2 "
+    )
     assert "train: 12 of 12 iterations" in ran.err
     assert "iteration 6: validation SAD " in ran.err
     assert f"{run}: trained; `matte predict --checkpoint {run}`" in ran.err
@@ -527,7 +532,7 @@ def test_mistakes(
 
 
 def silent(news: News) -> None:
-    """Tell nobody."""
+    """Print nothing."""
 
 
 def settings_of(shards: Path, **changes: Any) -> TrainSettings:
@@ -552,8 +557,8 @@ def test_a_loss_that_is_no_number_stops_the_run(
     with closing(batches(opened(settings), settings, 5, 6)) as made:
         (batch,) = made
     assert ran.code == FAILED
-    assert ran.err == (
-        f"error: iteration 5: the loss is nan on samples {', '.join(batch.keys)}; "
+    assert ran.err.endswith(
+        f"\nerror: iteration 5: the loss is nan on samples {', '.join(batch.keys)}; "
         "the checkpoints saved before are good\n"
     )
     assert {path: path.read_bytes() for path in run.glob("*/*/*.safetensors")} == before
@@ -646,8 +651,8 @@ def test_bf16_learns_in_32_bits_and_a_set_may_hold_nothing_out(tmp_path: Path, r
     settings = settings_of(
         tmp_path / "set", iterations=24, precision=Precision.BF16, lr=1e-3, log_every=5, colour=0
     )
-    told: list[News] = []
-    train(opened(settings), settings, run, ALONE, told.append)
+    seen: list[News] = []
+    train(opened(settings), settings, run, ALONE, seen.append)
     rows = steps(run)
     assert [line["iteration"] for line in lines(run)] == list(range(24)), "no validation"
     for name, share in (("trimap", 0.75), ("l1", 0.9)):
@@ -660,9 +665,12 @@ def test_bf16_learns_in_32_bits_and_a_set_may_hold_nothing_out(tmp_path: Path, r
     assert validate(load_network(run), opened(settings), settings, panels.__setitem__) is None
     assert list(panels) == ["training/train-00000000"], "there is something to see nevertheless"
     assert load_network(run).trimap_decoder is not None
-    assert [news.iteration for news in told] == [5, 10, 15, 20, 24]
-    assert (told[-1].samples, told[-1].bad, told[-1].errors) == (48, (), None)
-    losses = told[1].losses
+    assert [news.iteration for news in seen] == list(range(1, 25))
+    assert [news.samples for news in seen] == list(range(2, 50, 2))
+    with_losses = [news for news in seen if news.losses is not None]
+    assert [news.iteration for news in with_losses] == [5, 10, 15, 20, 24]
+    assert (seen[-1].bad, seen[-1].errors) == ((), None)
+    losses = with_losses[1].losses
     assert losses is not None
     assert losses["l1"] == pytest.approx(np.mean([row["l1"] for row in rows[5:10]]))
 
@@ -675,16 +683,16 @@ def test_bad_samples_stop_the_run_or_are_skipped_and_counted(tmp_path: Path, run
     settings = settings_of(root, validate_every=2)
     with pytest.raises(ValueError, match=r"train-00000\.tar.*train-00000000 \("):
         train(opened(settings), settings, run, ALONE, silent)
-    told: list[News] = []
-    train(open_shards(root), replace(settings, skip_bad=True), run, ALONE, told.append)
-    reasons = [reason for news in told for reason in news.bad]
-    assert told[-1].samples == 3
+    seen: list[News] = []
+    train(open_shards(root), replace(settings, skip_bad=True), run, ALONE, seen.append)
+    reasons = [reason for news in seen for reason in news.bad]
+    assert seen[-1].samples == 3
     for split in (Split.TRAIN, Split.VAL):
         assert sum(f"sample {split}-00000000: image: " in reason for reason in reasons) == 1
         assert sum(f"{split}-00000.tar: its sha256 is not" in reason for reason in reasons) == 1
     assert len(reasons) == 4
-    assert told[-1].errors is not None
-    assert told[-1].errors == validate(load_network(run), opened(settings), settings, unseen, {})
+    assert seen[-1].errors is not None
+    assert seen[-1].errors == validate(load_network(run), opened(settings), settings, unseen, {})
 
 
 def test_a_bad_validation_sample_costs_no_training(tmp_path: Path, run: Path) -> None:
@@ -764,7 +772,7 @@ def free_port() -> int:
 
 
 def torchrun(*arguments: str) -> subprocess.Popen[str]:
-    """Two of them, which talk over loopback; only torch's store of addresses cannot be told so."""
+    """Two of them, which talk over loopback; only torch's store of addresses listens elsewhere."""
     port = free_port()
     agent = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1")
     return started(*agent, "--master-port", f"{port}", "-m", "training", *arguments)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.net.model import MattingModel
+from training.processes import device_name
 
 FULL_HD = (1080, 1920)
 _LEAST = 3  # timed runs
@@ -50,7 +50,7 @@ def measure_cost(
         latency_ms=round(1000 * latency, 2),
         frames_per_second=round(1 / latency, 2),
         frames_per_second_1080p=round(1 / _latency(model, *wide, seconds), 2),
-        device=_device_name(device),
+        device=device_name(device),
     )
 
 
@@ -87,10 +87,3 @@ def _latency(model: MattingModel, height: int, width: int, seconds: float) -> fl
 def _finish(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    name = platform.processor() or platform.machine()
-    return f"{name}, {torch.get_num_threads()} threads"
