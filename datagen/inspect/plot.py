@@ -32,14 +32,16 @@ def plot_stats(found: Stats, path: Path) -> None:
 def _plot_cells(axes: Axes, found: Stats) -> None:
     subjects = list(dict.fromkeys(cell.subject for cell in found.cells))
     width = 0.8 / len(subjects)
-    for number, subject in enumerate(subjects):
+    for place, subject in enumerate(subjects):
         samples = {
             cell.transparency: cell.samples for cell in found.cells if cell.subject == subject
         }
         heights = [samples.get(str(transparency), 0) for transparency in Transparency]
-        places = np.arange(len(heights)) + (number - (len(subjects) - 1) / 2) * width
+        places = np.arange(len(heights)) + (place - (len(subjects) - 1) / 2) * width
         bars = axes.bar(places, heights, width * 0.94, label=subject, color=_COLOURS[subject])
-        axes.bar_label(bars, [f"{height:,}" for height in heights], fontsize=8, padding=2)
+        numbers = axes.bar_label(bars, [f"{n:,}" for n in heights], fontsize=8, padding=3)
+        for number in numbers:  # so that the line of the equal share does not cross it out
+            number.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})
     equal = found.samples / len(CELLS)
     axes.axhline(equal, color="#444", linestyle="--", linewidth=1, label="equal share")
     axes.set_xticks(range(len(Transparency)), [str(transparency) for transparency in Transparency])
