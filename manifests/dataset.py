@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import pyarrow.parquet as pq
 
+from manifests.card import card_of
 from manifests.checksums import BLANK, DamagedError, check_content, with_checksum
 from manifests.documents import parse_object
 from manifests.names import file_below, plain_name, sha256_text
@@ -96,6 +97,11 @@ def dataset_path(root: Root) -> Root:
 
 
 def write_manifest(root: Path, manifest: Manifest) -> None:
+    """Write README.md, then dataset.json."""
+    card = card_of(manifest.shards, ShardFormat(manifest.settings["format"])).encode()
+    readme = root / "README.md"
+    if not readme.is_file() or readme.read_bytes() != card:
+        write_bytes(readme, card)
     fields = {
         **vars(manifest),
         "shards": [to_dict(shard) for shard in manifest.shards],

@@ -165,6 +165,18 @@ def decode_stream(stream: str, data: bytes) -> Pixels:
     return _DECODERS.get(stream, decode_colour)(data)
 
 
+def decode_member(name: str, data: bytes) -> Pixels | None:
+    """A handler for webdataset: `WebDataset(...).decode(manifests.decode)`.
+
+    name: what follows the key of a sample, such as ".trimap.png". Streams become arrays as
+    `decode_stream` makes them, so that trimaps hold their codes; None for anything else, the row
+    for example, which webdataset then decodes by itself. Raises ValueError as `decode_stream`.
+    """
+    stream, _, extension = name.removeprefix(".").partition(".")
+    is_stream = stream in stream_names(layers=True) and extension in ("png", "jpg")
+    return decode_stream(stream, data) if is_stream else None
+
+
 def extension_of(stream: str, codec: ImageCodec) -> str:
     """`jpg` or `png`: alpha and trimaps are PNG whatever the codec of the colours."""
     return "png" if stream in LABELS else codec.extension

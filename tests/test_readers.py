@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import manifests
 from datagen.inspect.verify import promises_of, verify_shard
 from datagen.plan import plan_splits
 from datagen.sample.working_copies import (
@@ -27,13 +29,15 @@ from datagen.settings import Settings
 from datagen.shard import make_shard, shard_task
 from datagen.sources.scan import scan
 from manifests import open_shards
+from manifests.card import card_of
 from manifests.dataset import CONTRACT, Manifest, write_manifest, write_sources
 from manifests.pictures import read_cutout, read_photo
 from manifests.pixels import ImageCodec, Pixels
 from manifests.samples import EncodedSample, decode_stream, extension_of, stream_names
 from manifests.shards import ShardFormat, data_path, read_shard, read_shard_record
-from manifests.sources import Background, Foreground
+from manifests.sources import Background, Foreground, Split
 from manifests.tables import to_dict
+from tests.training.shard_sets import write_set
 
 SETTINGS = Settings(size=32, shard_size=5, merge_probability=0.5)  # half the recipes hold a second
 TRIMAP_LEVELS = np.array([0, 128, 255], np.uint8)
@@ -135,7 +139,7 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
 leaves_files_open = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 
 
-def read_tars(made: Made, decode: str = "") -> list[dict[str, Any]]:
+def read_tars(made: Made, decode: str | Callable[[str, bytes], Any] = "") -> list[dict[str, Any]]:
     import webdataset
 
     source = webdataset.WebDataset(made.files, shardshuffle=False, empty_check=False)
@@ -196,6 +200,22 @@ def test_webdataset_decodes_the_tars(tars: Made) -> None:
             assert np.abs(theirs.astype(int) - expected).max() <= (2 if extension == "jpg" else 0)
 
 
+@leaves_files_open
+def test_webdataset_decodes_the_tars_as_we_do(tars: Made) -> None:
+    for row, sample in zip(read_tars(tars, manifests.decode), tars.samples, strict=True):
+        assert row["json"] == to_dict(sample.row)
+        for stream in sample.streams:
+            theirs = row[f"{stream}.{extension_of(stream, tars.settings.image_codec)}"]
+            assert np.array_equal(theirs, ours(sample, stream)), stream
+
+
+def test_only_streams_are_decoded() -> None:
+    for name in (".json", ".image", ".image.json", ".other.png", "", ".cls"):
+        assert manifests.decode(name, b"anything") is None
+    with pytest.raises(ValueError, match="not a JPEG or PNG"):
+        manifests.decode(".image.jpg", b"anything")
+
+
 def load(datasets: ModuleType, form: str, made: Made, cache: Path) -> Any:
     files = {"train": made.files}
     return datasets.load_dataset(form, data_files=files, cache_dir=str(cache), split="train")
@@ -220,6 +240,53 @@ def test_hugging_face_reads_the_tables(tables: Made, datasets: ModuleType, tmp_p
         assert {k: v for k, v in row.items() if k not in streams} == to_dict(sample.row)
         for stream in streams:
             same_pixels(row[stream], sample, stream)
+
+
+@pytest.mark.parametrize("form", ShardFormat)
+@pytest.mark.parametrize("layers", [True, False])
+def test_hugging_face_loads_the_folder(
+    datasets: ModuleType, tmp_path: Path, form: ShardFormat, layers: bool
+) -> None:
+    """Every row once, by its split, with all streams as pictures, and nothing of the index."""
+    counts = {Split.TRAIN: [3, 2], Split.VAL: [2]}
+    keys = write_set(tmp_path / "set", counts, form, layers=layers)
+    splits = datasets.load_dataset(str(tmp_path / "set"), cache_dir=str(tmp_path / "cache"))
+    assert set(splits) == {"train", "val"}
+    is_tar = form is ShardFormat.WEBDATASET
+    found = [row["__key__" if is_tar else "key"] for split in splits.values() for row in split]
+    assert found == keys
+    with manifests.open_shards(tmp_path / "set") as shards:
+        for row, sample in zip([*splits["train"], *splits["val"]], shards, strict=True):
+            assert (row["json"] if is_tar else row)["unknown_share"] == sample.row.unknown_share
+            for stream, data in sample.encoded.items():
+                name = f"{stream}.png" if is_tar else stream
+                assert isinstance(splits["train"].features[name], datasets.Image)
+                assert np.array_equal(np.asarray(row[name]), decode_stream(stream, data))
+
+
+@pytest.mark.parametrize("form", ShardFormat)
+def test_hugging_face_loads_a_set_without_a_validation_split(
+    datasets: ModuleType, tmp_path: Path, form: ShardFormat
+) -> None:
+    write_set(tmp_path / "set", {Split.TRAIN: [2], Split.VAL: []}, form)
+    splits = datasets.load_dataset(str(tmp_path / "set"), cache_dir=str(tmp_path / "cache"))
+    assert {name: len(split) for name, split in splits.items()} == {"train": 2}
+
+
+def test_the_card_of_a_set(tmp_path: Path) -> None:
+    write_set(tmp_path, {Split.TRAIN: [3, 2], Split.VAL: [2]})
+    head, body = (tmp_path / "README.md").read_text().removeprefix("---\n").split("---\n")
+    assert head.splitlines() == [
+        "configs:",
+        "- config_name: default",
+        "  data_files:",
+        "  - split: train",
+        "    path: data/train-*.tar",
+        "  - split: val",
+        "    path: data/val-*.tar",
+    ]
+    assert "5 samples in `train` and 2 samples in `val`" in body
+    assert card_of((), ShardFormat.PARQUET).startswith("# A shard set")
 
 
 def test_pillow_and_pyarrow_are_enough_for_a_table(tables: Made) -> None:

@@ -129,7 +129,7 @@ def test_what_is_left_is_not_continued_with_something_else(
     which = "sources/ is lost, so which is unknown" if lost == "sources" else "lake.jpg is missing"
     with pytest.raises(RefusedError, match=rf"other sources \({which}\)"):
         make(own_sources, out, settings)
-    assert contents(out, "data", "index", "sources", "dataset.json") == before
+    assert contents(out, "data", "index", "sources", "dataset.json", "README.md") == before
 
 
 def test_data_without_a_word_about_them_are_kept(
