@@ -99,13 +99,14 @@ def _layers_as_stored(data: bytes, managed: bool) -> tuple[Layers, object]:
     check_whole(data)
     _check_single(image)
     image.load()
-    orientation = image.getexif().get(_ORIENTATION, 1)  # Pillow has applied a TIFF's in load()
+    exif = image.getexif()
+    orientation = exif.get(_ORIENTATION, 1)  # Pillow has applied a TIFF's in load()
     size = height, width = image.height, image.width
     strip_of = _deep_strips(image, data) if _is_deep(image, data) else _strips(image, data)
 
     @functools.cache
     def conversion(mode: str) -> Conversion:
-        return srgb_conversion(image.info, mode) if managed else as_stored
+        return srgb_conversion(image.info, mode, exif) if managed else as_stored
 
     colour = np.empty((*size, 3), np.uint8)
     alpha = stored = None

@@ -1,4 +1,6 @@
-"""The colours of a picture file -> sRGB: by its ICC profile, or by the gAMA and cHRM of a PNG."""
+"""The colours of a picture file -> sRGB, by its ICC profile or whatever else describes them.
+
+That is gAMA and cHRM in a PNG, and the mark of Adobe RGB in a camera's EXIF data."""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from manifests.containers import PictureError
 
@@ -22,6 +24,10 @@ _SRGB_CHROMATICITY = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 _SRGB_GAMMA = 1 / 2.2  # as a PNG states it: the exponent of encoding
 # Writers round; what differs by less than this is sRGB, whose pixels stay as they are.
 _GAMMA_SLACK, _CHROMATICITY_SLACK = 0.02, 0.005
+# What cameras mean that mark a picture as Adobe RGB (1998) by DCF 2.0, without a profile
+_ADOBE_CHROMATICITY = (0.3127, 0.3290, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
+_ADOBE_GAMMA = 256 / 563
+_ADOBE_INDEX, _ADOBE_COLOUR_SPACE = "R03", 2
 _GAMMAS = (0.1, 4.0)  # no camera or program writes others
 # Response of the eye's cones to XYZ (Bradford), in which white is adapted.
 _BRADFORD = np.array(
@@ -30,12 +36,12 @@ _BRADFORD = np.array(
 _STEPS = 65535  # of linear light, before it is encoded
 
 
-def srgb_conversion(info: Mapping[Any, Any], mode: str) -> Conversion:
+def srgb_conversion(info: Mapping[Any, Any], mode: str, exif: Image.Exif) -> Conversion:
     """How pictures of this mode (L, RGB or CMYK) become RGB in sRGB.
 
-    info: what Pillow read beside the pixels. A PNG without ICC profile and without sRGB chunk is
-    converted by its gAMA and cHRM chunks, as browsers do. Raises PictureError ('colour-profile')
-    if a profile, or these chunks, cannot be used.
+    info, exif: what Pillow read beside the pixels. A PNG without ICC profile and without sRGB chunk
+    is converted by its gAMA and cHRM chunks, as browsers do. Raises PictureError
+    ('colour-profile') if a profile, or these chunks, cannot be used.
     """
     if "icc_profile" in info:
         return _by_profile(info["icc_profile"], mode)
@@ -43,7 +49,19 @@ def srgb_conversion(info: Mapping[Any, Any], mode: str) -> Conversion:
         gamma, chromaticity = info.get("gamma"), info.get("chromaticity")
         if _differs(gamma, chromaticity):
             return functools.partial(_by_chunks, gamma, chromaticity)
+        if gamma is None and chromaticity is None and _is_adobe_rgb(exif):
+            return functools.partial(_by_chunks, _ADOBE_GAMMA, _ADOBE_CHROMATICITY)
     return as_stored
+
+
+def _is_adobe_rgb(exif: Image.Exif) -> bool:
+    """Does EXIF data say so, by the interoperability index of DCF 2.0 or by the colour space 2?"""
+    try:
+        colour_space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
+        index = exif.get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex)
+    except Exception:  # Pillow raises at least five types on damaged EXIF data, which says nothing
+        return False
+    return colour_space == _ADOBE_COLOUR_SPACE or str(index).strip("\0 ") == _ADOBE_INDEX
 
 
 def as_stored(image: Image.Image) -> Image.Image:

@@ -1,4 +1,4 @@
-"""gAMA and cHRM of a PNG without a profile change colours as they should, and only then."""
+"""Colours without a profile are converted by what the file says of them, and only then."""
 
 from __future__ import annotations
 
@@ -116,3 +116,59 @@ def test_what_no_colours_follow_from_is_named(chunks: list[bytes]) -> None:
         photo(PHOTO, *chunks)
     assert caught.value.kind == "colour-profile"
     assert "chunk" in caught.value.reason
+
+
+# --- cameras that mark Adobe RGB in EXIF, without a profile --------------------------------------
+
+EXIF, COLOUR_SPACE, INTEROPERABILITY, INDEX = 0x8769, 0xA001, 0xA005, 1
+MARKS: dict[str, dict[int, object]] = {
+    "index": {COLOUR_SPACE: 65535, INTEROPERABILITY: {INDEX: "R03"}},
+    "colour space": {COLOUR_SPACE: 2},
+    "sRGB": {COLOUR_SPACE: 1, INTEROPERABILITY: {INDEX: "R98"}},
+    "nothing": {},
+    "uncalibrated": {COLOUR_SPACE: 65535},
+}
+
+
+def camera(form: str, mark: str, **options: object) -> bytes:
+    exif = Image.Exif()
+    exif[EXIF] = MARKS[mark]
+    file = io.BytesIO()
+    picture = Image.fromarray(PHOTO)
+    picture.save(file, form, exif=exif.tobytes(), **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("mark", MARKS)
+@pytest.mark.parametrize(("form", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
+def test_adobe_rgb_of_a_camera(form: str, options: dict[str, object], mark: str) -> None:
+    found = read_photo(camera(form, mark, **options))
+    as_adobe = photo(PHOTO, gamma(256 / 563), primaries(*ADOBE))
+    assert np.abs(as_adobe.astype(int) - PHOTO).max() > 20
+    is_adobe = mark in ("index", "colour space")
+    np.testing.assert_allclose(found, as_adobe if is_adobe else PHOTO, atol=1 if is_adobe else 0)
+
+
+def test_adobe_rgb_of_a_jpeg() -> None:
+    options = {"quality": 100, "subsampling": 0}
+    plain = read_photo(camera("JPEG", "nothing", **options))
+    expected = photo(plain, gamma(256 / 563), primaries(*ADOBE))
+    found = read_photo(camera("JPEG", "index", **options))
+    np.testing.assert_allclose(found, expected, atol=1)
+
+
+def test_a_profile_wins_over_exif() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    found = read_photo(camera("PNG", "index", icc_profile=profile))
+    np.testing.assert_array_equal(found, PHOTO)
+
+
+@given(st.data())
+@many
+def test_pixels_are_read_whatever_is_in_the_exif_directories(data: st.DataObject) -> None:
+    whole = bytearray(camera("WEBP", "index", lossless=True))
+    begin = whole.index(b"EXIF") + 8 + 32  # after the header and the main directory
+    for _ in range(data.draw(st.integers(1, 4))):
+        whole[data.draw(st.integers(begin, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    found = read_photo(bytes(whole))
+    assert sorted(found.shape) == sorted(PHOTO.shape)
