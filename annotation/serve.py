@@ -24,6 +24,7 @@ HOST = "127.0.0.1"
 REQUIREMENTS = Path(__file__).with_name("server-requirements.txt")
 LOG = "server.log"
 _USER = "user.txt"  # written once the user was made
+_OWN = ("label_studio.sqlite3*", ".env", "media", "export", "test_data")  # of Label Studio
 
 _START_SECONDS = 240.0  # a fresh data folder: 22 to 50 s of migrations on an idle machine
 _STOP_SECONDS = 15.0
@@ -92,9 +93,11 @@ def serving(service: Service, wait: float = _START_SECONDS) -> Iterator[subproce
     """
     command = executable(service.venv)
     _refuse_taken_port(service.port)
-    service.data.mkdir(parents=True, exist_ok=True)
+    service.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _close_to_others(service.data)
     log = service.data / LOG
-    with log.open("wb") as output:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    with os.fdopen(os.open(log, flags, 0o600), "wb") as output:
         process = subprocess.Popen(
             [
                 command,
@@ -110,6 +113,7 @@ def serving(service: Service, wait: float = _START_SECONDS) -> Iterator[subproce
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # so that it can be ended as a whole
+            umask=0o077,  # what it keeps is only its user's: photos, people, tokens
         )
     try:
         _wait_until_ready(service, process, log, wait)
@@ -118,6 +122,13 @@ def serving(service: Service, wait: float = _START_SECONDS) -> Iterator[subproce
         yield process
     finally:
         _end(process)
+
+
+def _close_to_others(data: Path) -> None:
+    """Take the access of other users from what a server wrote into the folder before."""
+    for name in (*_OWN, LOG, _USER):
+        for path in data.glob(name):
+            path.chmod(path.stat().st_mode & 0o700)
 
 
 def environment(service: Service) -> dict[str, str]:

@@ -46,13 +46,13 @@ class Folder:
             return
         try:
             memory = parse_object(self.memory.read_bytes())
-            origin = str(memory["project"]), int(memory["project_id"])
-            wanted, seen = memory["state"], dict(memory["seen"])
+            seen = {str(task): str(state) for task, state in dict(memory.get("seen", {})).items()}
+            if "project_id" in memory:  # it is missing where an earlier version pulled
+                self.origin = str(memory["project"]), int(memory["project_id"])
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"{self.memory}: damaged ({error!r}); remove it") from error
-        self.origin = origin
-        if wanted == self.wanted and table.exists():
-            self.seen = {str(task): str(state) for task, state in seen.items()}
+        if memory.get("state") == self.wanted and table.exists():
+            self.seen = seen
 
     def check(self, listed: Sequence[TaskSummary]) -> None:
         """Refuse a folder of another project. A project keeps its number when it is renamed; one of
@@ -103,7 +103,7 @@ class Folder:
         return all(is_file(self.root / name, sha256) for name, sha256 in files.items())
 
     def owner(self, photo: str) -> int | None:
-        """The task whose results lie under a photo's id."""
+        """The task whose results have the names of a photo's id."""
         owners = (task for task, rows in self.rows.items() if rows[0].photo_id == photo)
         return next(owners, None)
 

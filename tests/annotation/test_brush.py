@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
+import tracemalloc
 import zlib
 from collections.abc import Callable
 
@@ -179,9 +181,9 @@ def test_what_is_no_alpha_is_not_encoded(shape: tuple[int, ...]) -> None:
         encode_brush(np.zeros((2, 2), np.float32))
 
 
-def data_url(image: Image.Image) -> str:
+def data_url(image: Image.Image, kind: str = "PNG") -> str:
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    image.save(buffer, kind)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
@@ -229,11 +231,30 @@ def test_a_damaged_bitmask_is_named(data: st.DataObject) -> None:
         ("data:image/png;base64,???", "not a complete PNG"),
         ("data:image/png;base64,AAAA", "not a complete PNG"),
         (data_url(Image.new("RGBA", (5, 4)))[:-30], "not a complete PNG"),
-        (with_chunk(Image.new("RGBA", (5, 4)), b"iCCP"), "not a complete PNG: index out of range"),
+        (
+            with_chunk(Image.new("RGBA", (5, 4)), b"iCCP"),
+            "not a complete PNG: .*index out of range",
+        ),
         (data_url(Image.new("RGBA", (4, 5))), "5 x 4, the photo 4 x 5"),
-        (data_url(Image.new("RGB", (5, 4))), "no 8-bit alpha channel"),
+        (data_url(Image.new("RGB", (5, 4))), r"no 8-bit alpha channel \(PNG, mode RGB\)"),
+        (data_url(Image.new("P", (5, 4))), "no 8-bit alpha channel"),
+        (data_url(Image.new("RGBA", (5, 4)), "TIFF"), r"no 8-bit alpha channel \(TIFF, "),
     ],
 )
 def test_no_bitmask(url: object, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         decode_bitmask(url, 4, 5)
+
+
+def test_a_bitmask_of_another_size_is_not_decoded() -> None:
+    """Its header is enough: a small file may announce a picture that no memory holds."""
+    png = bytearray(base64.b64decode(data_url(Image.new("RGBA", (5, 4))).partition(",")[2]))
+    png[16:24] = struct.pack(">II", 12_000, 12_000)
+    png[29:33] = zlib.crc32(png[12:29]).to_bytes(4, "big")
+    url = "data:image/png;base64," + base64.b64encode(png).decode()
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="the bitmask is 12000 x 12000, the photo 4 x 5"):
+        decode_bitmask(url, 4, 5)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000

@@ -370,8 +370,15 @@ def read(path: Path) -> str:
     return path.read_bytes().decode("latin-1")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_pull_goes_on(
-    server: Running, proxy: Proxy, client: Client, title: str, three: Sources, tmp_path: Path
+    server: Running,
+    proxy: Proxy,
+    client: Client,
+    title: str,
+    three: Sources,
+    tmp_path: Path,
+    number: signal.Signals,
 ) -> None:
     push(client, title, three, quiet)
     project = existing_project(client, title)
@@ -387,9 +394,12 @@ def test_interrupted_pull_goes_on(
         assert process.poll() is None, finish(process)
         assert time.monotonic() < end
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     ran = finish(process)
-    assert ran.code == 130
+    assert ran.code == 128 + number
+    assert ran.err.count("error: ") == 1
+    by = "" if number == signal.SIGINT else f" by {number.name}"
+    assert f"error: interrupted{by}; what is done is kept" in ran.err
     assert f"go on with: annotate pull --project '{title}' --out" in ran.err
     assert len(read_annotations(annotations_path(tmp_path / "out"))) == 2
     found = pull(client, title, tmp_path / "out", Wanted.ALL, quiet)
@@ -430,13 +440,14 @@ def test_port_that_is_taken(venv: Path, template: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def test_serve(venv: Path, template: Path, tmp_path: Path) -> None:
+def test_serve(venv: Path, template: Path, title: str, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(template, data)
     token = (data / "token").read_text()
     (data / "token").unlink()
     port = free_port()
     options = ("--data", str(data), "--port", str(port), "--server-venv", str(venv))
+    assert (data / "label_studio.sqlite3").stat().st_mode & 0o077, "as earlier versions wrote it"
     process = start_annotate("serve", *options, LABEL_STUDIO_API_KEY=token)
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -445,6 +456,15 @@ def test_serve(venv: Path, template: Path, tmp_path: Path) -> None:
     assert family
     with Client(f"http://127.0.0.1:{port}", token, HASTY) as client:
         assert "label-studio-os-package" in client.get("/api/version/")
+        save_photo(tmp_path / "photos", "0.png", 0)
+        push(client, title, Sources(tmp_path / "photos"), quiet)
+    open_to_others = [
+        path.relative_to(data).as_posix()
+        for path in [data, *data.rglob("*")]
+        if path.stat().st_mode & 0o077 and is_reachable(path, data)
+    ]
+    assert open_to_others == []
+    assert any(path.suffix == ".png" for path in data.rglob("*"))
     process.send_signal(signal.SIGINT)
     ran = finish(process)
     assert ran.code == 0, ran
@@ -455,6 +475,12 @@ def test_serve(venv: Path, template: Path, tmp_path: Path) -> None:
     assert token not in line + ran.out + ran.err
     assert token not in read(data / "server.log")
     assert PASSWORD not in read(data / "server.log")
+
+
+def is_reachable(path: Path, top: Path) -> bool:
+    """Whether other users get to a path: every folder above it, below `top`, lets them in."""
+    above = [one for one in path.parents if one.is_relative_to(top) and one != top]
+    return path != top and all(one.stat().st_mode & 0o011 for one in above)
 
 
 def is_alive(process: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -264,6 +265,23 @@ def test_without_a_part_of_its_memory(toy: Toy, client: Client, out: Path, lost:
     toy.number = 4
     with pytest.raises(ValueError, match="give another --out"):
         pulled(client, out)
+
+
+def test_the_memory_of_an_earlier_version(toy: Toy, client: Client, out: Path) -> None:
+    """It has fewer fields, and the table knows the project, too."""
+    toy.add(5)
+    toy.annotate(5, soft_alpha(1))
+    pulled(client, out)
+    memory = json.loads((out / "pull.json").read_bytes())
+    del memory["project_id"]
+    (out / "pull.json").write_text(json.dumps(memory))
+    assert pulled(client, out).fetched == 0
+    (out / "pull.json").write_text('{"project": "Discs"}')
+    assert pulled(client, out).fetched == 1
+    for damaged in ('{"seen": 7}', '{"project_id": "three", "project": "Discs"}', "[]"):
+        (out / "pull.json").write_text(damaged)
+        with pytest.raises(ValueError, match=r"pull\.json: damaged"):
+            pulled(client, out)
 
 
 def test_a_project_that_was_renamed(toy: Toy, client: Client, out: Path) -> None:
