@@ -1,7 +1,7 @@
 """Approved alphas -> foregrounds: RGBA files with the subject's own colours, and foregrounds.csv.
 
 The soft pixels of a photo still hold its background; what is exported holds the colours that
-multi-level estimation (Germer et al. 2020) gives for the foreground alone. The frame stays that of
+multi-level estimation (Germer et al. 2020) gives for the foreground only. The frame stays that of
 the photo, so that a foreground, its photo and its alpha can be laid over each other.
 """
 

@@ -24,7 +24,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,60}-[0-9a-f]{10}")
 
 @dataclass(frozen=True)
 class Photo:
-    """`id` follows from `file` alone and is a file name without ending on every system; `file` is
+    """`id` follows from `file` only, and is a file name without ending on every system; `file` is
     the path below the folder, with '/' between the parts; `sha256` that of the file's bytes.
     Sizes are those of the upright picture."""
 
@@ -41,7 +41,7 @@ def photo_id(file: str) -> str:
     """The id of the photo with this path below the folder.
 
     Readable letters of the path, then a hash of all of it: photos of the same name in two folders,
-    or whose names differ in case alone, have different ids, and no id means anything to a file
+    or whose names differ only in case, have different ids, and no id means anything to a file
     system: no dots, no slashes, no device names. A name's two ways of writing an accent are one.
     """
     name = unicodedata.normalize("NFC", file)

@@ -230,7 +230,7 @@ def record_of(
     photo_path: str,
     accepted: bool,
 ) -> Annotation:
-    """The row of an annotation whose pixels lie in a file: `path` below the table's folder, with
+    """The row of an annotation whose pixels are in a file: `path` below the table's folder, with
     '/' between the parts, and the sha256 of its bytes; `photo_path` likewise the photo's."""
     data = painted.data
     return Annotation(

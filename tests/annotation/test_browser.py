@@ -1,4 +1,4 @@
-"""What annotators do, in a real browser: what they leave alone comes back bit for bit."""
+"""What annotators do, in a real browser: what they do not touch comes back bit for bit."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     assert "annotate pull" in ran("export", "--pulled", ".", "--out", str(tmp_path / "o")).stderr
 
 
-def test_the_package_promises_its_version_alone() -> None:
+def test_the_package_promises_only_its_version() -> None:
     assert annotation.__all__ == ["__version__"]
     assert annotation.__version__ == version("matting-data")
     assert not hasattr(annotation, "version_of_something_else")

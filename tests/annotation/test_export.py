@@ -97,7 +97,7 @@ def test_again_writes_nothing(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in out.iterdir()} == before
     assert {path: path.stat().st_mtime_ns for path in times} == times
 
-    # Another label changes the row alone, another alpha the file, a damaged file is made again.
+    # Another label changes only the row, another alpha the file, a damaged file is made again.
     changed = add(pulled, "y.jpg", soft_alpha(2))
     write(pulled, replace(row, transparency="Little"), changed)
     assert export_folder(pulled, out) == Exported(1, 1, 0, (), ())

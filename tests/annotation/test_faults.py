@@ -117,7 +117,7 @@ def test_push_makes_each_task_once(
     assert push(unlucky, title, three, quiet).kept == 3
 
 
-def test_what_one_photo_meets_ends_that_photo_alone(
+def test_what_one_photo_meets_ends_only_that_photo(
     unlucky: Client, proxy: Proxy, client: Client, title: str, three: Sources
 ) -> None:
     """A refused import is sent again one by one; a file may be gone when its turn comes."""
@@ -429,7 +429,7 @@ def test_server_that_restarts(
 
 
 def test_port_that_is_taken(venv: Path, template: Path, tmp_path: Path) -> None:
-    """Label Studio itself would go to the next port, and say nothing."""
+    """Label Studio itself would go to the next port without a message."""
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -453,7 +453,7 @@ def test_a_trimap_with_127_is_refused(tmp_path: Path) -> None:
 
 
 def test_sixteen_bits_with_alpha_are_rounded(tmp_path: Path) -> None:
-    """Pillow would give the high bytes alone."""
+    """Pillow would give only the high bytes."""
     deep = np.full((6, 9, 4), 257 * 7 + 200, np.uint16)
     path = tmp_path / "x.png"
     path.write_bytes(png16(deep, 6))

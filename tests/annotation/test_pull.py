@@ -370,7 +370,7 @@ def test_odd_pictures_are_named(toy: Toy, client: Client, out: Path, how: str) -
     assert [row.task_id for row in rows_of(out)] == [6]
 
 
-def test_what_one_task_raises_ends_that_task_alone(toy: Toy, client: Client, out: Path) -> None:
+def test_what_one_task_raises_ends_only_that_task(toy: Toy, client: Client, out: Path) -> None:
     """Whatever it is: here a folder where a file should be."""
     for number in (5, 6, 7):
         toy.add(number, f"{number}.png")
@@ -400,7 +400,7 @@ def test_what_is_noted_is_pulled_and_said_each_time(toy: Toy, client: Client, ou
     is_inside[10:20, 10:20] = True
     is_around = np.zeros(SHAPE, bool)
     is_around[5:25, 5:25] = True
-    is_around[8:22, 8:22] = False  # two pixels that nobody painted lie in between
+    is_around[8:22, 8:22] = False  # nobody painted the two pixels in between
     strokes = [
         stroke(RegionLabel.FOREGROUND, is_inside * np.uint8(255)),
         stroke(RegionLabel.UNKNOWN, is_around * np.uint8(255)),

@@ -1,4 +1,4 @@
-"""Push and pull against a real server: exact, nothing twice, nothing believed unchecked."""
+"""Push and pull against a real server: exact, nothing twice, everything checked."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def pushed(client: Client, title: str, tmp_path: Path) -> Project:
 
 
 def pulled(project: Project, out: Path, wanted: Wanted = Wanted.ALL) -> tuple[int, list[str]]:
-    """Pull; (how many tasks were fetched, what was not believed)."""
+    """Pull; (how many tasks were fetched, what was refused)."""
     found = pull(project.client, project.title, out, wanted, quiet)
     return found.fetched, [f"task {one.task}: {one.annotation}: {one.reason}" for one in found.bad]
 

@@ -176,7 +176,7 @@ def test_a_stroke_counts_as_changed_pixels() -> None:
     assert found.pushed_sha256 == pixels_sha256(picture(100))
 
 
-def test_changed_pixels_are_believed_more_than_the_origin() -> None:
+def test_changed_pixels_count_more_than_the_origin() -> None:
     pushed = task(picture(100))
     result = [painted("Alpha", picture(101), origin="prediction")]
     found = read_result(read_task(pushed), annotation(result, None, parent_prediction=40))
@@ -572,11 +572,11 @@ def test_a_review_is_about_what_was_there(said: list[str], result: int, state: s
     assert len(others) == len(found) - 1
 
 
-def test_none_of_none() -> None:
+def test_a_task_without_annotations_has_no_result() -> None:
     assert choose([]) == (None, [])
 
 
-def test_the_row_tells_all() -> None:
+def test_the_row_holds_everything() -> None:
     pushed = task(picture(9), subject="human", transparency="Medium", licence="CC BY 4.0")
     found = read_result(read_task(pushed), untouched(pushed) | {"completed_by": ANNA})
     row = record_of(

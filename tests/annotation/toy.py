@@ -64,7 +64,7 @@ class Toy:
     def annotate(
         self, task: int, alpha: Pixels | None = None, *choices: Json, author: str = "anna", **w: Any
     ) -> int:
-        """Submit an alpha, or with None choices alone; the annotation's id."""
+        """Submit an alpha, or with None only choices; the annotation's id."""
         result = [] if alpha is None else prediction_of("", alpha=alpha)["result"]
         return self.submit(task, [*result, *choices], author, **w)
 
