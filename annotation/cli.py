@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -32,11 +31,11 @@ from annotation.printing import (
     print_solved,
     print_status,
 )
+from annotation.serve_cli import serve
 from annotation.settings import Patience, Wanted
 from console.commands import DONE, FAILED, new_app, run
-from console.interrupts import interrupt_noted
-from console.messages import fail, say, show, show_json
-from console.options import existing_file, local_path, switch
+from console.messages import fail, say, show_json
+from console.options import existing_file, switch
 from console.progress import progress
 
 if TYPE_CHECKING:
@@ -203,86 +202,7 @@ def status(
     raise typer.Exit(FAILED if found.bad else DONE)
 
 
-@app.command()
-def serve(
-    data: Annotated[
-        Path,
-        folder_to_write("--data", "Folder in which the server keeps everything."),
-    ] = Path("label-studio"),
-    port: Annotated[
-        int,
-        typer.Option(
-            help="Port of 127.0.0.1 on which the server listens.", min=1, max=65535, metavar="N"
-        ),
-    ] = 8080,
-    user: Annotated[
-        str, typer.Option(help="E-mail address of the first user, an administrator.")
-    ] = "annotate@localhost.local",
-    local_files: Annotated[
-        Path | None,
-        folder(
-            "--local-files",
-            "Folder whose files the server may show (for `annotate push --local-files`).",
-        ),
-    ] = None,
-    address: Annotated[
-        str,
-        typer.Option(
-            help="Address at which browsers find the server, if a proxy stands before it.",
-            metavar="URL",
-            show_default=False,
-        ),
-    ] = "",
-    server_venv: Annotated[
-        Path,
-        typer.Option(
-            help="Virtual environment of the server.",
-            envvar="LABEL_STUDIO_VENV",
-            metavar="DIR",
-            callback=local_path,
-        ),
-    ] = Path(".venv-server"),
-    install: Annotated[
-        bool, switch("--install", "First make the virtual environment of the server (1 GB).")
-    ] = False,
-) -> None:
-    """Run a Label Studio server for a team that has none, on this machine, until Ctrl-C.
-
-    The password of a new data folder is LABEL_STUDIO_PASSWORD, or asked for. A legacy token in
-    LABEL_STUDIO_API_KEY becomes the user's; otherwise the user finds one under Account & Settings.
-    """
-    from annotation import serve as server
-    from annotation.logins import legacy_token, new_password
-
-    if install:
-        say(f"{server_venv}: installing Label Studio")
-        server.install(server_venv)
-    server.executable(server_venv)
-    is_new = server.is_new(data)
-    try:
-        password = new_password(user) if is_new else ""
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    service = server.Service(
-        data=data,
-        port=port,
-        venv=server_venv,
-        user=user if is_new else server.user_of(data),
-        password=password,
-        token=legacy_token() if is_new else "",
-        files=local_files,
-        address=address,
-    )
-    with server.serving(service) as process:
-        show(f"{service.url}  user {service.user}")
-        say("Press Ctrl-C to end the server.")
-        with interrupt_noted() as is_ending:
-            while process.poll() is None and not is_ending():
-                time.sleep(0.2)
-        if is_ending():  # as it should, so this is no interruption
-            say("The server is ending.")
-            raise typer.Exit(DONE)
-    raise server.ServeError(f"the server ended by itself; see {data / server.LOG}")
+app.command()(serve)
 
 
 def _client(url: str, token: str | None, timeout: float) -> Client:
