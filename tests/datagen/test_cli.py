@@ -132,6 +132,19 @@ def test_plan_writes_nothing(sources: SourceFolders, address: str, tmp_path: Pat
     assert not out.exists()
 
 
+@pytest.mark.slow
+def test_plan_works_beside_any_folder(
+    sources: SourceFolders, composed: tuple[Path, Ran], address: str
+) -> None:
+    """It writes nothing, so other settings, or a folder of something else, are no obstacle."""
+    for out in (composed[0], sources.foregrounds.parent):
+        before = contents(out)
+        ran = compose(sources, out, address, "--plan", "--json", "--seed", "7")
+        assert ran.code == DONE, ran
+        assert json.loads(ran.out)["samples"] == 30
+        assert contents(out) == before
+
+
 def test_missing_folders(sources: SourceFolders, tmp_path: Path, capsys: Capture) -> None:
     missing = tmp_path / "no [such] folder"
     out = ("--out", str(tmp_path / "shards"))

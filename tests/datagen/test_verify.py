@@ -6,7 +6,8 @@ only the check under test can notice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import pickle
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,12 +15,13 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
-from datagen.inspect.verify import Finding, promises_of, verify_shard
+from datagen.inspect.verify import Finding, promises_of, verify, verify_shard
 from datagen.settings import LOWEST_JPEG_QUALITY
 from manifests import open_shards
 from manifests.dataset import (
     CONTRACT,
     Manifest,
+    read_manifest,
     read_sources,
     sources_sha256,
     write_manifest,
@@ -53,6 +55,7 @@ from manifests.shards import (
     sha256_of,
 )
 from manifests.sources import Background, Box, Foreground, Split, Subject, Transparency
+from tests.datagen.in_process import InProcess
 
 Source = TypeVar("Source", Foreground, Background)
 
@@ -420,3 +423,35 @@ def test_a_truncated_shard(made: OneShard, share: float) -> None:
     findings = made.findings(shard)
     assert len(findings) == 1
     assert str(made.data) in findings[0].reason
+
+
+class Recorder(InProcess):
+    """Keeps what a worker would be sent for each task."""
+
+    def run(self, function: Any, items: Iterable[Any], on_progress: Any = None) -> Iterator[Any]:
+        self.sent = [len(pickle.dumps((function, item))) for item in items]
+        yield from ()
+
+
+def test_what_a_task_is_sent_does_not_grow_with_the_set(made: OneShard) -> None:
+    """Of 20,000 shards the whole dataset.json with each task would be 73 GB."""
+    shard = made.write(good())
+    made.findings(shard)
+    manifest, _ = read_manifest(made.root)
+    many = tuple(replace(shard, name=f"train-{number:05d}") for number in range(2000))
+    sent = []
+    for shards in ((shard,), many):
+        write_manifest(made.root, replace(manifest, shards=shards))
+        recorder = Recorder()
+        assert list(verify(recorder, open_shards(made.root))) == []
+        sent.append(recorder.sent)
+    assert len(sent[1]) == 2000
+    assert set(sent[1]) == set(sent[0])
+    assert max(sent[1]) < 2000
+
+
+def test_the_workers_read_the_sources_themselves(made: OneShard) -> None:
+    shard = made.write(good())
+    made.findings(shard)
+    promises = promises_of(open_shards(made.root))
+    assert verify_shard(pickle.loads(pickle.dumps(promises)), shard) == []
