@@ -24,8 +24,15 @@ from uuid import uuid4
 import cv2
 
 from console.cores import cores
+from console.messages import warn
 from datagen.board import REPORT_SECONDS, Board, Reporter, interrupted_with
-from datagen.embedded import ENVIRONMENT, environment, sigterm_held, temporary_folder
+from datagen.embedded import (
+    ENVIRONMENT,
+    environment,
+    sigterm_held,
+    temporary_folder,
+    without_native_messages,
+)
 from manifests.pictures import PictureError
 
 Item = TypeVar("Item")
@@ -35,7 +42,12 @@ _WORKER_RETRIES = 3  # for a task whose worker was killed
 _WRITE_RETRIES = 2  # for a task that was stopped by a temporary fault of the file system
 _FINAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT}
 _STOP_SECONDS = 5.0  # after an interrupt, for the tasks that run
-_QUIET = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
+_CPU_SECONDS = 3.0  # for a cluster to report a free CPU
+_OPTIONS = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
+
+
+class LostRayError(RuntimeError):
+    """The embedded Ray has ended in the middle of the work."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,7 @@ class Cluster:
                 if not running:
                     break
                 done, _ = ray.wait(list(running), num_returns=1, timeout=REPORT_SECONDS)
+                _refuse_lost_ray()
                 if on_progress and time.monotonic() - shown >= REPORT_SECONDS:
                     so_far = self.board.total(run, [number for number, _ in running.values()])
                     on_progress(ended[0] + so_far[0], ended[1] + so_far[1])
@@ -153,7 +166,7 @@ def _start(stack: ExitStack, workers: int | None) -> None:
     """Start an embedded Ray, which ends with the stack."""
     stack.enter_context(environment(ENVIRONMENT))
     folder = stack.enter_context(temporary_folder())
-    with sigterm_held():
+    with sigterm_held(), without_native_messages():
         import ray
 
         stack.callback(ray.shutdown)
@@ -165,7 +178,7 @@ def _start(stack: ExitStack, workers: int | None) -> None:
             job_config=_job_config([str(Path(__file__).parents[1])]),
             _node_ip_address="127.0.0.1",
             _temp_dir=str(folder),
-            **_QUIET,
+            **_OPTIONS,
         )
 
 
@@ -174,13 +187,38 @@ def _join(stack: ExitStack, address: str) -> None:
     given = os.environ.get("RAY_USAGE_STATS_ENABLED", "0")
     stack.enter_context(environment({"RAY_USAGE_STATS_ENABLED": given}))
     try:
-        with sigterm_held():
+        with sigterm_held(), without_native_messages():
             import ray
 
             stack.callback(ray.shutdown)
-            ray.init(address=address, job_config=_job_config([]), **_QUIET)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
+            ray.init(address=address, job_config=_job_config([]), **_OPTIONS)
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        raise ConnectionError(
+            f"no Ray cluster at {address} that this machine may join: if the cluster asks for a "
+            "token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN here, too, to the token that `ray "
+            f"get-auth-token` prints where the cluster was started ({_first_line(error)})"
+        ) from error
+    _warn_if_busy(address)
+
+
+def _warn_if_busy(address: str) -> None:
+    """A cluster without a free CPU may get one, so this is no error; but then nothing moves."""
+    import ray
+
+    end = time.monotonic() + _CPU_SECONDS
+    while ray.available_resources().get("CPU", 0) < 1:
+        if time.monotonic() >= end:
+            total = int(ray.cluster_resources().get("CPU", 0))
+            warn(
+                f"the Ray cluster at {address} has no free CPU ({total} in all); the work begins "
+                "when it has one"
+            )
+            return
+        time.sleep(0.2)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _job_config(search: list[str]) -> Any:
@@ -215,9 +253,24 @@ def _stopping(board: Board, run: str, running: dict[Any, Any]) -> Iterator[None]
         if running:
             import ray
 
-            with suppress(ray.exceptions.RayError):  # then there are no tasks either
+            # Without Ray, there are no tasks either
+            with suppress(ray.exceptions.RayError, LostRayError):
+                _refuse_lost_ray()
                 board.stop(run)
                 ray.wait(list(running), num_returns=len(running), timeout=_STOP_SECONDS)
+
+
+def _refuse_lost_ray() -> None:
+    """Raise LostRayError if a process of the embedded Ray has ended."""
+    import ray
+
+    node = ray._private.worker._global_node
+    dead = [] if node is None else [str(kind) for kind, _ in node.dead_processes()]
+    if dead:
+        raise LostRayError(
+            f"Ray has lost a process of its own ({', '.join(dead)}): it was killed, or ran out of "
+            "memory; what is finished is kept, and the same command goes on from there"
+        )
 
 
 def _knock(address: str) -> None:
@@ -278,8 +331,7 @@ def _outcome(number: int, item: Any, reference: Any) -> tuple[Outcome[Any, Any],
     except ray.exceptions.RayTaskError as failure:
         return Outcome(number, item, None, _reason(failure.cause)), (0, 0)
     except ray.exceptions.RayError as failure:
-        lines = str(failure).strip().splitlines() or [""]
         tries = _WORKER_RETRIES + 1
-        error = f"the worker died {tries} times: {lines[0]}"
+        error = f"the worker died {tries} times: {_first_line(failure)}"
         return Outcome(number, item, None, error), (0, 0)
     return Outcome(number, item, value, error), done

@@ -78,6 +78,19 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
+def without_native_messages() -> Iterator[None]:
+    """What C++ code prints on standard error inside is lost; so is what other threads print."""
+    before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+
+
+@contextmanager
 def sigterm_held() -> Iterator[None]:
     """Inside, Ray may start. SIGTERM waits until then, and the caller's handler stays.
 
