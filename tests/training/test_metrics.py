@@ -293,6 +293,7 @@ def test_levels_of_a_trimap_are_no_codes() -> None:
 def test_the_mean_of_images() -> None:
     found = mean_of([Metrics(1, 2, 3, 4, 5, 6), Metrics(3, 2, 1, 0, 7, 8)])
     assert found == Metrics(2, 2, 2, 2, 6, 7)
+    assert mean_of([found]) == found
     with pytest.raises(ValueError, match="no metrics"):
         mean_of([])
 

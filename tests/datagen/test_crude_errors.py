@@ -1,0 +1,36 @@
+"""The errors of a crude mask: the faintest pixel, the digits, and quantiles of few values."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datagen.sample.crude_errors import _quantile, crude_errors, edge_distance
+
+
+def test_the_faintest_pixel_can_be_missed() -> None:
+    alpha = np.zeros((10, 10), np.uint8)
+    alpha[2:6, 2:6], alpha[6, 2:6] = 255, 1
+    mask = (alpha == 255).astype(np.uint8)
+    assert crude_errors(alpha, mask, np.ones_like(mask)).missed_share == 4 / 20
+
+
+@pytest.mark.parametrize("rows", [1, 7, 10])
+def test_a_distance_is_a_share_of_the_diagonal_with_six_digits(rows: int) -> None:
+    mask, truth = np.zeros((2, 61, 47), np.uint8)
+    mask[:10] = truth[: 10 + rows] = 1
+    expected = rows / math.hypot(61, 47)
+    assert edge_distance(mask, truth, 1.0) == round(expected, 6)
+
+
+@given(
+    st.lists(st.floats(0, 1000), min_size=1, max_size=30),
+    st.sampled_from([0.0, 0.3, 0.5, 0.95, 1.0]),
+)
+def test_quantiles_are_those_of_numpy(values: list[float], quantile: float) -> None:
+    found = _quantile(np.array(values), quantile)
+    assert found == pytest.approx(float(np.quantile(values, quantile)), abs=1e-9)
