@@ -7,7 +7,15 @@ import struct
 import numpy as np
 import pytest
 
-from manifests.pixels import ImageCodec, decode_colour, encode_colour, encode_cutout, pixels_sha256
+from manifests.pixels import (
+    STREAM_BYTES,
+    STREAM_PIXELS,
+    ImageCodec,
+    decode_colour,
+    encode_colour,
+    encode_cutout,
+    pixels_sha256,
+)
 
 FRAMES = {*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)}
 ALONE = {0x01, *range(0xD0, 0xD9)}  # TEM, RST0 to RST7 and SOI have no length
@@ -39,6 +47,8 @@ def test_every_marker() -> None:
         else:
             expected = 30_000 if marker in FRAMES else None if marker in ENDS else 20_000
             assert size_found(START + segment(marker, 30_000) + frame) == expected, marker
+    for marker in ENDS:
+        assert size_found(START + bytes((0xFF, marker)) + frame) is None
 
 
 @pytest.mark.parametrize("length", [2, 255, 256, 300, 65_535])
@@ -51,6 +61,10 @@ def test_a_header_may_end_right_behind_the_size() -> None:
     data = START + segment(0xC0, 20_000)[:9]
     assert size_found(data) == 20_000
     assert size_found(data[:-1]) is None
+
+
+def test_colours_that_nothing_compresses_fit_in_a_stream() -> None:
+    assert 3.01 * STREAM_PIXELS < STREAM_BYTES < 4.01 * STREAM_PIXELS
 
 
 def test_colours_in_png_have_the_fastest_compression() -> None:
