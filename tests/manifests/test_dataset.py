@@ -166,6 +166,22 @@ def test_sources_come_back(
     assert read_sources(folder, Background, sources_sha256(bgs)) == bgs
 
 
+def test_a_checksum_of_sources_sees_each_of_them_and_their_order() -> None:
+    photos = [
+        Background(f"{n}.jpg", f"{n}a" * 32, f"{n}b" * 32, 9, 9, Split.TRAIN, "{}")
+        for n in range(3)
+    ]
+    sums = {
+        sources_sha256(some)
+        for some in (
+            *(photos, photos[::-1], photos[:2], photos[1:], []),
+            [*photos[:2], replace(photos[2], height=10)],
+        )
+    }
+    assert len(sums) == 6
+    assert sources_sha256(list(photos)) in sums
+
+
 def test_a_set_that_is_not_there(tmp_path: Path, root: Path) -> None:
     dataset_path(root).unlink()
     with pytest.raises(FileNotFoundError, match=r"dataset\.json: the shards are not finished"):
