@@ -130,8 +130,12 @@ class Folder:
 
 
 def is_file(path: Path, sha256: str) -> bool:
-    """Whether there is a file with these bytes."""
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    """Whether there is a file with these bytes. One that cannot be read counts as missing: it is
+    written anew, or that fails with its name."""
+    try:
+        return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    except OSError:
+        return False
 
 
 def _state(row: TaskSummary) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 import typer
 
 from console.commands import DONE, WRONG_USAGE, new_command, run
-from console.options import with_options
+from console.options import existing_file, existing_folder, local_path, with_options
 from console.settings import check_ranges, setting
 
 Capture = pytest.CaptureFixture[str]
@@ -126,3 +127,25 @@ def test_the_class_checks_itself(values: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         Paint(**values)
     assert Paint(layers=0).layers == 0, "the default in words"
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/x", "https://host/x", "hf://datasets/x", "file:///x"])
+def test_a_url_is_no_path(url: str) -> None:
+    for check in (local_path, existing_folder, existing_file):
+        with pytest.raises(typer.BadParameter, match="only paths of this machine work here"):
+            check(Path(url))
+
+
+def test_paths_are_what_they_are_said_to_be(tmp_path: Path) -> None:
+    file = tmp_path / "a:b"
+    file.touch()
+    for path in (file, tmp_path, tmp_path / "new", Path("C:/x"), None):
+        assert local_path(path) == path
+    assert (existing_folder(tmp_path), existing_file(file)) == (tmp_path, file)
+    assert (existing_folder(None), existing_file(None)) == (None, None)
+    for path in (file, tmp_path / "new"):
+        with pytest.raises(typer.BadParameter, match="is not a folder"):
+            existing_folder(path)
+    for path in (tmp_path, tmp_path / "new"):
+        with pytest.raises(typer.BadParameter, match="is not a file"):
+            existing_file(path)
