@@ -36,7 +36,7 @@ def test_the_figures_and_their_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["gmac"] == round(gmac, 3) > 0
     assert found["frames_per_second"] == pytest.approx(1000 / found["latency_ms"], rel=0.01)
     assert found["frames_per_second"] > found["frames_per_second_1080p"] > 0
-    assert found["device"].endswith(", 1 threads")
+    assert found["device"].endswith(", 1 thread")
     show_cost(cost, 64, as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(KEYS)
