@@ -163,17 +163,21 @@ def _raise_for(url: Url, error: urllib.error.HTTPError) -> NoReturn:
 def _download_by_arrow(url: Url, sink: IO[bytes]) -> None:
     try:
         system, path = fs.FileSystem.from_uri(url.text)
+        with system.open_input_stream(path) as source:
+            shutil.copyfileobj(source, sink, _CHUNK)
     except pa.ArrowInvalid as error:
         scheme = urlsplit(url.text).scheme
         raise ValueError(
             f"{url}: pyarrow cannot open {scheme}:// here; expected a path, file://, http://, "
             f"https://, s3:// or gs:// ({error})"
         ) from error
-    try:
-        with system.open_input_stream(path) as source:
-            shutil.copyfileobj(source, sink, _CHUNK)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{url}: not found") from error
+    except Exception as error:  # hf:// raises the errors of a library of its own
+        if isinstance(error, OSError) and error.errno is not None:  # of the sink, on a full disk
+            raise
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise OSError(f"{url}: cannot be fetched ({reason})") from error
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import typer
 from console.commands import FAILED, VersionOption, new_command, run
 from console.interrupts import interrupt_noted
 from console.messages import say
-from console.options import switch, with_options
+from console.options import local_path, switch, with_options
 from console.progress import progress
 from training.options import DeviceOption
 from training.settings import TrainSettings
@@ -28,7 +28,12 @@ def train(
     settings: TrainSettings,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the run.", metavar="DIR", show_default="runs/VARIANT"),
+        typer.Option(
+            help="Folder of the run.",
+            metavar="DIR",
+            show_default="runs/VARIANT",
+            callback=local_path,
+        ),
     ] = None,
     resume: Annotated[
         bool,
@@ -40,6 +45,7 @@ def train(
             help="Start from the weights of this trained model: a run, a checkpoint or a file.",
             metavar="C",
             show_default="random weights",
+            callback=local_path,
         ),
     ] = None,
     device: DeviceOption = None,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -194,3 +197,34 @@ def test_an_object_store(tmp_path: Path) -> None:
         assert str(error.value).startswith("s3://bucket/set/none/dataset.json: ")
     data = tmp_path / "bucket" / "set" / "data" / "train-00000.tar"
     assert (tmp_path / "copy.tar").read_bytes() == data.read_bytes()
+
+
+READ = """
+import sys
+from manifests.storage import location_of, read_bytes
+try:
+    read_bytes(location_of(sys.argv[1]))
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("hf://datasets/none/such", "hf://datasets/none/such"),
+        ("s3://k:s@bucket/set?scheme=http&endpoint_override=127.0.0.1%3A9", "s3://bucket/set"),
+    ],
+)
+def test_a_host_that_cannot_be_reached_is_a_sentence(url: str, name: str) -> None:
+    """Whatever the library of its protocol raises. Port 9 of this machine is closed."""
+    ran = subprocess.run(
+        [sys.executable, "-c", READ, url],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"},
+    )
+    (line,) = ran.stdout.splitlines()
+    assert line.startswith(f"{name}: cannot be fetched (")
+    assert "onnect" in line

@@ -10,7 +10,8 @@ import torch
 from console.commands import FAILED
 from tests.training.conftest import called
 from training.matte.bench import count, measure_cost
-from training.matte.cli import matte_main, show_cost
+from training.matte.cli import matte_main
+from training.matte.printing import show_cost
 
 KEYS = [
     "parameters",

@@ -362,7 +362,7 @@ def test_evaluate_a_model_on_shards(
     given = ["evaluate", "--checkpoint", checkpoint, "--shards", shards]
     ran = run(capsys, *given, "--json", folders / "found.json")
     assert ran.code == DONE, ran
-    assert ran.out.splitlines()[-2].split()[:2] == ["all", f"{VAL_SAMPLES}"]
+    assert ran.out.splitlines()[-1].split()[:2] == ["all", f"{VAL_SAMPLES}"]
     found = json.loads((folders / "found.json").read_text())
     samples = list(whole_samples(open_shards(shards)))
     expected = [
@@ -495,6 +495,59 @@ def test_wrong_options(capsys: Capture, command: str) -> None:
     ran = run(capsys, command, "--colour", "blue")
     assert (ran.code, ran.out) == (WRONG_USAGE, "")
     assert "Usage:" in ran.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "predict --checkpoint https://host/run --images . --trimaps . --out o",
+        "predict --checkpoint c --images s3://bucket/i --trimaps . --out o",
+        "predict --checkpoint c --images . --trimaps . --out s3://bucket/o",
+        "evaluate --checkpoint hf://models/c --shards s",
+        "evaluate --predictions . --alphas . --trimaps . --json s3://bucket/f.json",
+        "export --checkpoint c --out gs://bucket/model.onnx",
+    ],
+)
+def test_a_url_where_only_paths_work_is_refused(capsys: Capture, arguments: str) -> None:
+    ran = run(capsys, *arguments.split())
+    assert (ran.code, ran.out) == (WRONG_USAGE, "")
+    assert "only paths of this machine work here" in in_a_line(ran.err)
+
+
+WITHOUT = """
+import sys
+sys.modules["torch"] = None  # its import fails, as if it were not installed
+from training.__main__ import {main}
+{main}()
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "train --shards s",
+        "matte predict --checkpoint c --images {0} --trimaps {0} --out o",
+        "matte evaluate --checkpoint c --shards {1}",
+        "matte export --checkpoint c --out o.onnx",
+        "matte bench",
+    ],
+)
+def test_a_missing_extra_is_named(folders: Path, shards: Path, arguments: str) -> None:
+    main, *rest = arguments.format(folders / "images", shards).split()
+    ran = finish(started("-c", WITHOUT.format(main=main), *rest))
+    assert (ran.code, ran.out) == (FAILED, "")
+    assert errors(ran) == [
+        "error: this needs the package torch, which is not installed; "
+        "pip install 'matting-data[training]' installs it"
+    ]
+
+
+def test_alphas_are_measured_without_torch(folders: Path) -> None:
+    alphas = ("--predictions", folders / "alphas", "--alphas", folders / "alphas")
+    given = ("evaluate", *alphas, "--trimaps", folders / "trimaps", "--json", "-")
+    ran = finish(started("-c", WITHOUT.format(main="matte"), *map(str, given)))
+    assert ran.code == DONE, ran
+    assert json.loads(ran.out)["mean"]["sad"] == 0
 
 
 def test_export_of_nothing(tmp_path: Path, capsys: Capture) -> None:

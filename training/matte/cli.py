@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,11 +11,11 @@ import typer
 
 from classical.methods import Method
 from console.commands import DONE, FAILED, new_app, run
-from console.messages import fail, say, show_json, show_pairs, show_table
+from console.messages import fail, say
+from console.options import existing_folder, local_path, switch
 from console.progress import progress
 from console.texts import size_text
 from manifests.sources import Split
-from manifests.storage import write_bytes
 from training.choices import TrimapChoice
 from training.options import CacheOption, DeviceOption
 
@@ -25,7 +23,7 @@ matte_app = new_app("Use a trained model: predict alphas, measure them, export t
 
 
 def _folder(help_: str) -> Any:
-    return typer.Option(help=help_, metavar="DIR", exists=True, file_okay=False)
+    return typer.Option(help=help_, metavar="DIR", callback=existing_folder)
 
 
 CheckpointOption = Annotated[
@@ -33,6 +31,7 @@ CheckpointOption = Annotated[
     typer.Option(
         help="Trained model: the folder of a run, one of its checkpoints, or a model.safetensors.",
         metavar="C",
+        callback=local_path,
     ),
 ]
 
@@ -45,13 +44,16 @@ def predict(
         Path, _folder("Folder of trimaps, named like the photos, of the values 0/1/2 or 0/128/255.")
     ],
     out: Annotated[
-        Path, typer.Option(help="Folder to write the alphas to, as 8-bit PNG.", metavar="DIR")
+        Path,
+        typer.Option(
+            help="Folder to write the alphas to, as 8-bit PNG.", metavar="DIR", callback=local_path
+        ),
     ],
     foregrounds: Annotated[
         bool,
-        typer.Option(
+        switch(
             "--foregrounds",
-            help="Also write cut-outs with estimated colours, to the folder cutouts in --out.",
+            "Also write cut-outs with estimated colours, to the folder cutouts in --out.",
         ),
     ] = False,
     device: DeviceOption = None,
@@ -86,9 +88,13 @@ def evaluate(
         typer.Option(
             help="Measure a trained model: a run, one of its checkpoints, or a model.safetensors.",
             metavar="C",
+            callback=local_path,
         ),
     ] = None,
-    method: Annotated[Method | None, typer.Option(help="Measure a classical method.")] = None,
+    method: Annotated[
+        Method | None,
+        typer.Option(help="Measure a classical method.", metavar="|".join(Method)),
+    ] = None,
     alphas: Annotated[Path | None, _folder("Folder of the true alphas.")] = None,
     trimaps: Annotated[
         Path | None, _folder("Folder of trimaps: errors are measured where they are unknown.")
@@ -103,33 +109,49 @@ def evaluate(
     shards: Annotated[
         str | None,
         typer.Option(
-            help="Measure on the samples of this shard set (a folder or a URL) instead of folders."
+            help="Measure on the samples of this shard set (a folder or a URL) instead of folders.",
+            metavar="S",
         ),
     ] = None,
     split: Annotated[
         Split | None,
-        typer.Option(help="Which split of --shards to measure on.", show_default="val"),
+        typer.Option(
+            help="Which split of --shards to measure on.",
+            metavar="|".join(Split),
+            show_default="val",
+        ),
     ] = None,
     trimap: Annotated[
         TrimapChoice | None,
         typer.Option(
-            help="Which trimaps of --shards to use: crude or exact.", show_default="crude"
+            help="Which trimaps of --shards to use.", metavar="crude|exact", show_default="crude"
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(help="Largest number of samples of --shards to measure on.", min=1)
+        int | None,
+        typer.Option(
+            help="Largest number of samples of --shards to measure on.", min=1, metavar="N"
+        ),
     ] = None,
     cache: CacheOption = "",
     workers: Annotated[
         int | None,
         typer.Option(
-            help="How many processes measure; not with --checkpoint.", min=1, show_default="1"
+            help="How many processes measure; not with --checkpoint.",
+            min=1,
+            metavar="N",
+            show_default="1",
         ),
     ] = None,
     device: DeviceOption = None,
     json_: Annotated[
         Path | None,
-        typer.Option("--json", help="File to write the figures to as JSON; - is standard output."),
+        typer.Option(
+            "--json",
+            help="File to write the figures to as JSON; - is standard output.",
+            metavar="FILE",
+            callback=local_path,
+        ),
     ] = None,
 ) -> None:
     """Measure alphas: SAD, MSE, Grad and Conn where trimaps are unknown, SAD and MSE overall.
@@ -141,6 +163,7 @@ def evaluate(
     A model or method on files: the same with --images, --alphas and --trimaps.
     """
     from training.matte.evaluate import evaluate_folders, evaluate_method, folder_cases
+    from training.matte.printing import show_evaluation
 
     _exactly_one(predictions=predictions, checkpoint=checkpoint, method=method)
     if trimap is TrimapChoice.MIXED:
@@ -193,36 +216,17 @@ def evaluate(
                 assert checkpoint is not None
                 model = load_network(checkpoint).without_trimap_decoder().to(pick_device(device))
                 found = evaluate_method(functools.partial(matte, model), cases, tell)
-    _show(found, json_)
-
-
-def _show(found: Any, json_: Path | None) -> None:
-    from training.matte.evaluate import COLUMNS, mean_rows, to_json, without_unknown
-
-    for failure in found.failed:
-        fail(f"{failure.name}: {failure.reason}")
-    if json_ is not None and str(json_) == "-":
-        show_json(to_json(found))
-    else:
-        if found.scores:
-            show_table("", COLUMNS, mean_rows(found), left=2)
-        if known := without_unknown([score.metrics for score in found.scores]):
-            say(
-                f"{known} of {len(found.scores)} images have no unknown pixels; the means of SAD, "
-                "MSE, Grad and Conn are those of the others"
-            )
-        if json_ is not None:
-            write_bytes(json_, (json.dumps(to_json(found), indent=1) + "\n").encode())
+    show_evaluation(found, json_)
     raise typer.Exit(FAILED if found.failed or not found.scores else DONE)
 
 
 @matte_app.command()
 def export(
     checkpoint: CheckpointOption,
-    out: Annotated[Path, typer.Option(help="File to write, .onnx.", metavar="FILE")],
-    fp16: Annotated[
-        bool, typer.Option("--fp16", help="Use 16-bit weights and arithmetic.")
-    ] = False,
+    out: Annotated[
+        Path, typer.Option(help="File to write, .onnx.", metavar="FILE", callback=local_path)
+    ],
+    fp16: Annotated[bool, switch("--fp16", "Use 16-bit weights and arithmetic.")] = False,
 ) -> None:
     """Export the model without its trimap decoder to ONNX, and compare it with PyTorch."""
     from training.checkpoint import load_network
@@ -239,32 +243,17 @@ def export(
 @matte_app.command()
 def bench(
     size: Annotated[
-        int, typer.Option(help="Height and width of the image, in pixels.", min=32)
+        int, typer.Option(help="Height and width of the image, in pixels.", min=32, metavar="N")
     ] = 800,
     device: DeviceOption = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+    json_: Annotated[bool, switch("--json", "Print JSON on standard output.")] = False,
 ) -> None:
     """Measure what the model costs: parameters, multiply-adds, time."""
     from training.matte.bench import measure_cost
+    from training.matte.printing import show_cost
     from training.processes import pick_device
 
     show_cost(measure_cost(size, pick_device(device)), size, json_)
-
-
-def show_cost(cost: Any, size: int, as_json: bool) -> None:
-    """As a JSON object, or a line for each figure."""
-    if as_json:
-        show_json(asdict(cost))
-        return
-    pairs = [
-        ("device", cost.device),
-        ("parameters", f"{cost.parameters / 1e6:.2f} M"),
-        (f"multiply-adds at {size} x {size}", f"{cost.gmac:.3f} G"),
-        (f"latency at {size} x {size}", f"{cost.latency_ms:.1f} ms"),
-        (f"frames/s at {size} x {size}", f"{cost.frames_per_second:.1f}"),
-        ("frames/s at 1920 x 1080", f"{cost.frames_per_second_1080p:.1f}"),
-    ]
-    show_pairs(pairs)
 
 
 def _exactly_one(**given: object) -> None:

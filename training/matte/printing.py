@@ -1,0 +1,53 @@
+"""What `matte evaluate` and `matte bench` print."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from console.messages import fail, say, show_json, show_pairs, show_table
+from manifests.storage import write_bytes
+from training.matte.evaluate import COLUMNS, Evaluation, mean_rows, to_json, without_unknown
+
+if TYPE_CHECKING:  # it needs torch, which evaluations of files do without
+    pass
+
+if TYPE_CHECKING:  # it needs torch, which evaluations of files do without
+    from training.matte.bench import Cost
+
+
+def show_evaluation(found: Evaluation, json_: Path | None) -> None:
+    """Failures, and a table of means; json_: a file for all figures, or "-" for standard output
+    instead of the table."""
+    for failure in found.failed:
+        fail(f"{failure.name}: {failure.reason}")
+    if json_ is not None and str(json_) == "-":
+        show_json(to_json(found))
+    else:
+        if found.scores:
+            show_table("", COLUMNS, mean_rows(found), left=2)
+        if known := without_unknown([score.metrics for score in found.scores]):
+            say(
+                f"{known} of {len(found.scores)} images have no unknown pixels; the means of SAD, "
+                "MSE, Grad and Conn are those of the others"
+            )
+        if json_ is not None:
+            write_bytes(json_, (json.dumps(to_json(found), indent=1) + "\n").encode())
+
+
+def show_cost(cost: Cost, size: int, as_json: bool) -> None:
+    """As a JSON object, or a line for each figure."""
+    if as_json:
+        show_json(asdict(cost))
+        return
+    pairs = [
+        ("device", cost.device),
+        ("parameters", f"{cost.parameters / 1e6:.2f} M"),
+        (f"multiply-adds at {size} x {size}", f"{cost.gmac:.3f} G"),
+        (f"latency at {size} x {size}", f"{cost.latency_ms:.1f} ms"),
+        (f"frames/s at {size} x {size}", f"{cost.frames_per_second:.1f}"),
+        ("frames/s at 1920 x 1080", f"{cost.frames_per_second_1080p:.1f}"),
+    ]
+    show_pairs(pairs)
