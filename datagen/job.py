@@ -36,7 +36,14 @@ from datagen.room import raise_if_full
 from datagen.settings import Settings
 from datagen.shard import ShardTask, make_shard, shard_tasks, used_sources
 from datagen.sources.folders import SourceFolders
-from manifests.dataset import CONTRACT, Manifest, Skipped, dataset_path, write_manifest
+from manifests.dataset import (
+    CONTRACT,
+    Manifest,
+    Skipped,
+    card_path,
+    dataset_path,
+    write_manifest,
+)
 from manifests.notes import Origin
 from manifests.shards import Shard, index_path
 from manifests.storage import make_folder, sweep
@@ -97,16 +104,17 @@ def make_shard_set(
         present = RecordedSources(*sources)
         origin = origin_of(settings, present, beginning)
         plans = plan_splits(settings, *sources)
-        refuse_too_large(folders, settings, found, plans, out)
+        old = None if beginning is None else beginning.manifest
         if beginning is not None:
             refuse_other_sources(out, beginning.origin, origin, recorded, present)
+        if old is None or old.settings != settings.to_json():  # else next to nothing is written
+            refuse_too_large(folders, settings, found, plans, out)
         refuse_fewer_samples(out, plans)
         # Only now is it known that the run can begin, and with which sources.
         write_origin(out, origin)
         record_sources(out, recorded, present)
         planned = [shard for plan in plans for shard in planned_shards(plan)]
         missing = _missing(cluster, planned, origin, out)
-        old = None if beginning is None else beginning.manifest
         made = _Made((), 0, 0.0)
         if missing:
             refuse_other_libraries(out, origin)
@@ -120,7 +128,8 @@ def make_shard_set(
         shards, failed = _gather(planned, origin, out, made.failed)
         made_by = settings.to_json(), dict(origin.libraries)
         manifest = Manifest(CONTRACT, *made_by, shards, skipped, dict(origin.sources))
-        if not failed and (old is None or replace(manifest, skipped=old.skipped) != old):
+        is_described = old is not None and replace(manifest, skipped=old.skipped) == old
+        if not failed and not (is_described and card_path(out).exists()):
             write_manifest(out, manifest)
     return Result(
         samples=sum(shard.samples for shard in shards),

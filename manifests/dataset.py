@@ -96,10 +96,14 @@ def dataset_path(root: Root) -> Root:
     return root / "dataset.json"
 
 
+def card_path(root: Root) -> Root:
+    return root / "README.md"
+
+
 def write_manifest(root: Path, manifest: Manifest) -> None:
     """Write README.md, then dataset.json."""
     card = card_of(manifest.shards, ShardFormat(manifest.settings["format"])).encode()
-    readme = root / "README.md"
+    readme = card_path(root)
     if not readme.is_file() or readme.read_bytes() != card:
         write_bytes(readme, card)
     fields = {

@@ -180,9 +180,14 @@ def read_index(root: Path, name: str) -> list[Sample]:
 
 def read_index_columns(root: Location, name: str, columns: list[str]) -> pa.Table:
     """Some columns of one shard's rows, for counting. Raises ValueError as `read_index`."""
-    data = _read_index(root, name)[0]
+    return read_columns_and_notes(root, name, columns)[0]
+
+
+def read_columns_and_notes(root: Location, name: str, columns: list[str]) -> tuple[pa.Table, Notes]:
+    """Some columns of one shard's rows, and the notes. Raises ValueError as `read_index`."""
+    data, _, notes = _read_index(root, name)
     with table_errors(str(index_path(root, name))):
-        return read_parquet(data, columns)
+        return read_parquet(data, columns), notes
 
 
 def read_shard_record(root: Path, name: str, split: Split) -> Shard | None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.shard_set import ShardSet
-from manifests.shards import Cell, Histogram, read_alpha_histograms, read_index_columns
+from manifests.shards import Cell, Histogram, read_columns_and_notes
 from manifests.sources import Subject, Transparency
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -54,8 +54,9 @@ def read_stats(shards: ShardSet) -> Stats:
     tables: list[pa.Table] = []
     histograms: dict[Cell, Histogram] = {}
     for shard in shards.shards:
-        tables.append(read_index_columns(shards.folder, shard.name, columns))
-        for cell, counts in read_alpha_histograms(shards.folder, shard.name).items():
+        table, notes = read_columns_and_notes(shards.folder, shard.name, columns)
+        tables.append(table)
+        for cell, counts in notes.alpha_histograms.items():
             histograms[cell] = histograms.get(cell, np.zeros(256, np.int64)) + counts
     rows = pa.concat_tables(tables)
     return Stats(

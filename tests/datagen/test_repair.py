@@ -100,7 +100,9 @@ def stamps(out: Path) -> dict[str, int]:
     return {name_of(out, p): p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
 
 
-@pytest.mark.parametrize("lost", [("sources",), ("dataset.json", "sources"), ("dataset.json",)])
+@pytest.mark.parametrize(
+    "lost", [("sources",), ("dataset.json", "sources"), ("dataset.json",), ("README.md",)]
+)
 def test_what_describes_a_set_is_made_from_its_shards(
     sources: SourceFolders, settings: Settings, out: Path, lost: tuple[str, ...]
 ) -> None:
