@@ -13,7 +13,7 @@ import typer
 from console.commands import DONE, FAILED, WRONG_USAGE, new_app, run
 from console.interrupts import silent_stdout
 from console.messages import fail, say, show, show_json, warn
-from console.options import switch, with_options
+from console.options import existing_folder, local_path, switch, with_options
 from console.progress import progress
 from datagen.printing import (
     print_estimate,
@@ -28,7 +28,11 @@ app = new_app("Compose foregrounds over backgrounds, into shards for training a 
 
 
 def _folder(name: str, help_: str) -> Any:
-    return typer.Option(name, help=help_, metavar="DIR", exists=True, file_okay=False)
+    return typer.Option(name, help=help_, metavar="DIR", callback=existing_folder)
+
+
+def _path(help_: str, metavar: str = "DIR") -> Any:
+    return typer.Option(help=help_, metavar=metavar, callback=local_path)
 
 
 FgOption = Annotated[
@@ -39,7 +43,7 @@ AlphaOption = Annotated[
     Path | None,
     _folder("--alpha", "Folder of the alphas of the foregrounds, if those are RGB images."),
 ]
-ShardsOption = Annotated[Path, typer.Option(help="Folder of the shard set.", metavar="DIR")]
+ShardsOption = Annotated[Path, _path("Folder of the shard set.")]
 JsonOption = Annotated[bool, switch("--json", "Print JSON on standard output.")]
 WorkersOption = Annotated[
     int | None,
@@ -57,7 +61,7 @@ AddressOption = Annotated[
 
 @app.command()
 def synth(
-    out: Annotated[Path, typer.Option(help="Folder in which fgs and bgs are made.", metavar="DIR")],
+    out: Annotated[Path, _path("Folder in which fgs and bgs are made.")],
     fg: Annotated[int, typer.Option(help="How many foregrounds to make.", min=1, metavar="N")],
     bg: Annotated[int, typer.Option(help="How many backgrounds to make.", min=1, metavar="N")],
     size: Annotated[
@@ -118,9 +122,7 @@ def compose(
     bg: BgOption,
     settings: Settings,
     alpha: AlphaOption = None,
-    out: Annotated[
-        Path, typer.Option(help="Folder of the shard set to make.", metavar="DIR")
-    ] = Path("shards"),
+    out: Annotated[Path, _path("Folder of the shard set to make.")] = Path("shards"),
     skip_bad: Annotated[
         bool, switch("--skip-bad", "Leave out sources that cannot be used, and list them.")
     ] = False,
@@ -187,9 +189,7 @@ def stats(
     by_transparency: Annotated[
         bool, switch("--by-transparency", "Also show a row for each subject and transparency.")
     ] = False,
-    plot: Annotated[
-        Path | None, typer.Option(help="Picture of the statistics to draw.", metavar="FILE.png")
-    ] = None,
+    plot: Annotated[Path | None, _path("Picture of the statistics to draw.", "FILE.png")] = None,
     json_: JsonOption = False,
 ) -> None:
     """Show statistics of a shard set, read from its index only."""
@@ -213,9 +213,7 @@ def stats(
 @app.command()
 def preview(
     shards: ShardsOption = Path("shards"),
-    out: Annotated[Path, typer.Option(help="Picture to draw.", metavar="FILE.png")] = Path(
-        "preview.png"
-    ),
+    out: Annotated[Path, _path("Picture to draw.", "FILE.png")] = Path("preview.png"),
     rows: Annotated[
         int, typer.Option(help="How many samples to draw.", min=1, max=64, metavar="N")
     ] = 8,
@@ -261,7 +259,7 @@ def replay(
     key: Annotated[str, typer.Argument(help="Key of a sample, such as train-00000042.")],
     fg: FgOption,
     bg: BgOption,
-    out: Annotated[Path, typer.Option(help="Folder to write the sample to.", metavar="DIR")],
+    out: Annotated[Path, _path("Folder to write the sample to.")],
     shards: ShardsOption = Path("shards"),
     alpha: AlphaOption = None,
 ) -> None:

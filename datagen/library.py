@@ -84,7 +84,7 @@ def compose(
         (6, 1, ())
 
     Shards that could not be made are in `Result.failed`. Raises TypeError for an unknown setting,
-    ValueError for a value out of its range, FileNotFoundError for a missing folder,
+    ValueError for a value out of its range or a URL, FileNotFoundError for a missing folder,
     `datagen.prepare.BadSourcesError` for unusable sources, `datagen.resume.RefusedError` if `out`
     holds something else, `datagen.plan.PlanError` if more sources are held out than exist,
     RuntimeError if the workers fail, and ConnectionError if there is no cluster at `ray_address`.
@@ -95,6 +95,9 @@ def compose(
     from datagen.sources.folders import SourceFolders
 
     chosen = _settings(settings)
+    for text in (fg, bg, out, alpha):
+        if "://" in str(text):
+            raise ValueError(f"{text}: is a URL, and only paths of this machine work here")
     root, *given = (None if path is None else Path(path) for path in (out, fg, bg, alpha))
     for folder in given:
         if folder is not None and not folder.is_dir():

@@ -84,13 +84,25 @@ class Settings:
     visible_share: float = 0.4  # at least this share of the subject's opacity stays inside
     # Drawn separately for the foreground and for the background.
     brightness: float = setting(
-        0.15, "Largest relative change of the brightness.", low=0, high=0.9, panel=_RECIPE
+        0.15,
+        "Largest relative change of the brightness: a factor from 1 - X to 1 + X.",
+        low=0,
+        high=0.9,
+        panel=_RECIPE,
     )
     contrast: float = setting(
-        0.15, "Largest relative change of the contrast.", low=0, high=0.9, panel=_RECIPE
+        0.15,
+        "Largest relative change of the contrast: a factor from 1 - X to 1 + X.",
+        low=0,
+        high=0.9,
+        panel=_RECIPE,
     )
     saturation: float = setting(
-        0.2, "Largest relative change of the saturation.", low=0, high=1, panel=_RECIPE
+        0.2,
+        "Largest relative change of the saturation: a factor from 1 - X to 1 + X.",
+        low=0,
+        high=1,
+        panel=_RECIPE,
     )
     hue: float = setting(
         6.0, "Largest rotation of the hue in degrees, either way.", low=0, high=180, panel=_RECIPE

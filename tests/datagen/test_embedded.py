@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,42 +41,50 @@ def begin(
     )
 
 
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder with a path that is short enough for sockets; that of tmp_path is not."""
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder:
+        yield Path(folder)
+
+
 def wait_for_shard(out: Path, process: subprocess.Popen[str]) -> None:
     while not list(out.glob("data/.part-*")):
         assert process.poll() is None, finish(process)
         time.sleep(0.02)
 
 
-def test_a_users_files_are_not_imported(sources: SourceFolders, tmp_path: Path) -> None:
-    """Nor a variable TMPDIR ignored, nor the folder there open to others, nor left behind."""
-    mine, temporary = tmp_path / "mine", tmp_path / "tmp"
-    temporary.mkdir()
+def test_a_users_files_are_not_imported(
+    sources: SourceFolders, tmp_path: Path, short: Path
+) -> None:
+    """Ray's folder is where TMPDIR says, closed to others, and gone in the end."""
+    mine = tmp_path / "mine"
     for name in ("cv2", "numpy", "manifests", "training", "ray"):
         (mine / name).mkdir(parents=True)
         (mine / name / "__init__.py").write_text("raise ImportError('a file of the user')")
     (mine / "json.py").write_text("raise ImportError('a file of the user')")
-    process = begin(sources, tmp_path / "shards", mine, TMPDIR=str(temporary))
+    process = begin(sources, tmp_path / "shards", mine, TMPDIR=str(short))
     wait_for_shard(tmp_path / "shards", process)
-    (folder,) = temporary.iterdir()
+    (folder,) = short.iterdir()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert list(folder.rglob("session_*"))
     assert finish(process).code == 0
-    assert list(temporary.iterdir()) == []
+    assert list(short.iterdir()) == []
 
 
-def test_a_killed_run_is_swept_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_run_is_swept_by_the_next(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = (
         "import os, signal\nfrom datagen.embedded import temporary_folder\n"
         "with temporary_folder() as folder:\n"
         "    folder.mkdir()\n    (folder / 'log').touch()\n    os.kill(os.getpid(), signal.SIGKILL)"
     )
-    env = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": ":".join(sys.path)}
+    env = os.environ | {"TMPDIR": str(short), "PYTHONPATH": ":".join(sys.path)}
     subprocess.run([sys.executable, "-c", script], env=env, check=False)
-    assert len(list(tmp_path.rglob("log"))) == 1
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert len(list(short.rglob("log"))) == 1
+    monkeypatch.setattr("tempfile.tempdir", str(short))
     with temporary_folder() as folder:
-        assert folder.is_relative_to(tmp_path)
-        assert list(tmp_path.rglob("log")) == []
+        assert folder.is_relative_to(short)
+        assert list(short.rglob("log")) == []
 
 
 def test_a_place_that_sockets_cannot_have_is_not_used(
