@@ -32,7 +32,7 @@ from datagen.resume import (
     whole_shard,
     write_origin,
 )
-from datagen.room import raise_if_full
+from datagen.room import raise_if_hopeless
 from datagen.settings import Settings
 from datagen.shard import ShardTask, make_shard, shard_tasks, used_sources
 from datagen.sources.folders import SourceFolders
@@ -178,7 +178,7 @@ def _make(cluster: Cluster, tasks: Iterable[ShardTask], samples: int) -> _Made:
         for outcome in cluster.run(make_shard, tasks, advance):
             shard = outcome.item.shard
             if outcome.error:
-                raise_if_full(outcome.error, outcome.item.root)
+                raise_if_hopeless(outcome.error, outcome.item.root)
                 failed.append(FailedShard(shard.name, outcome.error))
             else:
                 made += len(shard.pairs)

@@ -13,7 +13,7 @@ from console.progress import progress
 from datagen.cluster import Cluster
 from datagen.plan import hold_out
 from datagen.resume import RecordedSources
-from datagen.room import raise_if_full
+from datagen.room import check_shared, raise_if_hopeless
 from datagen.sample.working_copies import (
     PreparedBackground,
     PreparedForeground,
@@ -120,7 +120,7 @@ def prepare_sources(
         for done, outcome in enumerate(cluster.run(work, used), start=1):
             if outcome.error:
                 name, reason = outcome.item.id, outcome.error
-                raise_if_full(reason, cache)
+                raise_if_hopeless(reason, cache)
                 raise RuntimeError(reason if name in reason else f"{name}: {reason}")
             advance(done)
 
@@ -129,6 +129,7 @@ def prepare_source(
     folders: SourceFolders, settings: Settings, cache: Path, source: Foreground | Background
 ) -> None:
     """Make the working copy of one source if it is missing."""
+    check_shared(cache)
     if isinstance(source, Foreground):
         path = foreground_path(cache, source, settings)
         if not path.exists():

@@ -1,18 +1,36 @@
-"""Room on the disk of a shard set."""
+"""The disk of a shard set: its room, and whether the machine of a worker has it at all."""
 
 from __future__ import annotations
 
 import errno
 import os
+import socket
 from pathlib import Path
+
+_SHARED = "do all machines share this folder?"
+
+
+class NotSharedError(ValueError):
+    """A worker's machine lacks the folder of the shard set."""
 
 
 class FullDiskError(RuntimeError):
     """The disk of the shard set is full."""
 
 
-def raise_if_full(reason: str, out: Path) -> None:
-    """Raise FullDiskError if a task failed for want of room: all others would fail, too."""
+def check_shared(folder: Path) -> None:
+    """Raise NotSharedError if the driver's folder is missing on this machine."""
+    if not folder.is_dir():
+        raise NotSharedError(f"{folder}: is missing on {socket.gethostname()}; {_SHARED}")
+
+
+def raise_if_hopeless(reason: str, out: Path) -> None:
+    """Raise what made a task fail if all others would fail for the same reason.
+
+    FullDiskError for want of room, NotSharedError for a machine without the folder.
+    """
+    if _SHARED in reason:
+        raise NotSharedError(reason)
     for number in (errno.ENOSPC, errno.EDQUOT):
         if os.strerror(number) in reason:
             raise FullDiskError(

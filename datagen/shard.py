@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from datagen.plan import Pair, PlannedShard, ShardPairs, of_split
+from datagen.room import check_shared
 from datagen.sample.build import BuiltSample, build_sample, encode_sample
 from datagen.sample.recipe import draw_recipe, draw_second, generator
 from datagen.sample.working_copies import load_background, load_foreground
@@ -93,6 +94,7 @@ def make_shard(task: ShardTask, report: Report) -> str:
     """Write one shard and return its name. An error leaves no file behind."""
     settings, shard = task.settings, task.shard
     form, codec = settings.format, settings.image_codec
+    check_shared(task.cache)
     with ShardWriter(task.root, shard.name, form, codec, task.origin) as writer:
         written = 0
         for count, pair in enumerate(shard.pairs, start=1):

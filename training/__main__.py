@@ -4,7 +4,7 @@ from console.interrupts import run_program
 
 
 def train() -> None:
-    """`train`; also `python -m training`, and so `torchrun -m training`."""
+    """`train`; also `python -m training`."""
     run_program("training.cli", "train_main")
 
 

@@ -53,7 +53,7 @@ def train(
 ) -> None:
     """Train the matting model on a shard set; validate on its split val, if it has one.
 
-    With several GPUs: torchrun --nproc-per-node 4 -m training --shards ...
+    With several GPUs: torchrun --nproc-per-node 4 --no-python train --shards ...
     """
     from manifests.shard_set import ShardSet, open_shards
     from training.checkpoint import find_model, load_weights

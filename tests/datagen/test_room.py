@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from datagen.cluster import Outcome
 from datagen.estimate import Estimate, too_large
 from datagen.job import make_shard_set
 from datagen.resume import RefusedError
-from datagen.room import FullDiskError, disk_of, free_bytes, raise_if_full
+from datagen.room import FullDiskError, NotSharedError, disk_of, free_bytes, raise_if_hopeless
 from datagen.settings import Settings
 from datagen.shard import ShardTask
 from datagen.sources.folders import SourceFolders
@@ -71,10 +72,34 @@ def test_a_full_disk_ends_the_run_and_is_named(sources: SourceFolders, tmp_path:
     assert make_shard_set(InProcess(), sources, settings, out).failed == ()
 
 
+class OtherMachine(InProcess):
+    """Lacks the folder of the shard set, under which the driver's machine has it."""
+
+    def run(
+        self,
+        function: Callable[..., Any],
+        items: Iterable[Any],
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Iterator[Outcome[Any, Any]]:
+        there = (
+            replace(item, cache=item.cache / "elsewhere") if isinstance(item, ShardTask) else item
+            for item in items
+        )
+        return super().run(function, there, on_progress)
+
+
+def test_a_machine_without_the_folder_is_one_sentence(
+    sources: SourceFolders, tmp_path: Path
+) -> None:
+    settings, out = Settings(size=64, samples=12, shard_size=3), tmp_path / "shards"
+    with pytest.raises(NotSharedError, match=r"elsewhere: is missing on .*; do all machines share"):
+        make_shard_set(OtherMachine(), sources, settings, out)
+
+
 def test_other_errors_are_no_full_disk(tmp_path: Path) -> None:
-    raise_if_full(f"OSError: {os.strerror(errno.EIO)}", tmp_path)
+    raise_if_hopeless(f"OSError: {os.strerror(errno.EIO)}", tmp_path)
     with pytest.raises(FullDiskError):
-        raise_if_full(f"a.tar: {os.strerror(errno.EDQUOT)}", tmp_path)
+        raise_if_hopeless(f"a.tar: {os.strerror(errno.EDQUOT)}", tmp_path)
 
 
 def test_the_disk_of_a_folder_that_is_missing(tmp_path: Path) -> None:
