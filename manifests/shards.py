@@ -139,8 +139,8 @@ def write_index(root: Path, name: str, table: pa.Table, notes: Notes) -> None:
 class OpenShard(Protocol):
     """A shard whose samples are read by number, in any order, only the streams that are wanted.
 
-    Opening it finds where they lie; that and reading raise ValueError that names the file (and
-    the sample where it is known) if it is damaged.
+    When it is opened, the places of its samples in the file are found. Opening and reading raise
+    ValueError if the file is damaged; the message names the file, and the sample if it is known.
     """
 
     def __len__(self) -> int: ...

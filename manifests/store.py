@@ -95,7 +95,7 @@ class ShardStore:
         """The key and the wanted streams of a sample: numbers of the shard and within it.
 
         Raises ValueError that names the shard's file and the sample if they cannot be read, OSError
-        if the reason is this machine (a full disk, say), so that no sample could be read.
+        if the reason is this machine, for example a full disk, so that no sample could be read.
         """
         try:
             opened = self._open(shard)

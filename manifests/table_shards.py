@@ -105,7 +105,7 @@ def _bytes_of(stream: Any) -> bytes:
 class OpenTable:
     """A table whose samples are read in any order, a row group at a time.
 
-    Reading is cheap for numbers that lie close together: the last few row groups are held.
+    The last few row groups are kept, so that it is cheap to read numbers that are close together.
     Raises ValueError as `read_table` does, with the file's `name`.
     """
 
