@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from manifests import open_shards, store
+from manifests.pixels import encode_alpha, encode_trimap
 from manifests.shards import ShardFormat, data_path
 from manifests.sources import Split
+from manifests.store import Streams
 from tests.training.shard_sets import write_set
 from tests.web import serving
 
@@ -87,3 +91,72 @@ def test_the_search_for_broken_samples_ends(
     none = r"broken samples among the first [01]: none"
     with closing(open_shards(tmp_path)) as shards, pytest.raises(ValueError, match=none):
         _ = shards[0].image
+
+
+def test_the_shard_that_was_read_longest_ago_is_closed(tmp_path: Path) -> None:
+    write_set(tmp_path, {Split.TRAIN: [1] * 3}, ShardFormat.PARQUET, size=(8, 8), layers=False)
+    with closing(open_shards(tmp_path)) as shards:
+        for number in (0, 1, 0, 2):
+            _ = shards[number].key
+        found = sorted(Path(path).stem for path in open_files(f"{tmp_path}/data/"))
+    assert found == ["train-00000", "train-00002"]
+
+
+def test_the_last_fetched_shards_stay_in_a_temporary_folder_and_all_in_a_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    write_set(tmp_path / "set", {Split.TRAIN: [1] * 7}, size=(8, 8), layers=False)
+    cache = tmp_path / "cache"
+    with serving(tmp_path / "set") as web:
+        for where, kept, place in ((None, 4, tmp_path / "temporary"), (cache, 7, cache)):
+            with closing(open_shards(web.url, where)) as shards:
+                assert len([sample.key for sample in shards]) == 7
+                assert len(list(place.rglob("*.tar"))) == kept
+        assert len(web.requests) == 2 * (7 + 3), "each once, and what describes the set"
+
+
+def test_no_cache_keeps_what_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    write_set(tmp_path / "set", {Split.TRAIN: [2]})
+    break_images(tmp_path / "set", [1])
+    cache = tmp_path / "cache"
+    with (
+        serving(tmp_path / "set") as web,
+        closing(open_shards(web.url, cache)) as shards,
+        pytest.raises(ValueError, match="its sha256 is not"),
+    ):
+        _ = shards[0].image
+    assert list(cache.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is this machine's fault, not the shard's, so it is an OSError."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    write_set(tmp_path / "set", {Split.TRAIN: [1]})
+    cache = tmp_path / "cache"
+    cache.write_text("a file where the folder should be")
+    with (
+        serving(tmp_path / "set") as web,
+        closing(open_shards(web.url, cache)) as shards,
+        pytest.raises(OSError, match=f"train-00000.tar cannot be kept in {cache}"),
+    ):
+        _ = shards[0].image
+
+
+@pytest.mark.parametrize("size", [(5, 6), (4, 7), (5, 7)])
+def test_streams_of_one_sample_have_one_size(size: tuple[int, int]) -> None:
+    large = encode_alpha(np.zeros((5, 7), np.uint8))
+    streams = Streams({"alpha": large, "trimap": encode_trimap(np.zeros(size, np.uint8))}, "a: ")
+    if size == (5, 7):
+        assert {name: pixels.shape for name, pixels in streams.all().items()} == {
+            "alpha": size,
+            "trimap": size,
+        }
+    else:
+        with pytest.raises(ValueError, match=r"^a: the streams differ in size"):
+            streams.all()
