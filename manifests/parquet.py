@@ -8,7 +8,7 @@ rows are decoded a few at a time:
 - Columns lie in the file, and their pages, whose headers are read here, lie in the columns.
 - Pages hold their values plainly or by a dictionary; a cell has at most `_MAX_ITEMS` values.
 - A compressed page decodes to at most `MAX_PAGE_BYTES`, and a table to `MAX_TABLE_BYTES`.
-- Shards have neither compression nor dictionaries, so that they decode to what is in the file.
+- Shards have neither compression nor dictionaries: a page decodes to no more than it has.
 
 So a table takes at most 3 GB of memory, and a shard twice the size of a row group.
 """
@@ -19,7 +19,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,11 +38,12 @@ _TAIL = 8  # the length of the footer, and PAR1
 
 _TYPES = ("BYTE_ARRAY", "DOUBLE", "INT64", "BOOLEAN")  # the columns of records and streams
 # Numbers of the Parquet format: pages, and encodings
-_DICTIONARY, _DATA_V2 = 2, 3
+_DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
 _PLAIN, _RLE = 0, 3
 _BY_DICTIONARY = 2, 8
 
 File = Path | bytes
+Value = TypeVar("Value")
 
 
 @contextmanager
@@ -75,7 +76,7 @@ def read_parquet(file: File, columns: Sequence[str] | None = None) -> pa.Table:
     """
     with _opened(file) as source:
         footer = _footer(source)
-        batch_rows = _measure(source, footer, is_plain=False)
+        batch_rows = _measure(source, footer)
         # Not read_table, which takes a folder's name like a=b for a column
         with pq.ParquetFile(source, metadata=footer) as table:
             schema = table.schema_arrow
@@ -99,12 +100,7 @@ def open_plain(path: Path, most_group_bytes: int) -> pq.ParquetFile:
     """
     with _opened(path) as source:
         footer = _footer(source)
-        _measure(source, footer, is_plain=True)
-        for number in range(footer.num_row_groups):
-            columns = [footer.row_group(number).column(n) for n in range(footer.num_columns)]
-            size = sum(column.total_compressed_size for column in columns)
-            if size > most_group_bytes:
-                raise ValueError(f"a row group of {size} bytes, at most {most_group_bytes}")
+        _measure(source, footer, most_group_bytes)
     return pq.ParquetFile(path, metadata=footer, memory_map=True)
 
 
@@ -115,57 +111,78 @@ def _opened(file: File) -> Iterator[IO[bytes]]:
 
 
 def _footer(source: IO[bytes]) -> pq.FileMetaData:
+    length, announced = _tail(source)
+    if announced > min(_MAX_FOOTER_BYTES, length - _TAIL):
+        raise ValueError(f"a footer of {announced} bytes in a file of {length}")
+    source.seek(0)
+    footer = pq.read_metadata(source)
+    if not 0 <= footer.num_rows <= min(MAX_ROWS, length):
+        raise ValueError(f"{footer.num_rows} rows in a file of {length} bytes")
+    if footer.num_columns > MAX_COLUMNS:
+        raise ValueError(f"{footer.num_columns} columns, at most {MAX_COLUMNS}")
+    return footer
+
+
+def _tail(source: IO[bytes]) -> tuple[int, int]:
+    """The length of a file, and the length of the footer that it announces."""
     length = source.seek(0, io.SEEK_END)
     source.seek(max(0, length - _TAIL))
     tail = source.read(_TAIL)
     if len(tail) < _TAIL or tail[4:] != b"PAR1":
         raise ValueError(f"not a whole Parquet file ({length} bytes)")
-    announced = int.from_bytes(tail[:4], "little")
-    if announced > min(_MAX_FOOTER_BYTES, length - _TAIL):
-        raise ValueError(f"a footer of {announced} bytes in a file of {length}")
-    source.seek(0)
-    footer = pq.read_metadata(source)
-    rows, columns = footer.num_rows, footer.num_columns
-    groups = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
-    if not 0 <= rows <= min(MAX_ROWS, length) or min(groups, default=0) < 0 or sum(groups) != rows:
-        raise ValueError(f"{rows} rows ({sum(groups)} in row groups) in a file of {length} bytes")
-    if columns > MAX_COLUMNS:
-        raise ValueError(f"{columns} columns, at most {MAX_COLUMNS}")
-    return footer
+    return length, int.from_bytes(tail[:4], "little")
 
 
-def _measure(source: IO[bytes], footer: pq.FileMetaData, is_plain: bool) -> int:
-    """Check every column and page; returns how many rows may be decoded at a time."""
-    end = source.seek(0, io.SEEK_END) - _TAIL - footer.serialized_size
+def _measure(source: IO[bytes], footer: pq.FileMetaData, most_group_bytes: int = 0) -> int:
+    """Check every column and page; returns how many rows may be decoded at a time.
+
+    most_group_bytes: what a row group of a shard may take; 0 for other tables.
+
+    Where pyarrow describes columns, it ends the process for some damaged footers. So the numbers
+    are taken from the footer itself.
+    """
+    length, size = _tail(source)
+    end = length - _TAIL - size
+    source.seek(end)
+    groups = _list(read_struct(source.read(size))[0], 4)
+    rows = sum(_number(group, 3) for group in groups)
+    if rows != footer.num_rows:
+        raise ValueError(f"{rows} rows in row groups, {footer.num_rows} in all")
     most = 1
-    for group in (footer.row_group(number) for number in range(footer.num_row_groups)):
-        copied = 0  # bytes that each row may copy from the dictionaries
-        for number in range(footer.num_columns):
-            column, schema = group.column(number), footer.schema.column(number)
+    for group in groups:
+        copied = stored = 0  # copied: what each row may copy from the dictionaries
+        columns = _list(group, 1)
+        if len(columns) != footer.num_columns or not 0 <= _number(group, 3) <= rows:
+            raise ValueError(f"a row group of {len(columns)} columns, {_number(group, 3)} rows")
+        for number, column in enumerate(columns):
+            schema = footer.schema.column(number)
             items = _MAX_ITEMS if schema.max_repetition_level else 1
             try:
-                if not 0 <= column.num_values <= items * group.num_rows:
-                    raise ValueError(f"{column.num_values} values in {group.num_rows} rows")
-                longest = _measure_column(source, column, end, is_plain)
+                found, described = schema.physical_type, _struct(column, 3)
+                if found not in _TYPES:
+                    raise ValueError(f"has the type {found}, expected {', '.join(_TYPES)}")
+                if 1 in column:  # a path
+                    raise ValueError("lies in another file")
+                values = _number(described, 5)
+                if not 0 <= values <= items * _number(group, 3):
+                    raise ValueError(f"{values} values in {_number(group, 3)} rows")
+                longest = _measure_column(source, described, end, bool(most_group_bytes))
             except ValueError as error:
-                raise ValueError(f"column {column.path_in_schema}: {error}") from error
-            copied += items * longest if column.physical_type == "BYTE_ARRAY" else 0
+                raise ValueError(f"column {schema.path}: {error}") from error
+            stored += _number(described, 7)
+            copied += items * longest if schema.physical_type == "BYTE_ARRAY" else 0
+        if most_group_bytes and stored > most_group_bytes:
+            raise ValueError(f"a row group of {stored} bytes, at most {most_group_bytes}")
         most = max(most, copied)
     return min(max(1, _BATCH_BYTES // most), _BATCH_ROWS)
 
 
-def _measure_column(source: IO[bytes], column: Any, end: int, is_plain: bool) -> int:
+def _measure_column(source: IO[bytes], column: Struct, end: int, is_plain: bool) -> int:
     """Check the column of a row group; returns the bytes of its dictionary."""
-    if column.physical_type not in _TYPES or column.file_path:
-        raise ValueError(f"has the type {column.physical_type}, expected {', '.join(_TYPES)}")
-    if is_plain and column.compression != "UNCOMPRESSED":
-        raise ValueError(f"{column.compression}, but shards are not compressed")
-    if column.num_values == 0:  # then Arrow reads no page
+    total, size, begin = (_number(column, field) for field in (5, 7, 9))
+    if total == 0:  # then Arrow reads no page
         return 0
-    begin = column.data_page_offset
-    if column.dictionary_page_offset:  # Arrow, too, takes 0 for none
-        begin = min(begin, column.dictionary_page_offset)
-    size = column.total_compressed_size
+    begin = min(begin, column.get(11) or begin)  # of the dictionary; Arrow, too, takes 0 for none
     if begin < 4 or size < 0 or begin + size > end:
         raise ValueError(f"{size} bytes at byte {begin}, but columns end at byte {end}")
     at, values, dictionary = begin, 0, 0
@@ -175,7 +192,7 @@ def _measure_column(source: IO[bytes], column: Any, end: int, is_plain: bool) ->
         at += header_size + stored
         if min(decoded, stored) < 0 or at > begin + size:
             raise ValueError(f"a page of {stored} bytes that ends at byte {at}")
-        most = stored if column.compression == "UNCOMPRESSED" else MAX_PAGE_BYTES
+        most = stored if is_plain else max(stored, MAX_PAGE_BYTES)
         if decoded > most:
             raise ValueError(f"a page that decodes to {decoded} bytes, at most {most}")
         if kind == _DICTIONARY:
@@ -185,12 +202,14 @@ def _measure_column(source: IO[bytes], column: Any, end: int, is_plain: bool) ->
             dictionary = max(dictionary, decoded)
         else:
             values += _count_values(page, kind)
-    if values != column.num_values:
-        raise ValueError(f"{values} values, its footer says {column.num_values}")
+    if values != total:
+        raise ValueError(f"{values} values, its footer says {total}")
     return dictionary
 
 
 def _count_values(page: Struct, kind: int) -> int:
+    if kind not in (_DATA, _DATA_V2):
+        raise ValueError(f"a page of the kind {kind}")
     content, place = (page.get(8), 4) if kind == _DATA_V2 else (page.get(5), 2)
     count, encoding = _number(content, 1), _number(content, place)
     if count < 0 or encoding not in (_PLAIN, _RLE, *_BY_DICTIONARY):
@@ -210,8 +229,20 @@ def _page_header(source: IO[bytes], at: int) -> tuple[Struct, int]:
 
 
 def _number(fields: Any, field: int) -> int:
+    return _field(fields, field, int)
+
+
+def _list(fields: Any, field: int) -> list[Any]:
+    return _field(fields, field, list)
+
+
+def _struct(fields: Any, field: int) -> Struct:
+    return _field(fields, field, dict)
+
+
+def _field(fields: Any, field: int, kind: type[Value]) -> Value:
     """A field that has to be there."""
     value = fields.get(field) if isinstance(fields, dict) else None
-    if not isinstance(value, int):
-        raise ValueError(f"a page header without the field {field}")  # noqa: TRY004
+    if not isinstance(value, kind):
+        raise ValueError(f"a header without the field {field}")  # noqa: TRY004
     return value

@@ -7,6 +7,8 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+from manifests.checksums import with_checksum
+
 # Numbers at which readers of binary formats go wrong
 _EDGES = (0, 1, -1, 127, 128, 255, 32767, 65535, 1 << 24, (1 << 31) - 1, -(1 << 31), (1 << 63) - 1)
 _TEXTS = ("", "..", "../../x", "/etc/passwd", "\ud800", "\0", "\x1b[2J", "[/b]", "nan", "9" * 5000)
@@ -64,6 +66,21 @@ def _change(rng: random.Random, data: bytearray, seeds: Sequence[bytes]) -> None
         data[at : at + length] = other[begin : begin + length]
 
 
+def resealed(data: bytes) -> bytes:
+    """With the right checksum, if the file holds its own: otherwise readers look no further."""
+    mark, zeros = b'"checksum": "', b"0" * 64
+    at = data.rfind(mark) + len(mark)
+    if mark not in data or len(data) < at + len(zeros):
+        return data
+    return with_checksum(data[:at] + zeros + data[at + len(zeros) :])
+
+
+def mutated_sealed(rng: random.Random, seeds: Sequence[bytes]) -> bytes:
+    """As `mutated`, and mostly with the right checksum."""
+    data = mutated(rng, seeds)
+    return resealed(data) if rng.random() < 0.8 else data
+
+
 def mutated_json(rng: random.Random, seeds: Sequence[bytes]) -> bytes:
     """One of the JSON documents with other values in it; sometimes nested without end, or damaged
     as bytes."""
@@ -75,7 +92,7 @@ def mutated_json(rng: random.Random, seeds: Sequence[bytes]) -> bytes:
     document = json.loads(rng.choice(seeds))
     for _ in range(rng.randint(1, _MOST)):
         document = _with_another(rng, document)
-    return json.dumps(document).encode()
+    return resealed(json.dumps(document).encode())
 
 
 def _with_another(rng: random.Random, value: Any) -> Any:

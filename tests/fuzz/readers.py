@@ -39,7 +39,7 @@ from tests import picture_files
 from tests.annotation.pulled import add, write
 from tests.annotation.pulled import trimap as rings
 from tests.fuzz.campaign import Reader
-from tests.fuzz.mutate import mutated, mutated_json
+from tests.fuzz.mutate import mutated, mutated_json, mutated_sealed
 from tests.fuzz.server import (
     bitmask_seeds,
     brush_seeds,
@@ -288,9 +288,9 @@ READERS = {
     for reader in (
         Reader("tar", tar_seeds, _read_tar, mutate=mutated_tar),
         Reader("parquet", parquet_seeds, _read_parquet),
-        Reader("index", index_seeds, _read_index),
+        Reader("index", index_seeds, _read_index, mutate=mutated_sealed),
         Reader("dataset", dataset_seeds, _read_dataset, mutate=mutated_json),
-        Reader("sources", sources_seeds, _read_sources),
+        Reader("sources", sources_seeds, _read_sources, mutate=mutated_sealed),
         Reader("pictures", picture_seeds, _read_picture, (PictureError,), megabytes=2300),
         Reader("streams", stream_seeds, _read_stream, names_file=False),
         Reader("annotations", annotations_seeds, _read_annotations),

@@ -90,7 +90,7 @@ def test_one_long_text_in_many_rows(tmp_path: Path, compression: str, bytes_of_c
     assert 100_000 < path.stat().st_size < bytes_of_copies
     with pytest.raises(ValueError, match="more than 1073741824 bytes of values"):
         read_parquet(path)
-    with pytest.raises(ValueError, match=r"ZSTD|a dictionary of 1 values"):
+    with pytest.raises(ValueError, match=r"a page that decodes to|a dictionary of 1 values"):
         open_plain(path, 1 << 30)
 
 
@@ -138,8 +138,8 @@ def replaced(path: Path, old: bytes, new: bytes, count: int = 1) -> None:
         (lambda data: b"", "not a whole Parquet file"),
         (lambda data: data[:-4], "not a whole Parquet file"),
         (lambda data: data[:-8] + b"\xff\xff\xff\x7fPAR1", r"a footer of 2147483647 bytes"),
-        (lambda data: data[:4] + data[-500:], "page header without the field"),
-        (lambda data: data[:4] + b"\x19" + data[5:], "a header with a field of the type 9"),
+        (lambda data: data[:4] + data[-500:], "header without the field"),
+        (lambda data: data[:4] + b"\x1a" + data[5:], "a header with a field of the type 10"),
     ],
     ids=["empty", "cut", "long footer", "no columns", "page"],
 )
@@ -160,6 +160,19 @@ def test_a_page_that_announces_more_values_than_the_column(tmp_path: Path) -> No
         read_parquet(path)
 
 
+@pytest.mark.parametrize("field", ["codec", "type of a page"])
+def test_numbers_that_stand_for_nothing(tmp_path: Path, field: str) -> None:
+    """For such a codec pyarrow ends the process as soon as it is asked for its name."""
+    options = {"use_dictionary": False, "compression": "none", "write_statistics": False}
+    path = write(tmp_path / "t.parquet", {"a": [7] * 5}, **options)
+    if field == "codec":  # behind the path in the schema, which is a list of one text
+        replaced(path, b"\x19\x18\x01a\x15\x00", b"\x19\x18\x01a\x15\x40")
+    else:
+        replaced(path, b"PAR1\x15\x00", b"PAR1\x15\x40")
+    with pytest.raises((ValueError, OSError), match=r"codec|a page of the kind 32"):
+        read_parquet(path)
+
+
 def test_a_row_group_larger_than_any_sample(tmp_path: Path) -> None:
     options = {"use_dictionary": False, "compression": "none", "write_statistics": False}
     path = write(tmp_path / "t.parquet", {"a": [b"x" * 1000]}, **options)
@@ -175,7 +188,9 @@ def test_a_shard_with_a_dictionary_is_refused_by_name(tmp_path: Path) -> None:
     assert len(list(read_shard(path))) == 3
     pq.write_table(pq.read_table(path), path)
     for read in (open_shard, lambda path: list(read_shard(path))):
-        with pytest.raises(ValueError, match=rf"{path}: not a whole shard: column key: SNAPPY"):
+        with pytest.raises(
+            ValueError, match=rf"{path}: not a whole shard: column key: a (page|dictionary)"
+        ):
             read(path)
 
 
@@ -229,7 +244,11 @@ def test_structs_of_page_headers() -> None:
     fields, length = read_struct(b"\x15\x0a\x11\x2c\x15\x01\x00\x18\x02ab\x00rest")
     assert fields == {1: 5, 2: True, 4: {1: -1}, 5: b"ab"}
     assert length == 12
-    for damaged in (b"", b"\x15", b"\x15\xff", b"\x18\x05ab", b"\x1c" * 20, b"\x19\x00\x00"):
+    assert read_struct(b"\x39\x25\x02\x03\x19\x1c\x15\x02\x00\x19\x11\x01\x00") == (
+        {3: [1, -2], 4: [{1: 1}], 5: [b"\x01"]},
+        13,
+    )
+    for damaged in (b"", b"\x15", b"\x15\xff", b"\x18\x05ab", b"\x1c" * 20, b"\x1a\x00\x00"):
         with pytest.raises(ValueError, match="a header"):
             read_struct(damaged)
     with pytest.raises(ValueError, match="64 bits"):
