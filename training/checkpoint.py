@@ -120,7 +120,7 @@ def _check_state(state: Mapping[str, Any]) -> None:
 def find_model(path: Path) -> Path:
     """The weights that a path means: a file, a checkpoint, or a run (its best, else its last).
 
-    Raises FileNotFoundError if there are none, ValueError for a URL.
+    Raises FileNotFoundError if there are no weights, ValueError for a URL.
     """
     if _URL.match(str(path)) and not path.exists():
         url = str(path).replace(":/", "://", 1)
@@ -137,7 +137,8 @@ def find_model(path: Path) -> Path:
 def load_network(path: Path) -> MattingModel:
     """The network of a checkpoint in evaluation mode, with the decoders that it was trained with.
 
-    Raises FileNotFoundError if there is none, ValueError if it is not one of this program's.
+    Raises FileNotFoundError if there is no checkpoint, ValueError if it is not one of this
+    program's.
     """
     file = find_model(path)
     with _named(file):

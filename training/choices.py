@@ -16,7 +16,7 @@ class Variant(StrEnum):
 class Area(StrEnum):
     """The pixels of which the alpha loss is taken."""
 
-    UNKNOWN = "unknown"  # the unknown area of the estimated trimap alone, as in the paper
+    UNKNOWN = "unknown"  # only the unknown area of the estimated trimap, as in the paper
     EVERYWHERE = "everywhere"  # where any of the trimaps is unknown, and the rest of the image
 
 

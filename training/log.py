@@ -18,8 +18,30 @@ from manifests.pixels import Pixels
 from manifests.storage import write_bytes
 from training.matte.metrics import Errors
 from training.net.losses import Losses
+from training.panels import PARTS, captioned
 
 METRICS = "metrics.jsonl"
+
+# What TensorBoard shows as text, in Markdown
+_ABOUT = (
+    """
+| figure | what it is |
+| --- | --- |
+| train/loss | the sum that is minimised |
+| train/l1, l2, composition, ssim | the terms of alpha in the area where it is trained |
+| train/rest | the mean error of alpha everywhere else, which counts ten times |
+| train/trimap | the cross entropy of the estimated trimap |
+| train/s1, s2 | the weights of the losses of trimap and alpha, Eq. (3): a smaller one counts more |
+| train/gradient | the length of the gradient |
+| validation/sad, mse | SAD (in thousands) and MSE in the unknown area, means over the images |
+| validation/sad_whole, mse_whole | the same over the whole images |
+
+The pictures show, from left to right: """
+    + ", ".join(PARTS)
+    + """.
+Trimaps are black where they say background, white where they say foreground and grey between.
+"""
+)
 
 
 class Step(NamedTuple):
@@ -47,6 +69,7 @@ class RunLog:
         from torch.utils.tensorboard import SummaryWriter  # takes a second
 
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=first)
+        self._board.add_text("about", _ABOUT, first)
         self._lines = (run / METRICS).open("a", encoding="utf-8")
         if not _lock(self._lines):  # until it is closed
             raise ValueError(f"{run}: another process is training there")
@@ -97,11 +120,12 @@ class RunLog:
                     self._scalar(f"validation/{name}", value, done)
 
     def panels(self, done: int) -> Callable[[str, Pixels], None]:
-        """A function that shows a picture, H x W x 3, under a name."""
+        """A function that shows a picture of `panel` under a name, with captions."""
 
         def show(name: str, picture: Pixels) -> None:
             if self._run is not None:
-                self._board.add_image(name, picture, done, dataformats="HWC")
+                shown = captioned(picture, PARTS)
+                self._board.add_image(name, shown, done, dataformats="HWC")
 
         return show
 
@@ -118,7 +142,7 @@ def is_busy(run: Path) -> bool:
 
 
 def _lock(file: IO[str]) -> bool:
-    """False if another process holds the lock; on file systems without locks, none ever does."""
+    """False if another process holds the lock; on file systems without locks it is always True."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -21,7 +21,7 @@ from training.settings import TrainSettings
 from training.train import News
 
 _SHOWN = ("loss", "l1", "trimap")  # of the losses, beside the progress bar
-_MEASURED_SECONDS = 5.0  # from the first iteration on, before its speed is believed
+_MEASURED_SECONDS = 5.0  # from the first iteration on, before a speed is measured
 _LONG = 2 * 86_400  # seconds
 
 

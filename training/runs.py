@@ -37,7 +37,7 @@ def open_run(
     starts from, which its config.json then names.
 
     Raises what `batches` raises for shards that cannot be used, and ValueError if there is a run
-    already and `resume` is False, if there is none and it is True, if the settings differ, or if
+    already and `resume` is False, if there is no run and it is True, if the settings differ, or if
     the run has done more iterations than are wanted.
     """
     # Before anything is written: a mistyped path must not leave a run that is in the way later.
@@ -67,7 +67,7 @@ def open_run(
 
 
 def planned_iterations(run: Path) -> int | None:
-    """How many iterations a run is to have in all; None if there is none. Raises ValueError."""
+    """How many iterations a run is to have in all; None without a config. Raises ValueError."""
     config = run / _CONFIG
     return int(_read_config(config)["iterations"]) if config.exists() else None
 

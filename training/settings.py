@@ -25,7 +25,7 @@ class LoaderSettings:
     scale_max: float = setting(2.5, high=10)  # the same, at most
     scale_probability: float = setting(0.5, "Probability that a crop is scaled.", low=0, high=1)
     colour: float = setting(
-        1.0, "How strongly colours are changed; 0 leaves them alone.", low=0, high=1
+        1.0, "How strongly colours are changed; 0 does not change them.", low=0, high=1
     )  # see docs/results.md
     layers: bool = True  # load foreground and background too, if the set has them
     seed: int = setting(0, "Number on which every random choice depends.", low=0)

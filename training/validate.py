@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 
 from manifests.pixels import Pixels
@@ -15,6 +14,7 @@ from training.loading.whole import whole_samples
 from training.matte.metrics import Errors, errors_of, mean_of
 from training.matte.predict import alpha_of, estimated_trimap, predict
 from training.net.model import MattingModel
+from training.panels import panel
 from training.settings import TrainSettings
 
 _PANELS = 4
@@ -57,12 +57,3 @@ def validate(
     if not found or not held_out:
         return None  # all were skipped, or all are training samples
     return mean_of(found)
-
-
-def panel(
-    image: Pixels, crude: Pixels, estimated: Pixels | None, alpha: Pixels, truth: Pixels
-) -> Pixels:
-    """H x 5W x 3: image, crude trimap, estimated trimap, alpha, truth."""
-    blank = np.full_like(crude, 1)
-    greys = [crude * 127, (blank if estimated is None else estimated) * 127, alpha, truth]
-    return np.hstack([image, *(np.repeat(grey[..., None], 3, axis=2) for grey in greys)])

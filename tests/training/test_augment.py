@@ -171,7 +171,7 @@ def test_the_streams_stay_aligned(side: int, flip: bool) -> None:
     assert np.abs(wrong - image).mean() > 5 * np.abs(blend - image).mean(), "mistakes are seen"
 
     exact, codes = trimap_of(alpha.astype(np.uint8)), cut_codes(pixels["trimap"], window, size)
-    # A code of the nearest pixel against Eq. (2) of the scaled alpha: they part at edges alone
+    # A code of the nearest pixel against Eq. (2) of the scaled alpha: they differ only at edges
     edge = cv2.dilate((exact == UNKNOWN).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     assert np.array_equal(exact[~edge], codes[~edge])
     assert np.mean(exact != codes) < 0.1

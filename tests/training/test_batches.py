@@ -338,7 +338,7 @@ def test_an_interrupt_ends_all_processes(root: Path, tmp_path: Path, by: signal.
     assert process.returncode == -by
     if by is signal.SIGINT:
         assert errors.count("Traceback") == 1, errors
-        assert errors.endswith("KeyboardInterrupt\n"), "of the loop alone"
+        assert errors.endswith("KeyboardInterrupt\n"), "only of the loop"
     limit = time.monotonic() + 60
     while any(Path(f"/proc/{pid}").exists() for pid in started):
         assert time.monotonic() < limit, "workers are left behind"

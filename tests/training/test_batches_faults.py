@@ -185,9 +185,9 @@ def test_damage_that_still_decodes_is_seen_by_the_checksum(
         epoch(settings_of(tmp_path))
     made = epoch(settings_of(tmp_path, skip_bad=True))
     assert len(keys_of(made)) == TOTAL
-    (told,) = [reason for batch in made for reason in batch.damaged]
+    (damage,) = [reason for batch in made for reason in batch.damaged]
     said = "its sha256 is not the one in dataset.json; used as far as it can be read"
-    assert told == f"{path}: {said}"
+    assert damage == f"{path}: {said}"
 
 
 @every_form

@@ -394,7 +394,7 @@ def test_a_bad_sample_does_not_stop_an_evaluation(
     assert [image["name"] for image in found["images"]] == ["val-00000001", "val-00000002"]
     failed = {failure["name"]: failure["reason"] for failure in found["failed"]}
     shard = f"{tmp_path}/data/val-00000.tar"
-    assert sorted(failed) == ["val-00000", "val-00000000"], "a damaged shard is told"
+    assert sorted(failed) == ["val-00000", "val-00000000"], "a damaged shard is named"
     assert f"{shard}: sample val-00000000: image: " in failed["val-00000000"]
     assert failed["val-00000"].startswith(f"{shard}: its sha256 is not the one in dataset.json")
     assert len(errors(ran)) == 2

@@ -52,7 +52,7 @@ def tensor(array: Array, kind: torch.dtype = torch.float64) -> Tensor:
 
 
 def scene(seed: int = 0, count: int = 2, size: tuple[int, int] = (14, 17)) -> Scene:
-    """About a third of each trimap is unknown; none agrees with another."""
+    """About a third of each trimap is unknown; they all differ."""
     rng = np.random.default_rng(seed)
     colours = (count, 3, *size)
     grey = (count, 1, *size)
@@ -89,7 +89,7 @@ def reference_ssim(first: Array, second: Array) -> Array:
 
 
 def over(values: Array, area: Array) -> float:
-    """Mean of those in the area, pixel by pixel; 0 of none."""
+    """Mean of those in the area, pixel by pixel; 0 of no pixels."""
     chosen = values[np.broadcast_to(area, values.shape)]
     return float(chosen.mean()) if chosen.size else 0.0
 

@@ -182,7 +182,7 @@ def test_five_down_samplings(model: MattingModel) -> None:
 
 
 def test_which_maps_each_decoder_looks_at(model: MattingModel) -> None:
-    """Alpha: each level and the input itself; the trimap: the higher levels alone."""
+    """Alpha: each level and the input itself; the trimap: only the higher levels."""
     maps, given = features(64), torch.rand(1, 4, 64, 64)
     assert model.trimap_decoder is not None
     with torch.inference_mode():

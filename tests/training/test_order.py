@@ -123,7 +123,7 @@ def test_no_two_purposes_share_a_generator() -> None:
         for shard in range(3)
         for sample in range(3)
     ]
-    # numpy pads seeds with zeros: [4, 0] and [4] are the same, so purposes are told apart by
+    # numpy pads seeds with zeros: [4, 0] and [4] are the same, so purposes are distinguished by
     # numbers that are not 0
     draws += [np.random.default_rng([0, purpose]).random() for purpose in (1, 2, 3)]
     assert len(set(draws)) == len(draws)

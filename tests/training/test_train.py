@@ -47,6 +47,7 @@ from training.matte.metrics import mean_of, measure
 from training.matte.predict import matte
 from training.net.losses import REST, MattingLoss
 from training.net.model import MattingModel
+from training.panels import caption_height
 from training.processes import Processes
 from training.runs import open_run
 from training.settings import TrainSettings
@@ -170,10 +171,17 @@ def test_a_run_can_be_looked_at_in_tensorboard(whole: tuple[Path, Ran]) -> None:
     assert tags["images"] == [f"validation/val-{number:08d}" for number in range(VAL_SAMPLES)]
     for tag in tags["images"]:
         shown = board.Images(tag)
+        height = caption_height(80) + 72
         assert [(image.step, image.height, image.width) for image in shown] == [
-            (6, 72, 5 * 80),
-            (12, 72, 5 * 80),
+            (6, height, 5 * 80),
+            (12, height, 5 * 80),
         ], "image, crude trimap, estimated trimap, alpha, truth"
+    assert tags["tensors"] == ["about/text_summary"]
+    (about,) = (
+        event.tensor_proto.string_val[0].decode() for event in board.Tensors(*tags["tensors"])
+    )
+    for name in [*TERMS, "sad", "sad_whole", "mse", "mse_whole", "estimated trimap"]:
+        assert name in about
     shown = board.Scalars("train/loss")
     assert [scalar.step for scalar in shown] == [3, 5, 7, 11], "whenever lines were written"
     values = [steps(whole[0])[scalar.step]["loss"] for scalar in shown]
@@ -582,7 +590,7 @@ def test_a_gradient_that_is_no_number_is_named(shards: Path, run: Path) -> None:
 
 
 def test_weights_that_are_no_numbers_are_not_saved(shards: Path, run: Path) -> None:
-    """As after a gradient that is none, in this process or another."""
+    """As after a gradient that is not finite, in this process or another."""
     learner = Learner(settings_of(shards), ALONE)
     with torch.no_grad():
         next(learner.model.parameters())[0] = math.inf
@@ -818,7 +826,7 @@ def test_two_processes_share_an_epoch(shards: Path) -> None:
 
 
 def gradients(settings: TrainSettings, batch: Batch) -> tuple[float, list[Tensor], MattingModel]:
-    """Of one process alone, at the first iteration."""
+    """Of a single process, at the first iteration."""
     torch.manual_seed(settings.seed)
     model = MattingModel().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch forgot this one
     loss = MattingLoss(settings.area, trainable_weights=True)

@@ -97,14 +97,14 @@ def draw_window(
         low, high = math.log(scales.low), math.log(scales.high)
         side = round(size * math.exp(low + (high - low) * log_scale))
     side = min(side, max(size, min(height, width)))
-    # The pixel lies anywhere within the middle half of the window, not always at its centre.
+    # The pixel is anywhere within the middle half of the window, not always at its centre.
     top = around[0] - int(side * (0.25 + down / 2))
     left = around[1] - int(side * (0.25 + right / 2))
     return Window(_inside(top, side, height), _inside(left, side, width), side, mirror < 0.5)
 
 
 def _inside(start: int, side: int, length: int) -> int:
-    """The start nearest to `start` at which a window lies inside the image, or, if the image is
+    """The start nearest to `start` at which a window is inside the image, or, if the image is
     smaller, the image inside the window."""
     slack = length - side
     return min(max(start, min(0, slack)), max(0, slack))

@@ -44,8 +44,8 @@ class Samples(Dataset[dict[str, Any]]):
                                 if the set keeps them and `layers` is True
 
     Crops are those of `train`: each contains a pixel where alpha is soft or the crude trimap is
-    unknown, if the sample has one, and some are scaled and mirrored. A crop depends on `seed`, the
-    number of the sample and the epoch alone; `set_epoch` gives new ones.
+    unknown, if the sample has one, and some are scaled and mirrored. A crop depends only on
+    `seed`, the number of the sample and the epoch; `set_epoch` gives new ones.
 
     shards: a folder, a URL, or a set opened by `manifests.open_shards`.
     split: "train" or "val".

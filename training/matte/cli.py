@@ -71,9 +71,9 @@ def predict(
     model = load_network(checkpoint).without_trimap_decoder().to(pick_device(device))
     # Some photos may have no trimap: those for which `annotate pull` wrote an alpha instead, say
     matched = match_folders({"trimaps": trimaps, "images": images}, extras=True)
-    alone = by_stem("images", images).keys() - {pair.name for pair in matched}
-    if alone:
-        say(f"no trimap for {len(alone)} of the images: {listed(sorted(alone))}")
+    without = by_stem("images", images).keys() - {pair.name for pair in matched}
+    if without:
+        say(f"no trimap for {len(without)} of the images: {listed(sorted(without))}")
     with progress("predict", len(matched), "images") as advance:
         failed = predict_folders(model, matched, out, cutouts, advance, fail)
     say(f"{out}: {len(matched) - failed} alphas, {failed} failed")

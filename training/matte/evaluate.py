@@ -211,8 +211,8 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
     """{"images": [{"name", "sad", ...}], "mean": {"sad", ...}}, ready for json.dumps.
 
     An image has a subject and a transparency if they are known. The metrics of the unknown region
-    are null for an image whose trimap has none; it is left out of their means. "mean" is empty if
-    nothing could be measured; "failed" lists names and reasons, if there are any.
+    are null for an image whose trimap has no unknown pixel; it is left out of their means. "mean"
+    is empty if nothing could be measured; "failed" lists names and reasons, if there are any.
     """
     images = [
         {"name": score.name}

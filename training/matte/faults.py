@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 
 # What the files of one picture, or its size, can make the libraries raise. torch raises
-# RuntimeError where memory is short; OpenCV's own error is none of the others.
+# RuntimeError where memory is short; OpenCV has an error class of its own.
 FAULTS = (OSError, ValueError, RuntimeError, MemoryError, cv2.error)
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}

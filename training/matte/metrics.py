@@ -90,7 +90,7 @@ def measure(prediction: Pixels, alpha: Pixels, trimap: Pixels) -> Metrics:
 
 
 def errors_of(prediction: Pixels, alpha: Pixels, trimap: Pixels) -> Errors:
-    """SAD and MSE alone, the two that are fast to compute. Arguments and errors as `measure`."""
+    """Only SAD and MSE, which are fast to compute. Arguments and errors as `measure`."""
     _check(prediction, alpha, trimap)
     is_unknown = trimap == UNKNOWN
     unknown = differences(prediction, alpha, is_unknown)

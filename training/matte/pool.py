@@ -58,7 +58,8 @@ class Pool(Generic[Item, Result]):
     def _alone(self, item: Item) -> Result | Failure:
         """Try again in a process for this item only.
 
-        If a process is killed, all items in the pool fail, and none is known to be the cause.
+        If a process is killed, all items in the pool fail, and it is not known which one is the
+        cause.
         """
         with _processes(1) as process:
             try:

@@ -112,7 +112,7 @@ class MattingLoss(nn.Module):
     """Eq. (3): L = L_T / (2 s1^2) + L_alpha / (2 s2^2) + log(2 s1 s2).
 
     s1 and s2 (Kendall et al. 2018) are stored as logarithms, so that they stay positive. Without a
-    trimap decoder the loss is L_alpha alone.
+    trimap decoder the loss is only L_alpha.
     """
 
     def __init__(self, area: Area, trainable_weights: bool) -> None:
