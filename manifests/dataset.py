@@ -149,6 +149,8 @@ def read_manifest(root: Location) -> tuple[Manifest, ShardSettings]:
         return manifest, from_dict(ShardSettings, manifest.settings)
     except _OtherContractError as error:
         raise ValueError(f"{path}: {error}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DamagedError(f"{path}: it is empty, or no JSON; {_REMEDY}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         missing = "no " if isinstance(error, KeyError) else ""
         raise DamagedError(f"{path}: {missing}{error}; {_REMEDY}") from error
