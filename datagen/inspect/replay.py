@@ -25,12 +25,21 @@ class Replay:
 def replay(key: str, shards: ShardSet, folders: SourceFolders, out: Path) -> Replay:
     """Rebuild sample `key` of a shard set into `out`, and compare it with what is stored.
 
-    Raises KeyError if there is no such sample, ValueError if a source has changed.
+    Raises KeyError if there is no such sample, ValueError if a source has changed, or if the set
+    does not know it.
     """
     settings = Settings.from_json(shards.all_settings)
     stored = shards[key]
-    row, foregrounds, backgrounds = stored.row, shards.foregrounds, shards.backgrounds
-    recipe, second = row.recipe, row.recipe.second.foreground_id
+    row, recipe = stored.row, stored.row.recipe
+    second = recipe.second.foreground_id
+    for known, id_ in (
+        (shards.foregrounds, row.foreground_id),
+        (shards.foregrounds, second or row.foreground_id),
+        (shards.backgrounds, row.background_id),
+    ):
+        if id_ not in known:
+            raise ValueError(f"{shards.root}: source {id_} of sample {key} is not in sources/")
+    foregrounds, backgrounds = shards.foregrounds, shards.backgrounds
     built = build_sample(
         recipe,
         prepare_foreground(folders, foregrounds[row.foreground_id], settings),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -18,10 +19,11 @@ from datagen.job import make_shard_set
 from datagen.settings import Settings
 from datagen.sources.folders import SourceFolders
 from manifests import open_shards
+from manifests.dataset import read_manifest, table_name, write_manifest, write_sources
 from manifests.pixels import ImageCodec
 from manifests.samples import Sample
 from manifests.shards import ShardFormat, index_path, read_index, read_shard
-from manifests.sources import Split
+from manifests.sources import Background, Split
 from tests.conftest import (
     CUTOUTS,
     Ran,
@@ -165,6 +167,20 @@ def test_unknown_key(
         assert f"no sample {key}" in ran.err
         assert "train-00000000" in ran.err
     assert not (tmp_path / "none").exists()
+
+
+def test_a_source_that_the_set_does_not_know(
+    composed: tuple[Path, Ran], sources: SourceFolders, tmp_path: Path, capsys: Capture
+) -> None:
+    out = Path(shutil.copytree(composed[0], tmp_path / "shards"))
+    manifest, _ = read_manifest(out)
+    sha256 = write_sources(out, Background, [])
+    known = {**manifest.sources, table_name(Background): sha256}
+    write_manifest(out, replace(manifest, sources=known))
+    ran = replay(capsys, "train-00000000", out, sources, tmp_path / "sample")
+    assert ran.code == FAILED
+    said = rf"error: {out}: source \S+ of sample train-00000000 is not in sources/"
+    assert re.search(said, ran.err)
 
 
 @pytest.mark.parametrize("kind", ["foregrounds", "backgrounds"])
