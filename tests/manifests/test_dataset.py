@@ -256,6 +256,13 @@ def test_a_crafted_source_is_no_other_file(root: Path, id_: str, field: str) -> 
         read_sources(root, Background)
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
+def test_what_is_no_json_is_said(root: Path, content: bytes) -> None:
+    dataset_path(root).write_bytes(content)
+    with pytest.raises(ValueError, match=r"json: it is empty, or no JSON; repeat the datagen comp"):
+        open_shards(root)
+
+
 @pytest.mark.parametrize("content", [b"[]", b"null", b"\xff\xfe", b"3", b"[" * 100_000])
 def test_no_object_is_refused(root: Path, content: bytes) -> None:
     dataset_path(root).write_bytes(content)
