@@ -133,7 +133,7 @@ def prepare_source(
     if isinstance(source, Foreground):
         path = foreground_path(cache, source, settings)
         if not path.exists():
-            save_foreground(path, prepare_foreground(folders, source, settings).copies)
+            save_foreground(path, prepare_foreground(folders, source, settings).copy)
     else:
         path = background_path(cache, source, settings)
         if not path.exists():

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PRODUCTS = ("datagen", "annotation", "training")
-GROUND_FLOOR = {"manifests", "numpy", "pyarrow", "PIL", "cv2", "isal"}
+GROUND_FLOOR = {"manifests", "numpy", "pyarrow", "PIL", "cv2", "isal", "numba"}
 CLASSICAL = {"classical", "manifests", "numpy", "pymatting", "cv2"}
 
 CLI = {
@@ -28,6 +28,8 @@ HOMES = {
     "typer": CLI | OPTIONS,
     "click": set[str](),
     "pymatting": {"classical/library.py"},
+    "isal": {"manifests/png.py"},
+    "numba": {"manifests/compiled.py"},
     "rich": {"console/messages.py", "console/progress.py"},
 }
 HOME_PACKAGES = {

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.cluster import Cluster
-from datagen.sample.composite import blend
+from datagen.sample.sampling import blend
 from manifests.dataset import ShardSettings, read_sources, table_name
 from manifests.pixels import (
     BACKGROUND,
@@ -215,12 +215,10 @@ def _layer_faults(streams: dict[str, Pixels], jpeg_quality: int | None) -> Itera
     is_soft = streams["trimap"] == UNKNOWN
     if not is_soft.any():
         return
-    front, behind, image = (
-        streams[name][is_soft].T.astype(np.float32)
-        for name in ("foreground", "background", "image")
+    front, behind, image, alpha = (
+        streams[name][is_soft][None] for name in ("foreground", "background", "image", "alpha")
     )
-    weight = streams["alpha"][is_soft].astype(np.float32) / np.float32(255)
-    difference = np.abs(image - np.rint(blend(front, behind, weight)))
+    difference = np.abs(image.astype(np.int16) - blend(front, behind, alpha))
     if jpeg_quality is None:
         if difference.max() > 1:
             yield f"image differs from the blend of its layers by {difference.max():.0f} levels"

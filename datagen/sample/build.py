@@ -53,9 +53,9 @@ def build_sample(
     """Build a sample from its recipe; `second` is the foreground behind the first, if any."""
     size, crop = settings.size, recipe.background
     behind = crop_background(background.photo, crop.top, crop.left, size, crop.flip)
-    placed = place(foreground.copies, recipe.foreground, foreground.source.box, size)
+    placed = place(foreground.copy, recipe.foreground, foreground.source.box, size)
     if second is not None:
-        placed = over(placed, place(second.copies, recipe.second, second.source.box, size), size)
+        placed = over(placed, place(second.copy, recipe.second, second.source.box, size), size)
     seen = composite(
         placed,
         colour_matrix(recipe.foreground_colour),

@@ -1,7 +1,7 @@
 """Eq. (1): I = alpha F + (1 - alpha) B, from resampled sources to the streams of a sample.
 
-Alpha is quantised first, and image, trimap and layers are derived from the quantised alpha, so that
-they can never disagree with the stored one.
+Alpha and the foreground's colours are quantised first, and the image is derived from what is stored
+of them, so that they can never disagree.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from datagen.sample.colour import jitter
 from datagen.sample.place import Placed
-from datagen.sample.resize import OPAQUE, PER_LEVEL, Premultiplied
+from datagen.sample.sampling import blend
 from manifests.pixels import Pixels
 
 _JPEG_BLOCK = 8
@@ -36,13 +36,6 @@ class Composite:
     background: Pixels | None  # H x W x 3
 
 
-def blend(
-    foreground: NDArray[np.float32], background: NDArray[np.float32], alpha: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """alpha F + (1 - alpha) B (Eq. 1); colours of shape ... x N, alpha of shape N in [0, 1]."""
-    return alpha * foreground + (1 - alpha) * background
-
-
 def composite(
     placed: Placed, colour: NDArray[np.float32], background: Pixels, layers: bool
 ) -> Composite:
@@ -52,54 +45,21 @@ def composite(
     layers: also return the layers.
     """
     region = (placed.rows, placed.columns)
-    opacity = cv2.convertScaleAbs(placed.alpha, alpha=1 / PER_LEVEL)  # rounds to nearest
+    front = jitter(placed.colour, colour)
     alpha = np.zeros(background.shape[:2], np.uint8)
-    alpha[region] = opacity
+    alpha[region] = placed.alpha
     image = background.copy()
-
-    # Almost every pixel shows only the foreground or only the background. The others need floating
-    # point: the soft pixels, and pixels beside an edge whose alpha is 255 although the kernels
-    # changed their premultiplied colour, so that it is not F.
-    positive = cv2.threshold(placed.colour, 0, 0, cv2.THRESH_TOZERO)[1]
-    part = cv2.cvtColor(cv2.convertScaleAbs(positive, alpha=1 / PER_LEVEL), cv2.COLOR_RGBA2RGB)
-    solid = jitter(np.asarray(part, np.uint8), colour)
-    cv2.copyTo(solid, (opacity == 255).view(np.uint8), image[region])
-
-    own_alpha = cv2.extractChannel(placed.colour, 3)
-    mixed = np.flatnonzero((opacity > 0) & (own_alpha != OPAQUE))
-    front = straight_colour(_gather(placed.colour, mixed), colour)
-    weight = opacity.reshape(-1)[mixed].astype(np.float32) / np.float32(255)
-    rows, columns = np.divmod(mixed, opacity.shape[1])
-    on_canvas = (rows + placed.rows.start) * alpha.shape[1] + columns + placed.columns.start
-    behind = background.reshape(-1, 3).take(on_canvas, axis=0).T.astype(np.float32)
-    _scatter(image, on_canvas, blend(front, behind, weight))
+    image[region] = blend(front, background[region], placed.alpha)
     if not layers:
         return Composite(image, alpha, None, None)
 
+    foreground = background.copy()  # where alpha is 0, F may be anything
+    foreground[region] = np.where(placed.alpha[..., None] > 0, front, foreground[region])
     kept = blocks_with_soft(alpha)
-    foreground = image.copy()  # where alpha is 255 the image is F; where it is 0, F may be anything
-    _scatter(foreground, on_canvas, front)
     layers_kept = [np.full_like(image, _NOT_KEPT) for _ in range(2)]
     for layer, whole in zip(layers_kept, (foreground, background), strict=True):
         cv2.copyTo(whole, kept, layer)
     return Composite(image, alpha, *layers_kept)
-
-
-def straight_colour(pixels: Premultiplied, colour: NDArray[np.float32]) -> NDArray[np.float32]:
-    """N x 4 premultiplied pixels with alpha > 0 -> 3 x N jittered F, float32 in 0..255."""
-    red, green, blue, alpha = pixels.T.astype(np.float32)
-    to_straight = np.float32(255) / np.maximum(alpha, 1)
-    for plane in (red, green, blue):
-        np.multiply(plane, to_straight, out=plane)
-        np.clip(plane, 0, 255, out=plane)
-    jittered = np.empty((3, len(pixels)), np.float32)
-    for plane, (of_red, of_green, of_blue, offset) in zip(jittered, colour, strict=True):
-        # Written out, because a matrix product may add in another order on another machine.
-        np.multiply(red, of_red, out=plane)
-        np.add(plane, of_green * green, out=plane)
-        np.add(plane, of_blue * blue, out=plane)
-        np.add(plane, offset, out=plane)
-    return np.clip(jittered, 0, 255, out=jittered)
 
 
 def blocks_with_soft(alpha: Pixels) -> Pixels:
@@ -133,15 +93,3 @@ def crop_background(photo: Pixels, top: int, left: int, size: int, flip: bool) -
     """The crop of size x size pixels that fills the canvas; mirrored if `flip` is True."""
     crop = photo[top : top + size, left : left + size]
     return np.asarray(cv2.flip(crop, 1), np.uint8) if flip else crop
-
-
-def _gather(pixels: Premultiplied, where: NDArray[np.intp]) -> Premultiplied:
-    """N x 4: some pixels of an h x w x 4 array, each copied as one word of 64 bits."""
-    return pixels.reshape(-1).view(np.uint64).take(where).view(np.int16).reshape(-1, 4)
-
-
-def _scatter(image: Pixels, where: NDArray[np.intp], colours: NDArray[np.float32]) -> None:
-    """Write 3 x N colours, rounded to nearest, to the pixels `where` of an H x W x 3 image."""
-    samples, first = image.reshape(-1), where * 3
-    for channel, values in enumerate(np.rint(colours).astype(np.uint8)):
-        samples[first + channel] = values

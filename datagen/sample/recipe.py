@@ -16,7 +16,7 @@ from datagen.sample.crude_recipe import draw_crude
 from datagen.sample.place import apply, source_to_canvas
 from datagen.sample.working_copies import (
     PreparedForeground,
-    WorkingCopies,
+    WorkingCopy,
     background_shape,
     fit_factor,
 )
@@ -65,7 +65,7 @@ def draw_recipe(
 def _draw_placement(
     rng: np.random.Generator, settings: Settings, foreground: PreparedForeground
 ) -> Placement:
-    source, copies = foreground.source, foreground.copies
+    source, copy = foreground.source, foreground.copy
     middle = settings.size / 2
     centred = Placement(
         foreground_id=source.id,
@@ -76,7 +76,7 @@ def _draw_placement(
         centre_y=middle,
         centre_x=middle,
     )
-    range_y, range_x = _moves(centred, source.box, copies, settings)
+    range_y, range_x = _moves(centred, source.box, copy, settings)
     move_y, move_x = _between(rng, *range_y), _between(rng, *range_x)
     # If too little of the subject would stay visible, it is moved less. Unrotated and in the middle
     # it always fits, except for a margin.
@@ -86,23 +86,23 @@ def _draw_placement(
             centre_y=round(middle + share * move_y, 6),
             centre_x=round(middle + share * move_x, 6),
         )
-        if visible_share(moved, source.box, copies, settings.size) >= settings.visible_share:
+        if visible_share(moved, source.box, copy, settings.size) >= settings.visible_share:
             return moved
     return replace(centred, rotation=0.0)
 
 
-def visible_share(placement: Placement, box: Box, copies: WorkingCopies, size: int) -> float:
+def visible_share(placement: Placement, box: Box, copy: WorkingCopy, size: int) -> float:
     """A lower bound of the share of the subject's opacity that is inside the canvas.
 
     The canvas has size x size pixels. A cell counts as inside if all its corners are inside and at
     least one pixel away from the border.
     """
-    points = [box.left, box.top] + _cell_corners(copies.mass.shape[0]) * [box.width, box.height]
+    points = [box.left, box.top] + _cell_corners(copy.mass.shape[0]) * [box.width, box.height]
     on_canvas = apply(source_to_canvas(placement, box), points)
     fits = (on_canvas >= 1) & (on_canvas <= size - 1)
     is_in = fits[..., 0] & fits[..., 1]
     inside = is_in[1:, 1:] & is_in[1:, :-1] & is_in[:-1, 1:] & is_in[:-1, :-1]
-    return float(copies.mass[inside].sum() / copies.mass.sum())
+    return float(copy.mass[inside].sum() / copy.mass.sum())
 
 
 @cache
@@ -113,7 +113,7 @@ def _cell_corners(cells: int) -> Points:
 
 
 def _moves(
-    centred: Placement, box: Box, copies: WorkingCopies, settings: Settings
+    centred: Placement, box: Box, copy: WorkingCopy, settings: Settings
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """The (lowest, highest) moves of a centred placement, down and to the right, in pixels.
 
@@ -124,7 +124,7 @@ def _moves(
     bottom, right = box.top + box.height, box.left + box.width
     corners = np.array([[[x, y] for x in (box.left, right)] for y in (box.top, bottom)], float)
     placed = apply(source_to_canvas(centred, box), corners)  # [top or bottom, left or right, xy]
-    is_cut = copies.cut if abs(centred.rotation) < 45 else np.zeros(4, np.bool_)
+    is_cut = copy.cut if abs(centred.rotation) < 45 else np.zeros(4, np.bool_)
     top_cut, bottom_cut, left_cut, right_cut = is_cut.tolist()
     if centred.flip:
         placed, left_cut, right_cut = placed[:, ::-1], right_cut, left_cut

@@ -2,10 +2,11 @@
 
 A foreground is resampled twice: here by Lanczos, and for each sample by a bilinear warp. That is as
 sharp as a single resampling if the first step keeps exactly the frequencies that the output can
-hold, has twice the density of the output, and is sharpened by what the bilinear kernel blurs at
-that density. That blur is small, so it can be corrected in advance. The frequencies that the output
-can hold depend on the down-scale that is drawn, so there is a copy for each part of its range.
-`tests/bench/sharpness.py` measures the result.
+hold, is denser than the output, and is sharpened by what the bilinear kernel blurs at that density.
+That blur is small, so it can be corrected in advance. The frequencies that the output can hold
+depend on the down-scale that is drawn, so a working copy has bands, on one grid, for some
+down-scales, and a sample mixes the two bands around its own. `tests/bench/sharpness.py` measures
+the result.
 
 Working copies are a cache, named after the source's checksum and the settings that they depend on.
 The cache may be deleted between two runs.
@@ -17,7 +18,6 @@ import math
 import mmap
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -25,26 +25,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.sample.resize import (
+    KNOWN_ZERO,
     Axis,
-    Premultiplied,
+    distance_threshold,
     known_distance,
     resize_cutout,
     resize_photo,
     sharpened,
 )
+from datagen.sample.tiles import SIDE, TILE, Tiles, tiled
 from datagen.settings import Settings
 from manifests.pixels import Pixels
 from manifests.sources import Background, Box, Foreground
 from manifests.storage import writing
 
-# Pixels of a working copy per pixel of the output, and the range of down-scales for one copy.
-# Worst of the real foregrounds in four views: root mean square error 5.2 levels, geometry right to
-# 0.014 pixels. With 1.8 instead of 2.0 it was 5.6 levels and 0.045 pixels.
-_OVERSAMPLING = 2.0
-_LEVEL_RANGE = 1.05
+# Pixels of a working copy per pixel of the output, and the largest ratio of the down-scales of two
+# neighbouring bands. Worst of the real foregrounds in four views: root mean square error 4.0
+# levels, gradient energy 0.995 to 1.018, geometry right to 0.008 pixels.
+_OVERSAMPLING = 1.75
+_BAND_RATIO = 1.25
 _BAND_MARGIN = 1.012  # a little aliasing is better than a little blur
 
 _KERNEL_REACH = 6  # output pixels around the subject's box; the reach of the two kernels
+
+# The soft part of the source counts as far if it is at least 1 pixel of the canvas away, less this
+# slack, which covers the rounding of `known_distance` and of coordinates (1/256 pixel).
+DISTANCE_SLACK = 0.15
 
 _MASS_CELLS = 32
 
@@ -55,41 +61,35 @@ _CUT_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Grid:
-    """The grid of one working copy, in pixels of the source; for down-scales up to `scale_max`."""
+    """The grid of a working copy, in pixels of the source, and the down-scales of its bands."""
 
-    scale_max: float
-    rows: Axis
+    rows: Axis  # `band` is that of the last band
     columns: Axis
+    scales: tuple[float, ...]  # at least 2, rising
+
+    def mixture(self, scale: float) -> tuple[int, float]:
+        """The lower one of the two bands for a down-scale, and the share of the other one."""
+        lower = max(0, sum(known < scale for known in self.scales[:-1]) - 1)
+        low, high = self.scales[lower : lower + 2]
+        return lower, min(max((scale - low) / (high - low), 0.0), 1.0) if high > low else 1.0
 
 
 @dataclass(frozen=True)
-class Copy:
-    """One working copy of a foreground; h x w are the lengths of its grid."""
+class WorkingCopy:
+    """A foreground ready to be placed: its subject's box with a margin."""
 
     grid: Grid
-    rgba: Premultiplied  # h x w x 4
-    known: Pixels  # h x w, see `resize.known_distance`
-
-
-@dataclass(frozen=True)
-class WorkingCopies:
-    """A foreground ready to be placed: its subject's box with a margin, at several scales."""
-
-    copies: tuple[Copy, ...]  # by rising scale
+    tiles: Tiles
     mass: NDArray[np.int64]  # 32 x 32 parts per million of the subject's opacity over its box
     cut: NDArray[np.bool_]  # 4: whether the frame cuts the subject at top, bottom, left, right
-
-    def copy_for(self, scale: float) -> Copy:
-        """The copy for a down-scale."""
-        return next(c for c in self.copies if scale <= c.grid.scale_max + 1e-6)
 
 
 @dataclass(frozen=True)
 class PreparedForeground:
-    """A foreground with its working copies."""
+    """A foreground with its working copy."""
 
     source: Foreground
-    copies: WorkingCopies
+    copy: WorkingCopy
 
 
 @dataclass(frozen=True)
@@ -106,44 +106,40 @@ def fit_factor(box: Box, size: int) -> float:
 
 
 @lru_cache(maxsize=4096)
-def grids_of(box: Box, settings: Settings) -> tuple[Grid, ...]:
-    """The grids of a foreground's working copies."""
+def grid_of(box: Box, settings: Settings) -> Grid:
+    """The grid of a foreground's working copy."""
     low, high = settings.scale_min, settings.scale_max
-    count = max(1, math.ceil(math.log(high / low) / math.log(_LEVEL_RANGE)))
-    edges = [low * (high / low) ** (number / count) for number in range(count + 1)]
+    steps = max(1, math.ceil(round(math.log(high / low) / math.log(_BAND_RATIO), 6)))
+    scales = tuple(round(low * (high / low) ** (n / steps), 9) for n in range(steps + 1))
     fit = fit_factor(box, settings.size)
-    found = []
-    for lower, upper in pairwise(edges):
-        band = round(min(1.0, _BAND_MARGIN * fit * math.sqrt(lower * upper)), 9)
-        step = round(1 / (band * _OVERSAMPLING), 9)
-        margin = math.ceil(_KERNEL_REACH / band)
-        found.append(
-            Grid(
-                round(upper, 9),
-                _axis(box.top, box.height, margin, step, band),
-                _axis(box.left, box.width, margin, step, band),
-            )
-        )
-    return tuple(found)
+    step = round(1 / (_band(fit * high) * _OVERSAMPLING), 9)
+    margin = math.ceil(_KERNEL_REACH / _band(fit * low))
+    rows, columns = (
+        Axis(first - margin, step, _band(fit * high), math.ceil((length + 2 * margin) / step))
+        for first, length in ((box.top, box.height), (box.left, box.width))
+    )
+    return Grid(rows, columns, scales)
 
 
-def _axis(first: int, length: int, margin: int, step: float, band: float) -> Axis:
-    return Axis(first - margin, step, band, math.ceil((length + 2 * margin) / step))
+def _band(scale: float) -> float:
+    return round(min(1.0, _BAND_MARGIN * scale), 9)
 
 
-def prepare_cutout(cutout: Pixels, box: Box, settings: Settings) -> WorkingCopies:
-    """The working copies of an H x W x 4 straight RGBA cut-out."""
-    fit = fit_factor(box, settings.size)
-    copies = []
-    for grid in grids_of(box, settings):
-        margin = box.top - int(grid.rows.start)
-        padded = _crop(cutout, box, margin)
-        rows = grid.rows._replace(start=0.0)
-        columns = grid.columns._replace(start=0.0)
-        rgba = sharpened(resize_cutout(padded, rows, columns))
-        copies.append(Copy(grid, rgba, known_distance(padded[..., 3], rows, columns, fit)))
+def prepare_cutout(cutout: Pixels, box: Box, settings: Settings) -> WorkingCopy:
+    """The working copy of an H x W x 4 straight RGBA cut-out."""
+    fit, grid = fit_factor(box, settings.size), grid_of(box, settings)
+    padded = _crop(cutout, box, box.top - int(grid.rows.start))
+    rows, columns = grid.rows._replace(start=0.0), grid.columns._replace(start=0.0)
+    bands = []
+    for scale in grid.scales:
+        band = _band(fit * scale)
+        resized = resize_cutout(padded, rows._replace(band=band), columns._replace(band=band))
+        bands.append(sharpened(resized))
+    known = known_distance(padded[..., 3], rows, columns, fit)
+    farthest = distance_threshold(1 / grid.scales[0] - DISTANCE_SLACK)
+    tiles = tiled(bands, known, KNOWN_ZERO + farthest)
     alpha = cutout[..., 3]
-    return WorkingCopies(tuple(copies), _mass(alpha, box), _cut_by_frame(alpha, box))
+    return WorkingCopy(grid, tiles, _mass(alpha, box), _cut_by_frame(alpha, box))
 
 
 def _crop(cutout: Pixels, box: Box, margin: int) -> Pixels:
@@ -204,37 +200,36 @@ def background_path(cache: Path, source: Background, settings: Settings) -> Path
     return cache / "backgrounds" / f"{source.sha256[:32]}-{settings.size}-{cover}.raw"
 
 
-def save_foreground(path: Path, copies: WorkingCopies) -> None:
+def save_foreground(path: Path, copy: WorkingCopy) -> None:
     """Write the arrays one after the other, without headers, into one file."""
+    tiles = copy.tiles
     with writing(path) as part, part.open("wb") as file:
-        file.write(copies.mass.data)  # ndarray.tofile would hide the reason of a disk error
-        for copy in copies.copies:
-            file.write(copy.rgba.data)
-        for copy in copies.copies:
-            file.write(copy.known.data)
-        file.write(copies.cut.data)
+        for array in (copy.mass, tiles.words, tiles.index, tiles.known, copy.cut):
+            file.write(array.data)  # ndarray.tofile would hide the reason of a disk error
 
 
 def load_foreground(cache: Path, source: Foreground, settings: Settings) -> PreparedForeground:
-    """Map the working copies of a foreground; pixels are read from disk when they are used.
+    """Map the working copy of a foreground; pixels are read from disk when they are used.
 
-    The shapes follow from the box and the settings, because parsing headers would take longer than
-    mapping.
+    The shapes follow from the box, the settings and the size of the file, because parsing headers
+    would take longer than mapping.
     """
-    grids = grids_of(source.box, settings)
-    shapes = [(grid.rows.length, grid.columns.length) for grid in grids]
-    areas = [height * width for height, width in shapes]
-    sizes = [8 * _MASS_CELLS**2, *(8 * area for area in areas), *areas]
+    grid = grid_of(source.box, settings)
     mapped = _map(foreground_path(cache, source, settings))
-    mass, *planes, cut = np.split(mapped, np.cumsum(sizes))
-    copies = [
-        Copy(grid, rgba.view(np.int16).reshape(*shape, 4), known.reshape(shape))
-        for grid, shape, rgba, known in zip(
-            grids, shapes, planes[: len(grids)], planes[len(grids) :], strict=True
-        )
-    ]
+    shape = tuple(-(-axis.length // TILE) for axis in (grid.rows, grid.columns))
+    bands, area = len(grid.scales), SIDE * SIDE
+    sizes = [8 * _MASS_CELLS**2, 4 * math.prod(shape), 4]
+    count = (mapped.size - sum(sizes)) // (area * (8 * bands + 1))
+    mass, words, index, known, cut = np.split(
+        mapped, np.cumsum([sizes[0], 8 * area * bands * count, sizes[1], area * count])
+    )
+    tiles = Tiles(
+        index.view(np.int32).reshape(shape),
+        words.view(np.uint64).reshape(count, SIDE, SIDE, bands),
+        known.reshape(count, SIDE, SIDE),
+    )
     of_box = mass.view(np.int64).reshape(_MASS_CELLS, -1)
-    return PreparedForeground(source, WorkingCopies(tuple(copies), of_box, cut.view(np.bool_)))
+    return PreparedForeground(source, WorkingCopy(grid, tiles, of_box, cut.view(np.bool_)))
 
 
 def save_background(path: Path, photo: Pixels) -> None:

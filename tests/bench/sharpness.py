@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.sample.place import place, source_to_canvas
-from datagen.sample.resize import PER_LEVEL
 from datagen.sample.working_copies import fit_factor, prepare_cutout
 from datagen.settings import Settings
 from manifests.pictures import read_cutout
@@ -112,7 +111,7 @@ def measure(file: str, cutout: Pixels, canvas: int, scale: float, rotation: floa
     subject = place(prepare_cutout(cutout, box, settings), placement, box, canvas)
     to_canvas = source_to_canvas(placement, box)
     ideal = ideal_alpha(alpha, to_canvas, subject.rows, subject.columns)
-    return compare(file, np.rint(subject.alpha / PER_LEVEL) / 255, ideal)
+    return compare(file, subject.alpha / 255, ideal)
 
 
 def main() -> None:

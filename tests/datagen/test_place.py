@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from datagen.sample.place import (
     place,
     source_to_canvas,
 )
-from datagen.sample.resize import OPAQUE
+from datagen.sample.resize import KNOWN_ZERO
 from datagen.sample.working_copies import fit_factor, prepare_cutout
 from datagen.settings import Settings
 from manifests.pixels import Pixels
@@ -45,16 +46,28 @@ colours = st.builds(
 
 
 def placed_with_points(
-    alpha: Pixels, size: int, scale: float, rotation: float, flip: bool = False
+    alpha: Pixels,
+    size: int,
+    scale: float,
+    rotation: float,
+    flip: bool = False,
+    limited: bool = True,
 ) -> tuple[Placed, Plane]:
-    """A grey cut-out near the middle of a canvas, and its pixel centres in the source (x, y)."""
+    """A grey cut-out near the middle of a canvas, and its pixel centres in the source (x, y).
+
+    limited: alpha is exact where the source is clear or solid, and not what the kernels made of it.
+    """
     rows, columns = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
     top, left = int(rows[0]), int(columns[0])
     box = Box(top, left, int(rows[-1]) - top + 1, int(columns[-1]) - left + 1)
     fit = fit_factor(box, size)
     placement = Placement("f", flip, fit, scale, rotation, size / 2 + 0.3, size / 2 - 0.2)
     cutout = np.dstack([np.full((*alpha.shape, 3), 128, np.uint8), alpha])
-    subject = place(prepare_cutout(cutout, box, Settings(size=size)), placement, box, size)
+    copy = prepare_cutout(cutout, box, Settings(size=size))
+    if not limited:
+        soft = replace(copy.tiles, known=np.full_like(copy.tiles.known, KNOWN_ZERO))
+        copy = replace(copy, tiles=soft)
+    subject = place(copy, placement, box, size)
     matrix = source_to_canvas(placement, box)
     y, x = np.mgrid[:size, :size] + 0.5
     points = (np.stack([x, y], axis=-1) - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
@@ -134,11 +147,11 @@ def test_a_subject_in_the_corner_of_its_source_lands_where_the_map_says(size: in
 @pytest.mark.parametrize("size", [40, 64, 100])
 def test_placing_keeps_the_opacity(shape: str, size: int) -> None:
     """Thin structures gain some, where the kernels' negative lobes are clipped, but lose none."""
-    alpha, most = shapes()[shape], 0.2 if shape in {"comb", "line"} else 0.002
+    alpha, most = shapes()[shape], 0.22 if shape in {"comb", "line"} else 0.002
     for scale, rotation, flip in CASES[:3]:  # in the last one the corners leave the canvas
         subject, points = placed_with_points(alpha, size, scale, rotation, flip)
         pixel = float(np.hypot(*(points[0, 1] - points[0, 0])))  # of the canvas, in the source
-        ratio = whole(subject, size).sum() / OPAQUE * pixel**2 / (alpha.sum() / 255)
+        ratio = whole(subject, size).sum() / 255 * pixel**2 / (alpha.sum() / 255)
         assert 0.998 <= ratio <= 1 + most
 
 
@@ -187,9 +200,7 @@ def test_no_transparency_is_invented(shape: str, size: int) -> None:
         outside, inside = away_from(points, alpha > 0), away_from(points, alpha < 255)
         within = (points >= 0).all(axis=-1) & (points < 120).all(axis=-1)
         assert not found[outside >= pixel].any()
-        assert (found[within & (inside >= pixel)] == OPAQUE).all()
-        assert found.min() >= 0
-        assert found.max() <= OPAQUE
+        assert (found[within & (inside >= pixel)] == 255).all()
         assert (found[outside == 0] > 0).all()  # and nothing is taken away
         clear += int((outside >= pixel).sum())
         solid += int((within & (inside >= pixel)).sum())
@@ -219,17 +230,16 @@ def test_a_pixel_between_specks_stays_as_clear_or_solid_as_the_source(
         away = np.linalg.norm(np.maximum(from_centre - side / 2, 0), axis=-1)
         within = ((points > 3 * pixel) & (points < length - 3 * pixel)).all(axis=-1)
         is_far = within & (away >= pixel)
-        assert (whole(subject, size)[is_far] == inside / 255 * OPAQUE).all()
+        assert (whole(subject, size)[is_far] == inside).all()
         far_ones += int(is_far.sum())
     assert far_ones > 100
 
 
 def flat(colour: Plane, alpha: Plane) -> Placed:
     """A subject on the whole canvas from straight colours 0..255 and alpha 0..1."""
-    stacked = np.dstack([colour / 255 * alpha[..., None], alpha]) * OPAQUE
-    premultiplied = np.rint(stacked).astype(np.int16)
     side = slice(0, alpha.shape[0])
-    return Placed(premultiplied, premultiplied[..., 3].copy(), side, side)
+    levels = np.rint(255 * alpha).astype(np.uint8)
+    return Placed(np.rint(colour).astype(np.uint8), levels, side, side)
 
 
 @given(st.integers(0, 10**6))
@@ -240,17 +250,17 @@ def test_one_subject_over_another(seed: int) -> None:
         (rng.uniform(0, 255, (12, 12, 3)), rng.choice([0, 0.25, rng.random(), 1], (12, 12)))
         for _ in range(2)
     )
-    found = over(flat(f1, a1), flat(f2, a2), 12)
+    front, back = flat(f1, a1), flat(f2, a2)
+    found = over(front, back, 12)
+    a1, a2 = front.alpha / 255, back.alpha / 255
     alpha = a1 + a2 * (1 - a1)
-    assert np.abs(found.alpha / OPAQUE - alpha).max() < 2 / OPAQUE
-    seen = alpha > 0.05
-    front, back = a1[seen, None] * f1[seen], ((1 - a1) * a2)[seen, None] * f2[seen]
-    colour = 255.0 * found.colour[seen, :3] / found.colour[seen, 3:]
-    assert np.abs(colour - (front + back) / alpha[seen, None]).max() < 1
-    assert np.array_equal(found.colour[..., 3], found.alpha)
-    invisible = (a1 == 1) | (a2 == 0)  # the second one's colour does not tint
-    assert np.array_equal(found.colour[invisible], flat(f1, a1).colour[invisible])
-    assert not found.alpha[(a1 == 0) & (a2 == 0)].any()
+    assert np.abs(found.alpha / 255 - alpha).max() <= 0.5 / 255 + 1e-9
+    seen = alpha > 0
+    mixed = (a1[..., None] * front.colour + ((1 - a1) * a2)[..., None] * back.colour)[seen]
+    assert np.abs(found.colour[seen] - mixed / alpha[seen, None]).max() <= 0.5 + 1e-9
+    invisible = (a1 == 1) | ((a2 == 0) & seen)  # the second one's colour does not tint
+    assert np.array_equal(found.colour[invisible], front.colour[invisible])
+    assert not found.alpha[~seen].any()
 
 
 @given(colours)

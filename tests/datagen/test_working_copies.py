@@ -16,7 +16,7 @@ from datagen.sample.working_copies import (
     background_shape,
     fit_factor,
     foreground_path,
-    grids_of,
+    grid_of,
     load_background,
     load_foreground,
     prepare_cutout,
@@ -83,24 +83,36 @@ def test_a_box_is_fitted_and_never_enlarged(height: int, width: int, size: int) 
     st.integers(16, 900),
     st.floats(0.5, 0.99),
 )
-def test_levels_cover_the_scales_and_the_box(box: Box, size: int, scale_min: float) -> None:
+def test_a_grid_covers_the_box_and_its_bands_the_scales(
+    box: Box, size: int, scale_min: float
+) -> None:
     chosen = Settings(size=size, scale_min=scale_min)
-    grids, fit = grids_of(box, chosen), fit_factor(box, size)
-    tops = [grid.scale_max for grid in grids]
-    assert tops == sorted(set(tops))
-    assert tops[-1] == pytest.approx(1.0)
-    for lower, upper in pairwise([scale_min, *tops]):  # no copy serves a wide range of scales
-        assert upper / lower <= 1.06
-    for grid in grids:
-        for axis, first, length in (
-            (grid.rows, box.top, box.height),
-            (grid.columns, box.left, box.width),
-        ):
-            assert axis.start <= first - 3 / axis.band  # the kernel's reach fits in
-            assert axis.start + axis.length * axis.step >= first + length + 3 / axis.band
-            assert axis.step * axis.band < 0.75  # denser than it must be
-            assert axis.band <= 1
-            assert 0.94 < axis.band / min(1.0, fit * grid.scale_max) <= 1.02
+    grid, fit = grid_of(box, chosen), fit_factor(box, size)
+    assert grid.scales[0] == pytest.approx(scale_min)
+    assert grid.scales[-1] == pytest.approx(1.0)
+    for lower, upper in pairwise(grid.scales):  # no band is far from any scale
+        assert 1 < upper / lower <= 1.25 + 1e-6
+    for axis, first, length in (
+        (grid.rows, box.top, box.height),
+        (grid.columns, box.left, box.width),
+    ):
+        reach = 3 / min(1.0, fit * scale_min)  # of the widest kernel
+        assert axis.start <= first - reach
+        assert axis.start + axis.length * axis.step >= first + length + reach
+        assert axis.step * axis.band == pytest.approx(1 / 1.75, abs=1e-6)
+        assert axis.band <= 1
+        assert 0.99 < axis.band / min(1.0, fit) <= 1.02
+
+
+@given(st.floats(0.5, 1), st.floats(0, 1))
+def test_a_scale_between_two_bands_is_mixed_from_them(scale_min: float, where: float) -> None:
+    grid = grid_of(Box(0, 0, 40, 40), Settings(size=32, scale_min=scale_min))
+    scale = scale_min + where * (1 - scale_min)
+    lower, share = grid.mixture(scale)
+    assert 0 <= share <= 1
+    low, high = grid.scales[lower : lower + 2]
+    assert low - 1e-9 <= scale <= high + 1e-9
+    assert low + share * (high - low) == pytest.approx(scale, abs=1e-6)
 
 
 @settings(max_examples=10, deadline=None)
@@ -117,23 +129,17 @@ def test_a_cutout_comes_back_from_its_file(
     save_foreground(path, made)
     loaded = load_foreground(cache, source, chosen)
     assert loaded.source is source
-    read = loaded.copies
-    assert path.stat().st_size == 8 * 1024 + 4 + sum(9 * c.known.size for c in made.copies)
+    read = loaded.copy
+    pixels = made.tiles.known.size  # with two bands of 8 bytes and a distance each
+    assert path.stat().st_size == 8 * 1024 + 4 * made.tiles.index.size + 17 * pixels + 4
     assert np.array_equal(read.mass, made.mass)
     assert np.array_equal(read.cut, made.cut)
-    for one, other in zip(read.copies, made.copies, strict=True):
-        assert one.grid == other.grid
-        assert np.array_equal(one.rgba, other.rgba)
-        assert np.array_equal(one.known, other.known)
-
-
-def test_a_scale_gets_the_copy_that_is_made_for_it() -> None:
-    made = prepare_cutout(noise(30, 30), Box(0, 0, 30, 30), Settings(size=20))
-    for scale in np.linspace(0.8, 1.0, 41):
-        found = made.copy_for(float(scale)).grid.scale_max
-        assert found == min(
-            c.grid.scale_max for c in made.copies if c.grid.scale_max >= scale - 1e-6
-        )
+    assert read.grid == made.grid
+    for name in ("index", "words", "known"):
+        one, other = getattr(read.tiles, name), getattr(made.tiles, name)
+        assert one.dtype == other.dtype
+        assert one.flags.aligned
+        assert np.array_equal(one, other)
 
 
 def test_only_sides_at_which_much_is_opaque_are_cut() -> None:
@@ -181,16 +187,14 @@ def test_distances_are_of_alpha_and_not_of_the_colours() -> None:
     box = Box(8, 3, 24, 24)
     grey = np.dstack([cutout[..., 3]] * 4)
     made, expected = (prepare_cutout(picture, box, Settings(size=32)) for picture in (cutout, grey))
-    for one, other in zip(made.copies, expected.copies, strict=True):
-        assert np.array_equal(one.known, other.known)
-        assert np.array_equal(one.rgba[..., 3], other.rgba[..., 3])
+    assert np.array_equal(made.tiles.known, expected.tiles.known)
+    assert np.array_equal(made.tiles.words >> np.uint64(48), expected.tiles.words >> np.uint64(48))
 
 
-@pytest.mark.parametrize("scale_min", [1.0, 0.97])
-def test_a_narrow_range_of_scales_needs_one_copy(scale_min: float) -> None:
-    (grid,) = grids_of(Box(0, 0, 30, 30), Settings(size=32, scale_min=scale_min))
-    assert grid.scale_max == 1.0
-    assert grid.rows.band == pytest.approx(min(1.0, 1.012 * scale_min**0.5))  # never enlarged
+def test_a_range_of_one_scale_is_possible() -> None:
+    grid = grid_of(Box(0, 0, 60, 60), Settings(size=32, scale_min=1.0))
+    assert grid.scales == (1.0, 1.0)
+    assert grid.mixture(1.0) == (0, 1.0)
 
 
 @given(

@@ -1,0 +1,57 @@
+"""Two functions on pixels for which NumPy and OpenCV are too slow or too coarse.
+
+The loops are in `loops`. They are imported when they are first needed, because Numba, which
+compiles them, takes a while to import.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.sample.tiles import Tiles
+from manifests.pixels import Pixels
+
+
+def gather(
+    tiles: Tiles,
+    band: int,
+    upper_share: float,
+    to_copy: NDArray[np.float64],
+    limits: tuple[int, int],
+    colour: Pixels,
+    alpha: Pixels,
+) -> None:
+    """Sample a working copy bilinearly at every pixel of a part of the canvas.
+
+    band, upper_share: two bands are mixed, this one and the next; the share of the next one.
+    to_copy: 2 x 3, maps (column, row, 1) of the part to (x, y) in the working copy, where the
+    centre of the first pixel is (0, 0). limits: alpha is 0 where the interpolated `known` is at
+    least the first one, and 255 where it is at most the second one. Straight colours are written to
+    `colour` (h x w x 3, uint8), and alpha to `alpha` (h x w, uint8), where alpha is above 0.
+    """
+    from datagen.sample import loops
+
+    fixed = np.rint(to_copy * 2.0**loops.PLACES).astype(np.int64)
+    linear = np.linalg.inv(to_copy[:, :2])
+    from_copy = np.column_stack([linear, -linear @ to_copy[:, 2]])
+    share = np.uint64(round(upper_share * 2**16))
+    loops.gather(
+        *(tiles.index, tiles.words, tiles.known),
+        *(band, share, fixed, from_copy),
+        *limits,
+        colour,
+        alpha,
+    )
+
+
+def blend(foreground: Pixels, background: Pixels, alpha: Pixels) -> Pixels:
+    """Eq. (1): I = alpha F + (1 - alpha) B, rounded to nearest.
+
+    foreground, background: H x W x 3 uint8; alpha: H x W uint8. Returns H x W x 3 uint8.
+    """
+    from datagen.sample import loops
+
+    image = np.empty(foreground.shape, np.uint8)
+    loops.blend(foreground, background, alpha, image)
+    return image

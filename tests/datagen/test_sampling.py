@@ -1,0 +1,165 @@
+"""The compiled loops, against the same samples taken one by one in exact fractions."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from datagen.sample.resize import KNOWN_ZERO, OPAQUE, PER_LEVEL
+from datagen.sample.sampling import gather
+from datagen.sample.tiles import BIAS, SIDE, TILE, Tiles, tiled
+from manifests.pixels import Pixels
+
+NEVER = (10**6, -1)  # limits that nothing reaches
+
+Values = NDArray[np.int16]
+
+
+def soft(shape: tuple[int, ...]) -> Pixels:
+    return np.full(shape, KNOWN_ZERO, np.uint8)
+
+
+def taken(
+    tiles: Tiles, to_copy: NDArray[np.float64], size: int, *mixture: float, limits: tuple[int, int]
+) -> tuple[Pixels, Pixels]:
+    colour, alpha = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.uint8)
+    band, share = mixture
+    gather(tiles, int(band), share, to_copy, limits, colour, alpha)
+    return colour, alpha
+
+
+def exact(
+    bands: list[Values], to_copy: NDArray[np.float64], size: int, band: int, share: float
+) -> tuple[Pixels, Pixels]:
+    """Bilinear samples at coordinates in 1/256, of two bands that are mixed; then straight."""
+    colour, alpha = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.uint8)
+    height, width = bands[0].shape[:2]
+    for row, column in np.ndindex(size, size):
+        x, y = (math.floor(Fraction(v) * 256 + Fraction(1, 2)) for v in to_copy @ [column, row, 1])
+        (top, down), (left, right) = divmod(y, 256), divmod(x, 256)
+        if not (0 <= top < height - 1 and 0 <= left < width - 1):
+            continue
+        total = np.zeros(4)
+        for mixed, weight in ((bands[band], 1 - share), (bands[band + 1], share)):
+            part = mixed[top : top + 2, left : left + 2].astype(float)
+            by_row = np.array([256 - down, down]) / 256
+            by_column = np.array([256 - right, right]) / 256
+            total += weight * np.einsum("ijk,i,j->k", part, by_row, by_column)
+        value = np.floor(total + 0.5)
+        level = int(np.clip(np.floor(value[3] / PER_LEVEL + 0.5), 0, 255))
+        if level:
+            alpha[row, column] = level
+            straight = 255 * np.maximum(value[:3], 0) / max(value[3], 1)
+            colour[row, column] = np.clip(np.floor(straight + 0.5), 0, 255)
+    return colour, alpha
+
+
+def noise(seed: int, height: int, width: int) -> Values:
+    """Premultiplied pixels with overshoots."""
+    rng = np.random.default_rng(seed)
+    alpha = rng.choice([0, OPAQUE, *rng.integers(-2000, 20_000, 5)], (height, width, 1))
+    colour = alpha * rng.random((height, width, 3)) * 1.2 - 300
+    return np.asarray(np.concatenate([colour, alpha], axis=2), np.int16)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 0.25, 1.0]), st.integers(0, 1))
+@settings(max_examples=12, deadline=None)
+def test_samples_are_exact(seed: int, share: float, band: int) -> None:
+    rng = np.random.default_rng(seed)
+    bands = [noise(seed + n, 50, 75) for n in range(3)]
+    tiles = tiled(bands, soft((50, 75)), 256)
+    angle, scale = rng.uniform(0, 7), rng.uniform(0.5, 2)
+    cos, sin = scale * math.cos(angle), scale * math.sin(angle)
+    middle = np.array([37, 25]) - np.array([[cos, sin], [-sin, cos]]) @ [15, 15]
+    to_copy = np.array([[cos, sin, middle[0]], [-sin, cos, middle[1]]])
+    found = taken(tiles, to_copy, 30, band, share, limits=NEVER)
+    expected = exact(bands, to_copy, 30, band, share)
+    assert found[1].any()
+    # The last row and column are beside the pixels that a tile adds.
+    inner = exact_inside(to_copy, 30, 50, 75)
+    for one, other in zip(found, expected, strict=True):
+        difference = np.abs(one[inner].astype(int) - other[inner])
+        # Weights are multiples of 1/65536, so a value can be 1/64 of a level off.
+        assert difference.max() <= 1 if one.ndim == 2 else np.percentile(difference, 95) <= 1
+        assert (difference == 0).mean() > 0.97
+
+
+def exact_inside(
+    to_copy: NDArray[np.float64], size: int, height: int, width: int
+) -> NDArray[np.bool_]:
+    row, column = np.mgrid[:size, :size]
+    x, y = np.moveaxis(np.dstack([column, row, np.ones_like(row)]) @ to_copy.T, -1, 0)
+    return np.asarray((x > 0) & (y > 0) & (x < width - 2) & (y < height - 2), np.bool_)
+
+
+def test_no_seam_shows_between_two_tiles() -> None:
+    """A ramp across the tiles stays a ramp wherever it is sampled."""
+    y, x = np.mgrid[: 3 * TILE, : 3 * TILE]
+    ramp = ((2 * x + y) * PER_LEVEL // 2).astype(np.int16)
+    opaque = np.full_like(ramp, OPAQUE)
+    band = np.stack([ramp, ramp, ramp, opaque], axis=-1)
+    tiles = tiled([band, band], soft(ramp.shape), 256)
+    to_copy = np.array([[0.9, 0.1, 3.3], [-0.1, 0.9, 12.7]])
+    colour, alpha = taken(tiles, to_copy, 80, 0, 0.5, limits=NEVER)
+    row, column = np.mgrid[:80, :80]
+    at_x, at_y = 0.9 * column + 0.1 * row + 3.3, 0.9 * row - 0.1 * column + 12.7
+    is_in = (at_x < 3 * TILE - 2) & (at_y < 3 * TILE - 2)
+    assert (alpha[is_in] == 255).all()
+    expected = np.clip(at_x + at_y / 2, 0, 255)
+    assert np.abs(colour[..., 1] - expected)[is_in].max() <= 0.5 + 0.02
+
+
+@pytest.mark.parametrize(("distance", "level"), [(170, 0), (169, 90), (91, 90), (90, 255)])
+def test_limits_make_alpha_clear_or_solid(distance: int, level: int) -> None:
+    band = np.full((40, 40, 4), 90 * PER_LEVEL, np.int16)
+    tiles = tiled([band, band], np.full((40, 40), distance, np.uint8), 256)
+    to_copy = np.array([[1, 0, 0.5], [0, 1, 0.5]])
+    colour, alpha = taken(tiles, to_copy, 39, 0, 0.0, limits=(170, 90))
+    assert (alpha[:38, :38] == level).all()
+    assert (colour[:38, :38] == (255 if level else 0)).all()  # as bright as its alpha allows
+
+
+def test_values_beyond_the_words_are_clipped_and_alphas_near_0_have_colours_in_range() -> None:
+    band = np.zeros((8, 8, 4), np.int16)
+    band[..., 0], band[..., 1], band[..., 2], band[..., 3] = 32_000, -32_000, 20, 40
+    tiles = tiled([band, band], soft((8, 8)), 256)
+    colour, alpha = taken(tiles, np.eye(2, 3), 6, 0, 0.0, limits=NEVER)
+    assert (alpha == 1).all()
+    assert (colour == (255, 0, 128)).all()
+    solid = taken(tiles, np.eye(2, 3), 6, 0, 0.0, limits=(10**6, 200))
+    assert (solid[1] == 255).all()
+    band[..., 3] = -50  # an undershoot that is declared solid
+    tiles = tiled([band, band], soft((8, 8)), 256)
+    colour, alpha = taken(tiles, np.eye(2, 3), 6, 0, 0.0, limits=(10**6, 200))
+    assert (alpha == 255).all()
+    assert (colour == (255, 0, 255)).all()
+
+
+@given(st.integers(1, 100), st.integers(1, 100), st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_only_clear_tiles_are_left_out(height: int, width: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    known = np.full((height, width), 200, np.uint8)
+    known[rng.integers(height), rng.integers(width)] = 150
+    band = rng.integers(-16_000, 16_000, (height, width, 4)).astype(np.int16)
+    tiles = tiled([band, -band], known, 180)
+    assert tiles.index.shape == (-(-height // TILE), -(-width // TILE))
+    assert sorted(tiles.index[tiles.index >= 0]) == list(range(len(tiles.words)))
+    assert 1 <= len(tiles.words) <= 4  # a pixel at a corner belongs to the tiles beside it, too
+    for row, column in np.argwhere(tiles.index >= 0):
+        part = (slice(row * TILE, row * TILE + SIDE), slice(column * TILE, column * TILE + SIDE))
+        number, there = tiles.index[row, column], known[part].shape
+        inside = (slice(0, there[0]), slice(0, there[1]))
+        assert np.array_equal(tiles.known[number][inside], known[part])
+        for n, expected in enumerate((band, -band)):
+            values = np.ascontiguousarray(tiles.words[number][inside][..., n]).view("<u2")
+            assert np.array_equal(values.reshape(*there, 4).astype(int) - BIAS, expected[part])
+        outside = np.ones((SIDE, SIDE), np.bool_)
+        outside[inside] = False
+        assert (tiles.known[number][outside] == 255).all()
