@@ -179,12 +179,19 @@ def test_a_truncated_table(
 
 
 def test_a_table_of_several_row_groups(tmp_path: Path, samples: list[EncodedSample]) -> None:
+    """A row group ends with the sample with which it has 64 MiB: four samples of 16 MiB."""
+    alphas = [b"%d" % n for n in range(13)]
     large = [
-        EncodedSample(samples[n % 3].row, {"image": bytes([n]) * (16 << 20), "alpha": b"%d" % n})
-        for n in range(13)
+        EncodedSample(
+            samples[n % 3].row,
+            {"image": bytes([n]) * ((16 << 20) - len(alpha)), "alpha": alpha},
+        )
+        for n, alpha in enumerate(alphas)
     ]
     path = write(tmp_path, large, ShardFormat.PARQUET)
-    assert pq.read_metadata(path).num_row_groups == 4, "or the test is of nothing"
+    metadata = pq.read_metadata(path)
+    groups = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
+    assert groups == [4, 4, 4, 1]
     opened = open_shard(path)
     for number in (5, 4, 7, 6, 12, 0, 9, 3, 8):
         assert opened.read(number, ["image", "alpha"]) == large[number].streams
