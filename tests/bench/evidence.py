@@ -144,7 +144,7 @@ def evaluate(work: Path, name: str, limit: int) -> None:
         target = score_file(work, kind, name)
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            run("matte", "evaluate", *how, *options, "--json", str(target))
+            run("matte", "evaluate", *how, *options, "--out", str(target))
 
 
 def tables(work: Path, names: list[str]) -> str:
@@ -214,7 +214,7 @@ def score_file(work: Path, kind: str, name: str) -> Path:
 
 
 def scores(work: Path, kind: str, name: str) -> list[dict[str, Any]]:
-    """What `matte evaluate --json` wrote about each picture. Exits if a picture failed."""
+    """What `matte evaluate --out` wrote about each picture. Exits if a picture failed."""
     path = score_file(work, kind, name)
     found = json.loads(path.read_text())
     if found.get("failed"):

@@ -203,7 +203,7 @@ def test_a_photo_for_which_memory_is_short_does_not_stop_the_others(
     assert sorted(path.stem for path in (folders / "out").iterdir()) == sorted(SIZES)
 
     sources = [f"--{kind}={folders / kind}" for kind in ("images", "alphas", "trimaps")]
-    given = ("evaluate", "--checkpoint", str(checkpoint), *sources, "--json", "-")
+    given = ("evaluate", "--checkpoint", str(checkpoint), *sources, "--json")
     ran = finish(started("-c", LIMITED, *given))
     assert ran.code == FAILED
     found = json.loads(ran.out)
@@ -316,7 +316,7 @@ def test_evaluate_predictions(folders: Path, checkpoint: Path, capsys: Capture) 
     sources = ["--alphas", folders / "alphas", "--trimaps", folders / "trimaps"]
     file = folders / "scores" / "found.json"
     given = ["evaluate", "--predictions", folders / "out", *sources]
-    ran = run(capsys, *given, "--json", file)
+    ran = run(capsys, *given, "--out", file)
     assert ran.code == DONE, ran
     assert "SAD whole" in ran.out
     found = json.loads(file.read_text())
@@ -329,7 +329,7 @@ def test_evaluate_predictions(folders: Path, checkpoint: Path, capsys: Capture) 
     }
     assert found["images"] == [{"name": n, **vars(m)} for n, m in expected.items()]
     assert found["mean"] == vars(mean_of(list(expected.values())))
-    piped = run(capsys, *given, "--json", "-")
+    piped = run(capsys, *given, "--json")
     assert (piped.code, json.loads(piped.out)) == (DONE, found)
 
     whole = np.full_like(picture("leaf")["alpha"], 255)
@@ -344,11 +344,11 @@ def test_evaluate_predictions(folders: Path, checkpoint: Path, capsys: Capture) 
 
     # The same by the model itself, which saw crude trimaps
     by_model = ["evaluate", "--checkpoint", checkpoint, *sources, "--images", folders / "images"]
-    ran = run(capsys, *by_model, "--given-trimaps", folders / "crude", "--json", "-")
+    ran = run(capsys, *by_model, "--given-trimaps", folders / "crude", "--json")
     assert json.loads(ran.out) == found
 
     (folders / "out/hat.png").write_text("no picture")
-    ran = run(capsys, *given, "--json", "-")
+    ran = run(capsys, *given, "--json")
     assert ran.code == FAILED
     assert errors(ran)[0].startswith(f"error: hat: {folders}/out/hat.png: is not a picture (")
     rest = json.loads(ran.out)
@@ -360,7 +360,7 @@ def test_evaluate_a_model_on_shards(
     shards: Path, checkpoint: Path, folders: Path, capsys: Capture
 ) -> None:
     given = ["evaluate", "--checkpoint", checkpoint, "--shards", shards]
-    ran = run(capsys, *given, "--json", folders / "found.json")
+    ran = run(capsys, *given, "--out", folders / "found.json")
     assert ran.code == DONE, ran
     assert ran.out.splitlines()[-1].split()[:2] == ["all", f"{VAL_SAMPLES}"]
     found = json.loads((folders / "found.json").read_text())
@@ -373,10 +373,10 @@ def test_evaluate_a_model_on_shards(
         for s, m in zip(samples, expected, strict=True)
     ]
     assert found["mean"] == vars(mean_of(expected))
-    other = run(capsys, *given, "--split", "train", "--limit", "2", "--json", "-")
+    other = run(capsys, *given, "--split", "train", "--limit", "2", "--json")
     names = [image["name"] for image in json.loads(other.out)["images"]]
     assert names == ["train-00000000", "train-00000006"]
-    exact = json.loads(run(capsys, *given, "--trimap", "exact", "--json", "-").out)
+    exact = json.loads(run(capsys, *given, "--trimap", "exact", "--json").out)
     first = measure(
         matte(lively(), samples[0].image, samples[0].trimap), samples[0].alpha, samples[0].trimap
     )
@@ -388,7 +388,7 @@ def test_a_bad_sample_does_not_stop_an_evaluation(
 ) -> None:
     write_set(tmp_path, {Split.VAL: [3]})
     break_sample(tmp_path, Split.VAL)
-    ran = run(capsys, "evaluate", "--checkpoint", checkpoint, "--shards", tmp_path, "--json", "-")
+    ran = run(capsys, "evaluate", "--checkpoint", checkpoint, "--shards", tmp_path, "--json")
     assert ran.code == FAILED
     found = json.loads(ran.out)
     assert [image["name"] for image in found["images"]] == ["val-00000001", "val-00000002"]
@@ -407,7 +407,7 @@ def test_a_shard_that_cannot_be_opened_does_not_stop_an_evaluation(
     shard = tmp_path / "data/val-00001.tar"
     shard.unlink()
     shard.mkdir()
-    ran = run(capsys, "evaluate", "--checkpoint", checkpoint, "--shards", tmp_path, "--json", "-")
+    ran = run(capsys, "evaluate", "--checkpoint", checkpoint, "--shards", tmp_path, "--json")
     assert ran.code == FAILED
     found = json.loads(ran.out)
     names = [f"val-{number:08d}" for number in range(5)]
@@ -418,7 +418,7 @@ def test_a_shard_that_cannot_be_opened_does_not_stop_an_evaluation(
 
 def test_evaluate_a_classical_method(shards: Path, capsys: Capture) -> None:
     given = ["evaluate", "--method", "closed-form", "--shards", shards, "--limit", "1"]
-    ran = run(capsys, *given, "--json", "-")
+    ran = run(capsys, *given, "--json")
     assert ran.code == DONE, ran
     (sample,) = whole_samples(open_shards(shards), limit=1)
     alpha = solve(Method.CLOSED_FORM, sample.image, sample.crude_trimap)
@@ -504,7 +504,7 @@ def test_wrong_options(capsys: Capture, command: str) -> None:
         "predict --checkpoint c --images s3://bucket/i --trimaps . --out o",
         "predict --checkpoint c --images . --trimaps . --out s3://bucket/o",
         "evaluate --checkpoint hf://models/c --shards s",
-        "evaluate --predictions . --alphas . --trimaps . --json s3://bucket/f.json",
+        "evaluate --predictions . --alphas . --trimaps . --out s3://bucket/f.json",
         "export --checkpoint c --out gs://bucket/model.onnx",
     ],
 )
@@ -544,7 +544,7 @@ def test_a_missing_extra_is_named(folders: Path, shards: Path, arguments: str) -
 
 def test_alphas_are_measured_without_torch(folders: Path) -> None:
     alphas = ("--predictions", folders / "alphas", "--alphas", folders / "alphas")
-    given = ("evaluate", *alphas, "--trimaps", folders / "trimaps", "--json", "-")
+    given = ("evaluate", *alphas, "--trimaps", folders / "trimaps", "--json")
     ran = finish(started("-c", WITHOUT.format(main="matte"), *map(str, given)))
     assert ran.code == DONE, ran
     assert json.loads(ran.out)["mean"]["sad"] == 0

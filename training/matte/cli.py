@@ -144,15 +144,15 @@ def evaluate(
         ),
     ] = None,
     device: DeviceOption = None,
-    json_: Annotated[
+    out: Annotated[
         Path | None,
         typer.Option(
-            "--json",
-            help="File to write the figures to as JSON; - is standard output.",
+            help="File to write the figures to as JSON, image by image.",
             metavar="FILE",
             callback=local_path,
         ),
     ] = None,
+    json_: Annotated[bool, switch("--json", "Print JSON on standard output.")] = False,
 ) -> None:
     """Measure alphas: SAD, MSE, Grad and Conn where trimaps are unknown, SAD and MSE overall.
 
@@ -216,7 +216,7 @@ def evaluate(
                 assert checkpoint is not None
                 model = load_network(checkpoint).without_trimap_decoder().to(pick_device(device))
                 found = evaluate_method(functools.partial(matte, model), cases, tell)
-    show_evaluation(found, json_)
+    show_evaluation(found, out, json_)
     raise typer.Exit(FAILED if found.failed or not found.scores else DONE)
 
 

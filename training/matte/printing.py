@@ -18,23 +18,25 @@ if TYPE_CHECKING:  # it needs torch, which evaluations of files do without
     from training.matte.bench import Cost
 
 
-def show_evaluation(found: Evaluation, json_: Path | None) -> None:
-    """Failures, and a table of means; json_: a file for all figures, or "-" for standard output
-    instead of the table."""
+def show_evaluation(found: Evaluation, out: Path | None, as_json: bool) -> None:
+    """Failures, and a table of means or a JSON object with all figures.
+
+    out: a file for that object, too.
+    """
     for failure in found.failed:
         fail(f"{failure.name}: {failure.reason}")
-    if json_ is not None and str(json_) == "-":
+    if out is not None:
+        write_bytes(out, (json.dumps(to_json(found), indent=1) + "\n").encode())
+    if as_json:
         show_json(to_json(found))
-    else:
-        if found.scores:
-            show_table("", COLUMNS, mean_rows(found), left=2)
-        if known := without_unknown([score.metrics for score in found.scores]):
-            say(
-                f"{known} of {len(found.scores)} images have no unknown pixels; the means of SAD, "
-                "MSE, Grad and Conn are those of the others"
-            )
-        if json_ is not None:
-            write_bytes(json_, (json.dumps(to_json(found), indent=1) + "\n").encode())
+        return
+    if found.scores:
+        show_table("", COLUMNS, mean_rows(found), left=2)
+    if known := without_unknown([score.metrics for score in found.scores]):
+        say(
+            f"{known} of {len(found.scores)} images have no unknown pixels; the means of SAD, MSE, "
+            "Grad and Conn are those of the others"
+        )
 
 
 def show_cost(cost: Cost, size: int, as_json: bool) -> None:
