@@ -81,6 +81,7 @@ def write_copies(path: Path, compression: str, rows: int, columns: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("compression", "bytes_of_copies"), [("none", 2_000_000), ("zstd", 900_000)]
 )
