@@ -12,13 +12,13 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 import cv2
@@ -113,22 +113,6 @@ class Cluster:
                     yield outcome
         if on_progress:
             on_progress(*ended)
-
-    def map(
-        self,
-        function: Callable[[Item], Result],
-        items: Sequence[Item],
-        on_done: Callable[[], None] | None = None,
-    ) -> list[Result]:
-        """The results in the order of the items. Raises RuntimeError if an item failed."""
-        results: dict[int, Result] = {}
-        for outcome in self.run(function, items):
-            if outcome.error:
-                raise RuntimeError(f"{outcome.item}: {outcome.error}")
-            results[outcome.number] = cast(Result, outcome.value)
-            if on_done:
-                on_done()
-        return [results[number] for number in range(len(results))]
 
 
 @contextmanager

@@ -14,8 +14,7 @@ import cv2
 from console.texts import size_text
 from datagen.plan import SplitPlan, of_split, plan_splits
 from datagen.prepare import prepare_source
-from datagen.resume import RefusedError
-from datagen.room import disk_of, free_bytes
+from datagen.room import FullDiskError, disk_of, free_bytes
 from datagen.settings import Settings
 from datagen.shard import make_sample, shard_task
 from datagen.sources.folders import SourceFolders
@@ -98,14 +97,14 @@ def _spread(sources: Sequence[Source]) -> list[Source]:
 def refuse_too_large(
     folders: SourceFolders, settings: Settings, found: Scan, plans: Sequence[SplitPlan], out: Path
 ) -> None:
-    """Raise RefusedError if the disk of `out` has too little room for what is missing."""
+    """Raise FullDiskError if the disk of `out` has too little room for what is missing."""
     samples = sum(plan.samples for plan in plans)
     sources = len(found.foregrounds) + len(found.backgrounds)
     most = (samples * _SAMPLE_BYTES + sources * _SOURCE_BYTES) * settings.size**2
     if most >= free_bytes(out):
         reason = too_large(estimate(folders, settings, found, 1), out)
         if reason:
-            raise RefusedError(f"{reason}; make room, or make fewer --samples")
+            raise FullDiskError(f"{reason}; make room, or make fewer --samples")
 
 
 def too_large(expected: Estimate, out: Path) -> str:

@@ -85,11 +85,10 @@ def make_shard_set(
 
     beginning: what `check_beginning` returned, if the caller has called it for these settings.
 
-    Raises RefusedError if `out` holds another shard set, another run is writing to it, or its disk
-    is too small,
+    Raises RefusedError if `out` holds another shard set or another run is writing to it,
     BadSourcesError if sources have problems and `skip_bad` is False, PlanError for an impossible
     plan (more sources held out than exist), RuntimeError if a source cannot be read again or has
-    changed since it was scanned, or if the disk is full.
+    changed since it was scanned, or if the disk of `out` is full or too small.
     """
     begin = time.monotonic()
     beginning = beginning or check_beginning(out, settings)

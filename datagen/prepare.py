@@ -26,7 +26,9 @@ from datagen.sample.working_copies import (
 )
 from datagen.settings import Settings
 from datagen.sources.folders import SourceFolders, read_background, read_foreground
-from datagen.sources.scan import Problem, Scan, scan
+from datagen.sources.listing import Problem, shown
+from datagen.sources.record import Scanned
+from datagen.sources.scan import Scan, scan
 from datagen.sources.summary import summary
 from manifests.dataset import check_splits
 from manifests.sources import Background, Foreground
@@ -49,20 +51,21 @@ def scan_sources(
 ) -> Scan:
     """`scan.scan` on the cluster, with progress.
 
-    A recorded source whose bytes are unchanged is not decoded again.
+    A recorded source whose bytes are unchanged is not decoded again. A file that ends its worker is
+    a Problem like any other.
     """
     known = recorded or RecordedSources()
 
     def parallel_map(function: Any, items: Sequence[Any]) -> list[Any]:
+        scanned: dict[int, Any] = {}
         with progress("scan", len(items), "files") as advance:
-            done = 0
-
-            def on_done() -> None:
-                nonlocal done
-                done += 1
-                advance(done)
-
-            return cluster.map(function, items, on_done)
+            for outcome in cluster.run(function, items):
+                scanned[outcome.number] = outcome.value
+                if outcome.error:  # too large for the memory, say
+                    file = shown(function.args[0], outcome.item.name)
+                    scanned[outcome.number] = Scanned(Problem(file, "failed", outcome.error))
+                advance(len(scanned))
+        return [scanned[number] for number in range(len(items))]
 
     return scan(
         folders.foregrounds,

@@ -15,7 +15,7 @@ class NotSharedError(ValueError):
 
 
 class FullDiskError(RuntimeError):
-    """The disk of the shard set is full."""
+    """The disk of the shard set is full, or too small."""
 
 
 def check_shared(folder: Path) -> None:

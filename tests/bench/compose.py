@@ -15,11 +15,12 @@ import json
 import resource
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from datagen.cluster import Cluster, cluster
+from datagen.cluster import Cluster, Outcome, cluster
 from datagen.plan import plan_splits
 from datagen.prepare import prepare_source, scan_sources
 from datagen.sample.build import encode_sample
@@ -94,11 +95,18 @@ class Run:
         self.peak = max(value[3] for value in values)
 
 
+def values_of(outcomes: Iterable[Outcome[Any, Any]]) -> list[Any]:
+    found = list(outcomes)
+    assert not [outcome.error for outcome in found if outcome.error]
+    return [outcome.value for outcome in found]
+
+
 def measure(folder: Path, quick: bool) -> dict[str, float]:
     settings = Settings(layers=False)
     with cluster(1) as ray:
         found = scan_sources(ray, SOURCES)
-        ray.map(Preparation(settings, folder / "cache"), [*found.foregrounds, *found.backgrounds])
+        sources = [*found.foregrounds, *found.backgrounds]
+        values_of(ray.run(Preparation(settings, folder / "cache"), sources))
         Run(
             ray, tasks_of(settings, found, folder, PER_SHARD)
         )  # warm up the page cache and the allocator
@@ -106,7 +114,8 @@ def measure(folder: Path, quick: bool) -> dict[str, float]:
         plain, layered, floors = [], [], []
         for _ in range(2 if quick else 3):
             plain.append(Run(ray, tasks_of(settings, found, folder, 2 * PER_SHARD)))
-            floors += ray.map(encoding_seconds, tasks_of(settings, found, folder, PER_SHARD))
+            tasks = tasks_of(settings, found, folder, PER_SHARD)
+            floors += values_of(ray.run(encoding_seconds, tasks))
             with_layers = replace(settings, layers=True)
             layered.append(Run(ray, tasks_of(with_layers, found, folder, 2 * PER_SHARD)))
     one = min(plain, key=lambda run: run.seconds)

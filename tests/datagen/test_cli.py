@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,10 +29,12 @@ from tests.conftest import (
     Ran,
     contents,
     datagen,
+    finish,
     folders,
     here,
     make_sources,
     photo,
+    start,
 )
 
 SETTINGS = Settings(size=64, shard_size=10)
@@ -265,12 +269,11 @@ def test_shard_that_cannot_be_written(
     assert len(kept) == 4
 
 
-@pytest.fixture(params=["150k", "4600k"], ids=["no room to begin", "no room for all shards"])
-def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """A disk that will be full soon."""
-    disk = tmp_path / "disk"
+@contextlib.contextmanager
+def disk_of(size: str, disk: Path) -> Iterator[Path]:
+    """A disk of its own, mounted at `disk`."""
     disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={request.param}", "tmpfs", str(disk)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("a small disk can be mounted by root alone")
     yield disk
@@ -278,19 +281,38 @@ def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]
 
 
 @pytest.mark.slow
-def test_full_disk(
-    request: pytest.FixtureRequest, sources: SourceFolders, address: str, small_disk: Path
+@pytest.mark.parametrize("size", ["150k", "4600k"])
+def test_a_disk_that_is_too_small(
+    size: str, sources: SourceFolders, address: str, tmp_path: Path
 ) -> None:
-    ran = compose(sources, small_disk / "shards", address, "--image-codec", "png")
-    assert ran.code == FAILED
-    errors = [line for line in ran.err.splitlines() if line.startswith("error:")]
-    beginning = "error: train-" if "all shards" in request.node.name else "error: "
-    assert errors
-    for error in errors:
-        assert error.startswith(beginning)
-        assert "No space left on device" in error
-    assert not (small_disk / "shards" / "dataset.json").exists()
-    assert not list(small_disk.rglob(".part-*"))
+    with disk_of(size, tmp_path / "disk") as disk:
+        ran = compose(sources, disk / "shards", address, "--image-codec", "png")
+        assert ran.code == FAILED
+        assert f"its disk, {disk}, has only" in one_sentence(ran)
+        assert list(contents(disk)) == ["shards/.work/lock"]
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up(sources: SourceFolders, address: str, tmp_path: Path) -> None:
+    options = ("--size", "64", "--shard-size", "20", "--samples", "1000", "--ray-address", address)
+    with disk_of("60m", tmp_path / "disk") as disk:
+        out = disk / "shards"
+        command = ("compose", *folders(sources), "--out", str(out), *options)
+        process = start(*command)
+        while not list(out.glob("index/*.parquet")):
+            assert process.poll() is None
+            time.sleep(0.02)
+        with (disk / "other").open("wb") as other, contextlib.suppress(OSError):
+            while True:
+                other.write(bytes(1 << 20))
+                other.flush()
+        ran = finish(process)
+        assert ran.code == FAILED
+        assert f"its disk, {disk}, is full (No space left on device)" in one_sentence(ran)
+        assert not (out / "dataset.json").exists()
+        assert not list(out.rglob(".part-*"))
+        (disk / "other").unlink()
+        assert datagen(*command).code == DONE
 
 
 @pytest.mark.slow

@@ -166,20 +166,13 @@ def test_passing_fault_of_the_disk_is_tried_again(
     assert attempts(log, "broken-disk") == 3
 
 
-def test_map_keeps_the_order(two_workers: Cluster) -> None:
-    done: list[None] = []
-    results = two_workers.map(later, range(5), lambda: done.append(None))
-    assert results == [0, 1, 4, 9, 16]
-    assert len(done) == 5
+def test_numbers_keep_the_order(two_workers: Cluster) -> None:
+    found = {outcome.number: outcome.value for outcome in two_workers.run(later, range(5))}
+    assert [found[number] for number in range(5)] == [0, 1, 4, 9, 16]
 
 
-def test_map_raises_with_item_and_reason(two_workers: Cluster) -> None:
-    with pytest.raises(RuntimeError, match=r"3: ArithmeticError: three is too many"):
-        two_workers.map(fail_on_three, range(5))
-
-
-def test_map_of_a_function_that_returns_none(two_workers: Cluster) -> None:
-    assert two_workers.map(give_nothing, range(3)) == [None, None, None]
+def test_a_function_that_returns_none(two_workers: Cluster) -> None:
+    assert [(o.value, o.error) for o in two_workers.run(give_nothing, range(3))] == [(None, "")] * 3
 
 
 def test_result_that_cannot_be_sent_names_its_reason(two_workers: Cluster) -> None:
@@ -209,7 +202,7 @@ def test_runs_that_are_given_up_do_not_end_the_driver(two_workers: Cluster) -> N
         for _ in range(rng.randrange(1, 20)):
             next(found)
         del found
-    assert two_workers.map(fail_on_three, [0, 1]) == [0, 1]
+    assert {outcome.value for outcome in two_workers.run(fail_on_three, [0, 1])} == {0, 1}
 
 
 def test_progress_ends_at_the_exact_sums(two_workers: Cluster, tmp_path: Path) -> None:
@@ -299,7 +292,7 @@ def listening(processes: set[int]) -> set[IPv4Address | IPv6Address]:
 
 
 def test_only_this_machine_can_connect(two_workers: Cluster) -> None:
-    assert two_workers.map(fail_on_three, [0, 1, 2]) == [0, 1, 2]  # workers have sockets, too
+    assert len(list(two_workers.run(later, range(3)))) == 3  # workers have sockets, too
     found = listening(descendants(os.getpid()) | {os.getpid()})
     assert found, "nothing listens at all: these are not the processes"
     for address in found:

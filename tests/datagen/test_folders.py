@@ -12,6 +12,7 @@ import pytest
 
 from datagen.cluster import Cluster, Outcome
 from datagen.job import make_shard_set
+from datagen.prepare import scan_sources
 from datagen.settings import Settings
 from datagen.sources.folders import (
     ChangedSourceError,
@@ -19,10 +20,13 @@ from datagen.sources.folders import (
     read_background,
     read_foreground,
 )
+from datagen.sources.listing import Problem
+from datagen.sources.record import ToScan
 from datagen.sources.scan import scan
 from manifests.pictures import read_cutout, read_photo
 from manifests.sources import Background, Foreground
 from tests.conftest import cutout, photo
+from tests.datagen.in_process import InProcess
 
 
 def one_of_each(folder: Path, has_alphas: bool = False) -> SourceFolders:
@@ -114,3 +118,26 @@ def test_a_source_that_changes_after_the_scan_is_not_composited(
     assert not (out / "data").exists()
     path.write_bytes(before)
     assert make_shard_set(two_workers, own_sources, settings, out).samples == 6
+
+
+class KillsAWorker(InProcess):
+    """One file ends each worker that decodes it."""
+
+    def run(
+        self,
+        function: Callable[..., Any],
+        items: Iterable[Any],
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Iterator[Outcome[Any, Any]]:
+        for outcome in super().run(function, items, on_progress):
+            is_bad = isinstance(outcome.item, ToScan) and outcome.item.name == "leaf.png"
+            yield replace(outcome, value=None, error="the worker died") if is_bad else outcome
+
+
+def test_a_file_that_ends_its_worker_is_a_problem_and_the_others_are_scanned(
+    sources: SourceFolders,
+) -> None:
+    found = scan_sources(KillsAWorker(), sources)
+    (problem,) = found.problems
+    assert problem == Problem(f"{sources.foregrounds}/leaf.png", "failed", "the worker died")
+    assert (len(found.foregrounds), len(found.backgrounds)) == (5, 5)

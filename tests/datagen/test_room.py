@@ -14,7 +14,6 @@ import pytest
 from datagen.cluster import Outcome
 from datagen.estimate import Estimate, too_large
 from datagen.job import make_shard_set
-from datagen.resume import RefusedError
 from datagen.room import FullDiskError, NotSharedError, disk_of, free_bytes, raise_if_hopeless
 from datagen.settings import Settings
 from datagen.shard import ShardTask
@@ -27,7 +26,7 @@ def test_a_set_that_cannot_fit_is_refused(sources: SourceFolders, tmp_path: Path
     out = tmp_path / "shards"
     for samples in (free_bytes(tmp_path) // 500, 10**12):
         settings = Settings(size=64, samples=samples)
-        with pytest.raises(RefusedError, match=rf"{out}: needs about .* its disk, {disk_of(out)}"):
+        with pytest.raises(FullDiskError, match=rf"{out}: needs about .* its disk, {disk_of(out)}"):
             make_shard_set(InProcess(), sources, settings, out)
         assert [path.name for path in out.rglob("*") if path.is_file()] == ["lock"]
 
