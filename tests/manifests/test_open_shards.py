@@ -6,6 +6,7 @@ import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import Phase, find, given, settings
@@ -15,6 +16,7 @@ from manifests.samples import EncodedSample, stream_names
 from manifests.shards import OpenShard, ShardFormat, open_shard
 from manifests.storage import Url
 from tests.manifests.test_shards import read_or_refuse, write
+from tests.manifests.test_store import open_files
 from tests.strategies import encoded_samples, few, many
 
 every_form = pytest.mark.parametrize("form", ShardFormat)
@@ -196,3 +198,21 @@ def test_a_table_of_several_row_groups(tmp_path: Path, samples: list[EncodedSamp
     for number in (5, 4, 7, 6, 12, 0, 9, 3, 8):
         assert opened.read(number, ["image", "alpha"]) == large[number].streams
     opened.close()
+
+
+def test_a_table_stores_pixels_once_and_as_they_are(
+    tmp_path: Path, samples: list[EncodedSample]
+) -> None:
+    """They are compressed already, and in a dictionary they would be stored a second time."""
+    group = pq.read_metadata(write(tmp_path, samples, ShardFormat.PARQUET)).row_group(0)
+    for number in range(group.num_columns):
+        column = group.column(number)
+        assert (column.compression, column.has_dictionary_page) == ("UNCOMPRESSED", False)
+
+
+def test_a_table_of_something_else_is_not_left_open(tmp_path: Path) -> None:
+    path = tmp_path / "other.parquet"
+    pq.write_table(pa.table({"number": [1, 2]}), path)
+    with pytest.raises(ValueError, match=str(path)):
+        open_shard(path)
+    assert open_files("other.parquet") == []

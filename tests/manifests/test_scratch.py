@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from manifests.scratch import Scratch
+from tests.manifests.test_store import open_files
 
 HOLD = """\
 from manifests.scratch import Scratch
@@ -60,6 +62,53 @@ def test_it_is_made_when_it_is_needed_and_goes_with_the_object(place: Path) -> N
     assert scratch.folder() == folder, "made again"
     del scratch
     assert not folder.exists()
+
+
+def test_orphans_are_found_among_folders_in_use(place: Path) -> None:
+    living = [Scratch() for _ in range(6)]
+    folders = [scratch.folder() for scratch in living]
+    orphans = [place / f"matting-{number}" for number in range(6)]
+    for orphan in orphans:
+        orphan.mkdir()
+        (orphan / "alive").touch()
+    last = Scratch()
+    assert last.folder().is_dir()
+    assert not any(orphan.exists() for orphan in orphans)
+    assert all(folder.is_dir() for folder in folders)
+
+
+def test_another_process_does_not_take_it_for_an_orphan(place: Path) -> None:
+    scratch = Scratch()
+    kept = scratch.folder() / "file"
+    kept.touch()
+    program = "from manifests.scratch import Scratch; Scratch().folder()"
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert kept.exists()
+
+
+def test_it_is_made_again_if_somebody_removed_it(place: Path) -> None:
+    scratch = Scratch()
+    for _ in range(3):
+        shutil.rmtree(scratch.folder())
+        assert scratch.folder().is_dir()
+    assert len(open_files("/alive")) == 1, "the lock on what was removed is gone"
+
+
+def test_only_the_lock_of_a_copy_goes_with_it(place: Path) -> None:
+    scratch = Scratch()
+    folder = scratch.folder()
+    copy = pickle.loads(pickle.dumps(scratch))
+    assert copy.folder() == folder
+    assert len(open_files("/alive")) == 2
+    del copy
+    assert len(open_files("/alive")) == 1
+    assert folder.is_dir()
+
+
+def test_what_was_never_made_can_be_closed(place: Path) -> None:
+    scratch = Scratch()
+    scratch.close()
+    scratch.close()
 
 
 def test_a_copy_means_the_same_folder_but_does_not_remove_it(place: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -108,6 +109,15 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
         Path("/dev/full").open("wb", buffering=0) as full,
     ):
         full.write(b"x")
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EIO, "broken"), OSError(errno.ENOSPC, "full", "elsewhere")]
+)
+def test_an_error_of_something_else_is_left_as_it_is(tmp_path: Path, error: OSError) -> None:
+    with pytest.raises(OSError) as raised, writing(tmp_path / "file.bin"):
+        raise error
+    assert raised.value is error
 
 
 def test_two_writers_at_once(tmp_path: Path) -> None:

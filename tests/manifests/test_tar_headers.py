@@ -8,6 +8,7 @@ import os
 import tarfile
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,9 @@ from hypothesis import strategies as st
 
 from manifests.pixels import STREAM_BYTES
 from manifests.samples import EncodedSample
-from manifests.shards import open_shard, read_shard
+from manifests.shards import ShardFormat, open_shard, read_shard
 from manifests.tar_shards import _plain_member
-from tests.manifests.test_shards import header, samples, tar
+from tests.manifests.test_shards import header, samples, tar, write
 from tests.manifests.test_store import open_files
 
 __all__ = ["samples", "tar"]  # fixtures
@@ -144,14 +145,15 @@ def test_the_largest_stream(tmp_path: Path, more: int) -> None:
     assert open_files("x.tar") == []
 
 
-def test_rows_are_compact_json_in_utf_8(tar: Path, samples: list[EncodedSample]) -> None:
-    with tarfile.open(tar) as whole:
-        for sample in samples:
-            data = whole.extractfile(f"{sample.row.key}.json")
-            assert data is not None
-            text = data.read().decode()
-            values = json.loads(text)
-            assert text == json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+def test_rows_are_compact_json_in_utf_8(tmp_path: Path, samples: list[EncodedSample]) -> None:
+    row = replace(samples[0].row, foreground_id="Zoë/été.png")
+    path = write(tmp_path, [replace(samples[0], row=row)], ShardFormat.WEBDATASET)
+    with tarfile.open(path) as made:
+        data = made.extractfile(f"{row.key}.json")
+        assert data is not None
+        text = data.read().decode()
+    assert '"foreground_id":"Zoë/été.png"' in text
+    assert text == json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
 
 
 def test_a_member_that_is_no_file_is_refused(tmp_path: Path) -> None:
