@@ -222,9 +222,13 @@ def preview(
     from datagen.inspect.preview import preview as run_preview
     from manifests import open_shards
 
+    bad: list[str] = []
     with open_shards(shards, check=False) as opened:
-        keys = run_preview(opened, out, rows)
+        keys = run_preview(opened, out, rows, bad.append)
+    for reason in bad:
+        fail(reason)
     say(f"{out}: {', '.join(keys)}")
+    raise typer.Exit(FAILED if bad else DONE)
 
 
 @app.command()

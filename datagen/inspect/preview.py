@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +22,22 @@ _COLUMNS = ("image", "alpha", "trimap", "crude trimap")
 _INK, _PAPER = (235, 235, 235), (24, 24, 26)
 
 
-def preview(shards: ShardSet, path: Path, rows: int) -> list[str]:
+def preview(shards: ShardSet, path: Path, rows: int, on_bad: Callable[[str], None]) -> list[str]:
     """Draw up to `rows` varied samples into a PNG; returns their keys.
 
     They are taken from the first shard, so that the time does not depend on the size of the set.
+    A sample that cannot be read is left out, and on_bad is called with the reason. Raises
+    ValueError if none can be read.
     """
     chosen = varied(read_index(shards.folder, shards.shards[0].name), rows)
-    samples = [shards[row.key] for row in chosen]
+    samples = []
+    for row in chosen:
+        try:
+            samples.append(shards[row.key])
+        except (ValueError, OSError) as error:
+            on_bad(str(error))
+    if not samples:
+        raise ValueError(f"{shards.root}: none of {len(chosen)} samples can be read")
     with writing(path) as part:
         sheet(samples).save(part, "PNG")
     return [sample.key for sample in samples]

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,6 +31,7 @@ from tests.conftest import (
     contents,
     datagen,
     finish,
+    flip_byte,
     folders,
     here,
     make_sources,
@@ -386,3 +388,22 @@ def test_compose_repeats_what_lint_warns_of(
     assert ran.code == DONE
     assert json.loads(ran.out)["samples"] == 1
     assert warnings_of(ran) == lines
+
+
+@pytest.mark.slow
+def test_a_preview_leaves_out_what_cannot_be_read(
+    composed: tuple[Path, Ran], tmp_path: Path, capsys: Capture
+) -> None:
+    root, key = tmp_path / "shards", "train-00000004"
+    shutil.copytree(composed[0], root)
+    path = data_path(root, "train-00000", Settings().format)
+    with tarfile.open(path) as tar:
+        position = tar.getmember(f"{key}.alpha.png").offset_data
+    for place in range(40):
+        flip_byte(path, position + place)
+    everything = ("--rows", "64", "--out", str(tmp_path / "p.png"))
+    ran = here(capsys, "preview", "--shards", str(root), *everything)
+    assert ran.code == FAILED
+    assert f"train-00000.tar: sample {key}: alpha: not an" in one_sentence(ran)
+    assert "train-00000003, train-00000005" in ran.err
+    assert (tmp_path / "p.png").exists()
