@@ -876,9 +876,23 @@ def test_two_processes_learn_from_both_and_resume(shards: Path, run: Path, capsy
         assert "Connection closed" not in err, "the others know why they end"
         ran = called(capsys, train_main, *arguments, "--out", str(again), "--resume")
         assert ran.code == FAILED
-        assert ran.err.startswith(f"error: {again}: was trained by 2 processes, these are 1; ")
+        last = ran.err.splitlines()[-1]
+        assert last.startswith(f"error: {again}: was trained by 2 processes, these are 1; ")
     finally:
         shutil.rmtree(again)
+
+
+def test_two_processes_that_a_system_stops_save(shards: Path, run: Path) -> None:
+    """torchrun passes the signal on; its own exit code is 1, after a traceback of its own."""
+    often = ("--checkpoint-every", "2", "--validate-every", "999", "--iterations", "999")
+    stopped = torchrun("--shards", str(shards), "--out", str(run), *SMALL, "--workers", "1", *often)
+    wait_for(run / "checkpoints/00000002", stopped)
+    stopped.terminate()
+    _, err = ended(stopped)
+    assert "error: interrupted by SIGTERM; training goes on with --resume where it stopped" in err
+    done = int(checkpoints(run)[-1].name)
+    assert [line["iteration"] for line in steps(run)] == list(range(done))
+    assert json.loads((checkpoints(run)[-1] / STATE).read_text())["world"] == 2
 
 
 def test_a_process_that_fails_ends_the_others(tmp_path: Path, run: Path) -> None:
