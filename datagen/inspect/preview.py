@@ -33,7 +33,9 @@ def preview(shards: ShardSet, path: Path, rows: int, on_bad: Callable[[str], Non
     samples = []
     for row in chosen:
         try:
-            samples.append(shards[row.key])
+            sample = shards[row.key]
+            _pictures(sample)  # a stream is decoded when it is first used
+            samples.append(sample)
         except (ValueError, OSError) as error:
             on_bad(str(error))
     if not samples:

@@ -405,5 +405,4 @@ def test_a_preview_leaves_out_what_cannot_be_read(
     ran = here(capsys, "preview", "--shards", str(root), *everything)
     assert ran.code == FAILED
     assert f"train-00000.tar: sample {key}: alpha: not an" in one_sentence(ran)
-    assert "train-00000003, train-00000005" in ran.err
     assert (tmp_path / "p.png").exists()

@@ -35,7 +35,7 @@ def to_group(process: int) -> None:
 
 
 def to_all(process: int) -> None:
-    """As systemd does."""
+    """As systemd does. While Ray starts, it ends this process by itself if its raylet is ended."""
     for one in {process, *descendants(process)}:
         try:
             os.kill(one, signal.SIGTERM)
@@ -83,6 +83,9 @@ def test_sigterm_at_any_moment(
             start_new_session=True,
         )
         wait_for_handler(process)
+        while send is to_all and not (out / ".work" / "lock").exists():
+            assert process.poll() is None
+            time.sleep(0.02)
         time.sleep(LATEST * rng.random() ** 2)  # more of them early
         send(process.pid)
         ran = finish(process)
