@@ -283,7 +283,7 @@ def disk_of(size: str, disk: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", ["150k", "4600k"])
+@pytest.mark.parametrize("size", ["150k", "1500k"])
 def test_a_disk_that_is_too_small(
     size: str, sources: SourceFolders, address: str, tmp_path: Path
 ) -> None:
