@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 OPTIONS = ("--size", "160", "--shard-size", "5", "--samples", "60", "--workers", "2")
 LATEST = 7.0  # seconds; by then it composes, also on a slow machine
 SEEDS = range(12)
-ORDINARY = ("scan:", "warning:", "prepare:", "compose:")
+ORDINARY = ("scan:", "warning:", "check:", "prepare:", "compose:")
 
 
 def to_process(process: int) -> None:
