@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from collections.abc import Sequence
@@ -99,13 +100,13 @@ def _with_another(rng: random.Random, value: Any) -> Any:
     """The document with one of its values replaced, removed or doubled."""
     inside = value if isinstance(value, dict | list) else None
     if not inside or rng.random() < 0.1:
-        return rng.choice(_VALUES)
+        return copy.deepcopy(rng.choice(_VALUES))  # its parts may be replaced later
     places = list(inside) if isinstance(inside, dict) else list(range(len(inside)))
     place = rng.choice(places)
     if rng.random() < 0.1:
         del inside[place]
     elif isinstance(inside, list) and rng.random() < 0.1:
-        inside.insert(rng.choice(places), inside[place])
+        inside.insert(rng.choice(places), copy.deepcopy(inside[place]))
     else:
         inside[place] = _with_another(rng, inside[place])
     return inside
