@@ -76,7 +76,7 @@ def read_parquet(file: File, columns: Sequence[str] | None = None) -> pa.Table:
     """
     with _opened(file) as source:
         footer = _footer(source)
-        batch_rows = _measure(source, footer)
+        batch_rows = _measure(source, footer, columns)
         # Not read_table, which takes a folder's name like a=b for a column
         with pq.ParquetFile(source, metadata=footer) as table:
             schema = table.schema_arrow
@@ -100,7 +100,7 @@ def open_plain(path: Path, most_group_bytes: int) -> pq.ParquetFile:
     """
     with _opened(path) as source:
         footer = _footer(source)
-        _measure(source, footer, most_group_bytes)
+        _measure(source, footer, None, most_group_bytes)
     return pq.ParquetFile(path, metadata=footer, memory_map=True)
 
 
@@ -133,10 +133,16 @@ def _tail(source: IO[bytes]) -> tuple[int, int]:
     return length, int.from_bytes(tail[:4], "little")
 
 
-def _measure(source: IO[bytes], footer: pq.FileMetaData, most_group_bytes: int = 0) -> int:
-    """Check every column and page; returns how many rows may be decoded at a time.
+def _measure(
+    source: IO[bytes],
+    footer: pq.FileMetaData,
+    wanted: Sequence[str] | None,
+    most_group_bytes: int = 0,
+) -> int:
+    """Check every page of the wanted columns; returns how many rows may be decoded at a time.
 
-    most_group_bytes: what a row group of a shard may take; 0 for other tables.
+    wanted: the columns that will be read; None for all. most_group_bytes: what a row group of a
+    shard may take; 0 for other tables.
 
     Where pyarrow describes columns, it ends the process for some damaged footers. So the numbers
     are taken from the footer itself.
@@ -156,6 +162,8 @@ def _measure(source: IO[bytes], footer: pq.FileMetaData, most_group_bytes: int =
             raise ValueError(f"a row group of {len(columns)} columns, {_number(group, 3)} rows")
         for number, column in enumerate(columns):
             schema = footer.schema.column(number)
+            if wanted is not None and schema.path.partition(".")[0] not in wanted:
+                continue
             items = _MAX_ITEMS if schema.max_repetition_level else 1
             try:
                 found, described = schema.physical_type, _struct(column, 3)

@@ -97,14 +97,24 @@ def _plain(value: Any) -> Any:
 def _typed(kind: Any, value: Any) -> Any:
     if kind in _SCALARS:
         # No coercion: int(1.5) and str(None) would hide errors
-        if not isinstance(value, int | float if kind is float else kind):
+        of_kind = isinstance(value, (int, float) if kind is float else kind)
+        if not of_kind or isinstance(value, bool) is not (kind is bool):
             raise TypeError(f"{value!r} is not {kind.__name__}")
         return kind(value)
     if isinstance(kind, types.GenericAlias):
-        return tuple(_typed(typing.get_args(kind)[0], item) for item in value)
+        return _items(typing.get_args(kind), value)
     if issubclass(kind, tuple):
         items = zip(_named_items(kind), value, strict=True)
         return kind(*(_typed(item_kind, item) for item_kind, item in items))
     if dataclasses.is_dataclass(kind):
         return from_dict(typing.cast(type, kind), value)
     return kind(value)
+
+
+def _items(kinds: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
+    """The items of a tuple: any number of one kind if `kinds` ends with an ellipsis."""
+    if kinds[1:] != (...,):
+        return tuple(_typed(*both) for both in zip(kinds, value, strict=True))
+    if kinds[0] in _SCALARS and set(map(type, value)) <= {kinds[0]}:
+        return tuple(value)  # the same, fast: histograms are long
+    return tuple(_typed(kinds[0], item) for item in value)

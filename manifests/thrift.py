@@ -8,6 +8,7 @@ Struct = dict[int, Any]  # the number of a field -> int, bool, bytes, Struct, or
 
 _STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _STRUCT = 0, 1, 2, 3, 7, 8, 9, 12
 _INTEGERS = (4, 5, 6)
+_NO_END = "a header without an end"
 _DEEPEST = 16  # structs and lists inside each other
 
 
@@ -21,9 +22,12 @@ def read_struct(data: bytes) -> tuple[Struct, int]:
 
 def _struct(data: bytes, at: int, depth: int) -> tuple[Struct, int]:
     fields: Struct = {}
-    number = 0
+    number, end = 0, len(data)
     while True:
-        head, at = _byte(data, at)
+        if at >= end:
+            raise ValueError(_NO_END)
+        head = data[at]
+        at += 1
         kind, step = head & 15, head >> 4
         if kind == _STOP:
             return fields, at
@@ -33,6 +37,8 @@ def _struct(data: bytes, at: int, depth: int) -> tuple[Struct, int]:
             number, at = _integer(data, at)
         if kind in (_TRUE, _FALSE):
             fields[number] = kind == _TRUE
+        elif kind in _INTEGERS:  # nearly all are: without the detour
+            fields[number], at = _integer(data, at)
         else:
             fields[number], at = _value(data, at, kind, depth + 1)
 
@@ -71,21 +77,24 @@ def _list(data: bytes, at: int, depth: int) -> tuple[list[Any], int]:
 
 def _byte(data: bytes, at: int) -> tuple[int, int]:
     if at >= len(data):
-        raise ValueError("a header without an end")
+        raise ValueError(_NO_END)
     return data[at], at + 1
 
 
 def _bytes(data: bytes, at: int, length: int) -> tuple[bytes, int]:
     if at + length > len(data):
-        raise ValueError("a header without an end")
+        raise ValueError(_NO_END)
     return data[at : at + length], at + length
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
     """Seven bits a byte, the lowest first."""
-    value = 0
+    value, end = 0, len(data)
     for shift in range(0, 64, 7):
-        part, at = _byte(data, at)
+        if at >= end:
+            raise ValueError(_NO_END)
+        part = data[at]
+        at += 1
         value |= (part & 127) << shift
         if part < 128:
             return value, at

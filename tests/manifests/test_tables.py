@@ -135,3 +135,24 @@ def test_a_wrong_value_is_refused(name: str, value: Any) -> None:
     assert to_dict(from_dict(Foreground, values)) == values
     with pytest.raises(ValueError):
         from_dict(Foreground, {**values, name: value})
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pair:
+    shift: tuple[float, float]
+    count: int
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"shift": [], "count": 1},
+        {"shift": [0.5, 1.0, 2.0], "count": 1},
+        {"shift": [0.5, 1.0], "count": True},
+        {"shift": [0.5, False], "count": 1},
+    ],
+)
+def test_a_pair_has_two_numbers_and_true_is_not_a_number(values: dict[str, object]) -> None:
+    assert from_dict(_Pair, {"shift": [0.5, 1], "count": 2}) == _Pair((0.5, 1.0), 2)
+    with pytest.raises((TypeError, ValueError)):
+        from_dict(_Pair, values)
