@@ -8,7 +8,7 @@ NEWEST := .venv-newest/bin
 PIP := -m pip install --disable-pip-version-check
 DEMO := demo
 
-.PHONY: help setup demo quick test newest lint bench picture clean
+.PHONY: help setup demo quick test campaign newest lint bench picture clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## */\1	/p' $(MAKEFILE_LIST) | expand -t 9
@@ -41,6 +41,10 @@ quick: .venv/all lint  ## lint, types and the fast tests, without a server or a 
 test: .venv/all .venv-server/all lint  ## lint, types and every test, with a real server and browser (8 minutes)
 	@$(BIN)/python -c 'import pymatting'
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+campaign: .venv/all  ## what tests try at random, for an hour: signals at many moments, damaged files
+	MOMENTS=60 $(BIN)/pytest tests/datagen/test_signals.py
+	$(BIN)/python -m tests.fuzz --seconds 120
 
 newest: .venv-newest/all  ## the tests of all but annotation, on the newest Python and packages to be had
 	@$(NEWEST)/python -c 'import pymatting'
