@@ -29,7 +29,7 @@ from datagen.board import REPORT_SECONDS, Board, Reporter, interrupted_with
 from datagen.embedded import (
     ENVIRONMENT,
     environment,
-    sigterm_away_from_ray,
+    sigterm_held,
     temporary_folder,
     without_native_messages,
 )
@@ -150,8 +150,7 @@ def _start(stack: ExitStack, workers: int | None) -> None:
     """Start an embedded Ray, which ends with the stack."""
     stack.enter_context(environment(ENVIRONMENT))
     folder = stack.enter_context(temporary_folder())
-    relay = stack.enter_context(sigterm_away_from_ray())
-    with without_native_messages():
+    with sigterm_held(), without_native_messages():
         import ray
 
         stack.callback(ray.shutdown)
@@ -165,17 +164,14 @@ def _start(stack: ExitStack, workers: int | None) -> None:
             _temp_dir=str(folder),
             **_OPTIONS,
         )
-    stack.callback(relay.stop)
-    relay.start()
 
 
 def _join(stack: ExitStack, address: str) -> None:
     """Join a cluster, and leave it with the stack."""
     given = os.environ.get("RAY_USAGE_STATS_ENABLED", "0")
     stack.enter_context(environment({"RAY_USAGE_STATS_ENABLED": given}))
-    relay = stack.enter_context(sigterm_away_from_ray())
     try:
-        with without_native_messages():
+        with sigterm_held(), without_native_messages():
             import ray
 
             stack.callback(ray.shutdown)
@@ -186,8 +182,6 @@ def _join(stack: ExitStack, address: str) -> None:
             "token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN here, too, to the token that `ray "
             f"get-auth-token` prints where the cluster was started ({_first_line(error)})"
         ) from error
-    stack.callback(relay.stop)
-    relay.start()
     _warn_if_busy(address)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import functools
 import os
 import secrets
@@ -12,7 +11,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from manifests.scratch import Scratch
 
@@ -93,63 +91,26 @@ def without_native_messages() -> Iterator[None]:
 
 
 @contextmanager
-def sigterm_away_from_ray() -> Iterator[Relay]:
-    """The caller's handler of SIGTERM stays, although Ray replaces it again and again.
+def sigterm_held() -> Iterator[None]:
+    """Inside, Ray may start. SIGTERM waits until then, and the caller's handler stays.
 
-    Ray's handlers print a C++ stack, exit with other codes, or are none at all while it ends. So
-    SIGTERM is blocked in all threads that start inside, and a thread relays it to the main thread.
-    Before `relay.start` and after `relay.stop` it waits.
-
-    The processes that start before `relay.start` get a session of their own: what is sent to the
-    whole group of this process (by `timeout`, or by a terminal) reaches this process alone, which
-    then ends them in good order.
+    Ray replaces the handler, first by one that prints a C++ stack. The processes that it starts
+    get a session of their own: what is sent to the whole group of this process (by `timeout`, or
+    by a terminal) reaches this process alone, which then ends them in good order.
     """
-    relay = Relay()
     if threading.current_thread() is not threading.main_thread():
-        yield relay  # handlers are set by the main thread only, by Ray, too
+        yield  # handlers are set by the main thread only, by Ray, too
         return
     _prepare_forks()
     handler = signal.getsignal(signal.SIGTERM)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    relay.handler = handler
     _starting.add(threading.get_ident())
     try:
-        yield relay
+        yield
     finally:
-        relay.stop()
+        _starting.clear()
         signal.signal(signal.SIGTERM, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-class Relay:
-    """Hands SIGTERM to the handler of the main thread."""
-
-    handler: Any = None
-
-    def __init__(self) -> None:
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._relay, daemon=True)
-
-    def start(self) -> None:
-        _starting.clear()
-        if self.handler is not None:
-            signal.signal(signal.SIGTERM, self.handler)
-            self._thread.start()
-
-    def stop(self) -> None:
-        _starting.clear()
-        self._ended.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _relay(self) -> None:
-        while not self._ended.is_set():
-            if signal.sigtimedwait({signal.SIGTERM}, 0.1) is None:
-                continue
-            if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # a program without a handler
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-                signal.raise_signal(signal.SIGTERM)
-            _thread.interrupt_main(signal.SIGTERM)
 
 
 @functools.cache

@@ -298,19 +298,3 @@ def test_only_this_machine_can_connect(two_workers: Cluster) -> None:
     for address in found:
         inner = address.ipv4_mapped if isinstance(address, IPv6Address) else None
         assert (inner or address).is_loopback, found
-
-
-SIGTERM = """
-import os, signal, sys, time
-from datagen.cluster import cluster
-
-with cluster(1) as ray:
-    list(ray.run(abs, [1]))
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(30)
-"""
-
-
-def test_a_program_without_a_handler_is_ended_by_sigterm() -> None:
-    ran = subprocess.run([sys.executable, "-c", SIGTERM], check=False, timeout=120)
-    assert ran.returncode == -signal.SIGTERM

@@ -124,7 +124,7 @@ def test_a_lost_process_of_ray_is_one_sentence(
     assert ran.code == 1
     assert ran.err.splitlines()[-1].startswith(f"error: Ray has lost a process of its own ({name})")
     assert all(
-        line.startswith(("scan:", "check:", "prepare:", "compose:", "warning:", "error: Ray has"))
+        line.startswith(("scan:", "prepare:", "compose:", "warning:", "error: Ray has"))
         for line in ran.err.splitlines()
     ), ran
     assert finish(begin(sources, tmp_path / "shards")).code == 0
