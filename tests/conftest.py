@@ -165,6 +165,13 @@ def descendants(process: int) -> set[int]:
     return found
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a Ray is slow."""
+    for item in items:
+        if "two_workers" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> SourceFolders:
     """Six labelled cut-outs and five photos. Not to be changed: `own_sources` may be."""

@@ -60,6 +60,7 @@ def test_tiles_are_close_to_the_whole(tile: int) -> None:
     assert error < 1.2 * of_whole + 0.5
 
 
+@pytest.mark.slow
 def test_nothing_but_results_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     """pymatting prints when its preconditioner needs a second try, as with these stripes."""
     image = np.full((96, 96, 3), 5, np.uint8)

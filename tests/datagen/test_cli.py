@@ -126,7 +126,6 @@ def test_compose_json(composed: tuple[Path, Ran]) -> None:
     assert "\x1b" not in ran.err
 
 
-@pytest.mark.slow
 def test_plan_writes_nothing(sources: SourceFolders, address: str, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     ran = compose(sources, out, address, "--plan", "--json")
@@ -138,7 +137,6 @@ def test_plan_writes_nothing(sources: SourceFolders, address: str, tmp_path: Pat
     assert not out.exists()
 
 
-@pytest.mark.slow
 def test_plan_works_beside_any_folder(
     sources: SourceFolders, composed: tuple[Path, Ran], address: str
 ) -> None:
@@ -185,7 +183,6 @@ def test_labels_that_hold_out_one_kind_alone(
     assert not (tmp_path / "shards" / "data").exists()
 
 
-@pytest.mark.slow
 def test_relative_paths_on_a_cluster(
     composed: tuple[Path, Ran], own_sources: SourceFolders, address: str, tmp_path: Path
 ) -> None:
@@ -199,7 +196,6 @@ def test_relative_paths_on_a_cluster(
     assert ran.code == DONE, ran
 
 
-@pytest.mark.slow
 def test_bad_sources(own_sources: SourceFolders, address: str, tmp_path: Path) -> None:
     bad = own_sources.backgrounds / "broken [1].jpg"
     bad.write_bytes((own_sources.backgrounds / "lake.jpg").read_bytes()[:200])
@@ -230,7 +226,6 @@ finally:
 """
 
 
-@pytest.mark.slow
 def test_a_run_opens_a_finished_set_once(
     sources: SourceFolders, composed: tuple[Path, Ran], address: str, tmp_path: Path
 ) -> None:
@@ -249,7 +244,6 @@ def test_a_run_opens_a_finished_set_once(
             assert f"{part} 1\n" in ran.stderr, command[0]
 
 
-@pytest.mark.slow
 def test_shard_that_cannot_be_written(
     sources: SourceFolders, composed: tuple[Path, Ran], address: str, tmp_path: Path
 ) -> None:
@@ -282,7 +276,6 @@ def disk_of(size: str, disk: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("size", ["150k", "1500k"])
 def test_a_disk_that_is_too_small(
     size: str, sources: SourceFolders, address: str, tmp_path: Path
@@ -294,7 +287,6 @@ def test_a_disk_that_is_too_small(
         assert list(contents(disk)) == ["shards/.work/lock"]
 
 
-@pytest.mark.slow
 def test_a_disk_that_fills_up(sources: SourceFolders, address: str, tmp_path: Path) -> None:
     options = ("--size", "64", "--shard-size", "20", "--samples", "1000", "--ray-address", address)
     with disk_of("60m", tmp_path / "disk") as disk:
@@ -317,7 +309,6 @@ def test_a_disk_that_fills_up(sources: SourceFolders, address: str, tmp_path: Pa
         assert datagen(*command).code == DONE
 
 
-@pytest.mark.slow
 def test_strange_names(tmp_path: Path, two_workers: Cluster, capsys: Capture) -> None:
     names = ["a b.c.png", "héllo wörld.png", "[bold]x[.png", "日本.png", "-x.png", "UPPER.PNG"]
     strange = make_sources(tmp_path / "a folder [1]", names)
@@ -333,7 +324,6 @@ def test_strange_names(tmp_path: Path, two_workers: Cluster, capsys: Capture) ->
         assert here(capsys, "replay", key, *again).code == DONE
 
 
-@pytest.mark.slow
 def test_no_file_name_controls_the_terminal(own_sources: SourceFolders, address: str) -> None:
     """`Ran` checks that nothing raw is printed; here, that the name can still be read."""
     bad = own_sources.foregrounds / "evil\x1b[2J\x9b31m\n[bold]:car:.png"
@@ -350,6 +340,7 @@ def test_no_file_name_controls_the_terminal(own_sources: SourceFolders, address:
     assert [problem["file"] for problem in json.loads(ran.out)["problems"]] == [str(bad)]
 
 
+@pytest.mark.slow
 def test_lint(own_sources: SourceFolders) -> None:
     bad = own_sources.foregrounds / "not [a] picture.png"
     bad.write_text("hello")
@@ -368,7 +359,6 @@ def warnings_of(ran: Ran) -> list[str]:
     return [line for line in ran.err.splitlines() if line.startswith("warning: ")]
 
 
-@pytest.mark.slow
 def test_compose_repeats_what_lint_warns_of(
     own_sources: SourceFolders, address: str, tmp_path: Path
 ) -> None:
@@ -390,7 +380,6 @@ def test_compose_repeats_what_lint_warns_of(
     assert warnings_of(ran) == lines
 
 
-@pytest.mark.slow
 def test_a_preview_leaves_out_what_cannot_be_read(
     composed: tuple[Path, Ran], tmp_path: Path, capsys: Capture
 ) -> None:

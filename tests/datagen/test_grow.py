@@ -30,6 +30,7 @@ def make(sources: SourceFolders, out: Path, settings: Settings) -> dict[str, byt
 
 @pytest.mark.parametrize("form", ShardFormat)
 @pytest.mark.parametrize(("first", "then"), [(7, 11), (6, 7), (3, 30), (7, 0), (2, 3)])
+@pytest.mark.slow
 def test_a_grown_set_is_the_larger_set(
     sources: SourceFolders, tmp_path: Path, form: ShardFormat, first: int, then: int
 ) -> None:

@@ -18,6 +18,7 @@ from tests.datagen.in_process import InProcess
 
 
 @pytest.mark.parametrize("form", ShardFormat)
+@pytest.mark.slow
 def test_a_power_loss_at_any_time(
     sources: SourceFolders, tmp_path: Path, form: ShardFormat
 ) -> None:

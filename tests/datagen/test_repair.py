@@ -157,6 +157,7 @@ def faults(out: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("start", PARTS)
+@pytest.mark.slow
 def test_every_flipped_bit_is_noticed(made: Path, out: Path, start: str) -> None:
     assert list(faults(out)) == []
     path = part(out, start)

@@ -237,7 +237,6 @@ def write_large(root: Path, composed: Path) -> dict[tuple[str, str], int]:
     return dict(counts)
 
 
-@pytest.mark.slow
 def test_whole_product_is_counted_in_seconds(composed: tuple[Path, Ran], tmp_path: Path) -> None:
     counts = write_large(tmp_path / "large", composed[0])
     begin = time.process_time()

@@ -216,6 +216,7 @@ except OSError as error:
         ("s3://k:s@bucket/set?scheme=http&endpoint_override=127.0.0.1%3A9", "s3://bucket/set"),
     ],
 )
+@pytest.mark.slow
 def test_a_host_that_cannot_be_reached_is_a_sentence(url: str, name: str) -> None:
     """Whatever the library of its protocol raises. Port 9 of this machine is closed."""
     ran = subprocess.run(

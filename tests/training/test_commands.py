@@ -557,6 +557,7 @@ def test_export_of_nothing(tmp_path: Path, capsys: Capture) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_interrupted(folders: Path, checkpoint: Path) -> None:
     """Ctrl-C in the middle: one sentence, nothing about training, and no half of a file."""
     for kind in ("images", "crude"):

@@ -115,6 +115,7 @@ def test_folders_and_methods_agree(folders: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_scores(folders: Path) -> None:
     assert of_folders(folders, workers=2) == of_folders(folders)
     cases: list[Case | Failure] = [
