@@ -101,11 +101,14 @@ def card_path(root: Root) -> Root:
 
 
 def write_manifest(root: Path, manifest: Manifest) -> None:
-    """Write README.md, then dataset.json."""
-    card = card_of(manifest.shards, ShardFormat(manifest.settings["format"])).encode()
+    """Write README.md, then dataset.json. What people wrote into README.md stays."""
     readme = card_path(root)
-    if not readme.is_file() or readme.read_bytes() != card:
-        write_bytes(readme, card)
+    before = readme.read_bytes() if readme.is_file() else b""
+    text = before.decode(errors="surrogateescape")
+    card = card_of(manifest.shards, ShardFormat(manifest.settings["format"]), text)
+    after = card.encode(errors="surrogateescape")
+    if after != before:
+        write_bytes(readme, after)
     fields = {
         **vars(manifest),
         "shards": [to_dict(shard) for shard in manifest.shards],
