@@ -131,6 +131,14 @@ def compose(
     ] = False,
     workers: WorkersOption = None,
     ray_address: AddressOption = None,
+    licence_allow: Annotated[
+        str,
+        typer.Option(
+            help="Leave out sources whose licence, in the label files, is not in this list.",
+            metavar="NAME,NAME",
+            show_default="sources of any licence",
+        ),
+    ] = "",
     json_: JsonOption = False,
 ) -> None:
     """Compose every foreground over every background into a shard set."""
@@ -139,7 +147,8 @@ def compose(
     from datagen.sources.folders import SourceFolders
 
     fg, bg, out = (_for_workers(path, ray_address) for path in (fg, bg, out))
-    sources = SourceFolders(fg, bg, alpha and _for_workers(alpha, ray_address))
+    licences = tuple(filter(None, map(str.strip, licence_allow.split(","))))
+    sources = SourceFolders(fg, bg, alpha and _for_workers(alpha, ray_address), licences)
     if plan:
         raise typer.Exit(_plan(sources, settings, out, skip_bad, workers, json_))
     beginning = check_beginning(out, settings)  # before seconds are spent on starting workers
@@ -189,6 +198,9 @@ def stats(
     by_transparency: Annotated[
         bool, switch("--by-transparency", "Also show a row for each subject and transparency.")
     ] = False,
+    by_licence: Annotated[
+        bool, switch("--by-licence", "Also show a row for each licence of the sources.")
+    ] = False,
     plot: Annotated[Path | None, _path("Picture of the statistics to draw.", "FILE.png")] = None,
     json_: JsonOption = False,
 ) -> None:
@@ -207,7 +219,7 @@ def stats(
         del fields["histograms"]
         show_json(fields)
     else:
-        print_stats(found, by_transparency)
+        print_stats(found, by_transparency, by_licence)
 
 
 @app.command()

@@ -42,10 +42,12 @@ from manifests.dataset import (
     Skipped,
     card_path,
     dataset_path,
+    table_name,
     write_manifest,
 )
 from manifests.notes import Origin
 from manifests.shards import Shard, index_path
+from manifests.sources import Background, Foreground, count_licences
 from manifests.storage import make_folder, sweep
 
 
@@ -123,10 +125,21 @@ def make_shard_set(
             used = used_sources(tasks(), sum(map(len, sources)))
             prepare_sources(cluster, folders, settings, out / WORK, used)
             made = _make(cluster, tasks(), sum(shard.samples for shard in missing))
-        skipped = tuple(Skipped(p.file, p.kind, p.reason) for p in found.problems)
+        out_of_use = (*found.problems, *found.left_out)
+        skipped = tuple(Skipped(p.file, p.kind, p.reason) for p in out_of_use)
         shards, failed = _gather(planned, origin, out, made.failed)
         made_by = settings.to_json(), dict(origin.libraries)
-        manifest = Manifest(CONTRACT, *made_by, shards, skipped, dict(origin.sources))
+        manifest = Manifest(
+            CONTRACT,
+            *made_by,
+            shards,
+            skipped,
+            dict(origin.sources),
+            {
+                table_name(Foreground): count_licences(found.foregrounds),
+                table_name(Background): count_licences(found.backgrounds),
+            },
+        )
         is_described = old is not None and replace(manifest, skipped=old.skipped) == old
         if not failed and not (is_described and card_path(out).exists()):
             write_manifest(out, manifest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import numbers
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from os import PathLike
@@ -62,6 +62,7 @@ def compose(
     out: str | PathLike[str] = "shards",
     alpha: str | PathLike[str] | None = None,
     skip_bad: bool = False,
+    licences: Sequence[str] = (),
     workers: int | None = None,
     ray_address: str | None = None,
     **settings: Any,
@@ -70,7 +71,8 @@ def compose(
 
     fg: folder of RGBA cut-outs, or of RGB images with `alpha`, the folder of their alphas;
     bg: folder of photos; out: folder of the shard set, made if it is missing. skip_bad: leave
-    unusable sources out (the result lists them). workers: number of processes, by default one per
+    unusable sources out (the result lists them). licences: leave out sources whose licence, in the
+    label files, is not among these. workers: number of processes, by default one per
     core. settings: the fields of `datagen.settings.Settings` by name.
 
     The work runs in Ray. If the program has started Ray already, that Ray is used and keeps
@@ -110,7 +112,7 @@ def compose(
     assert backgrounds is not None
     beginning = check_beginning(root, chosen)  # before the workers start, which takes seconds
     with cluster(workers, ray_address) as ray:
-        folders = SourceFolders(foregrounds, backgrounds, alphas)
+        folders = SourceFolders(foregrounds, backgrounds, alphas, tuple(licences))
         return make_shard_set(ray, folders, chosen, root, skip_bad, beginning)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from console.messages import warn
 from console.progress import progress
 from datagen.cluster import Cluster
-from datagen.plan import hold_out
+from datagen.plan import PlanError, hold_out
 from datagen.resume import RecordedSources
 from datagen.room import check_shared, raise_if_hopeless
 from datagen.sample.working_copies import (
@@ -26,6 +26,7 @@ from datagen.sample.working_copies import (
 )
 from datagen.settings import Settings
 from datagen.sources.folders import SourceFolders, read_background, read_foreground
+from datagen.sources.licences import left_out, with_licence
 from datagen.sources.listing import Problem, shown
 from datagen.sources.record import Scanned
 from datagen.sources.scan import Scan, scan
@@ -87,8 +88,8 @@ def scan_and_split(
     """The sources, each in its split. What is doubtful about them is printed on standard error.
 
     Raises BadSourcesError if sources have problems and `skip_bad` is False, or if they have
-    problems and no source is left; PlanError if more sources are held out than exist; ValueError
-    if a source is in two splits.
+    problems and no source is left; PlanError if more sources are held out than exist, or if no
+    source has a licence that is allowed; ValueError if a source is in two splits.
     """
     found = scan_sources(cluster, folders, recorded)
     nothing_left = not found.foregrounds or not found.backgrounds
@@ -96,6 +97,7 @@ def scan_and_split(
         raise BadSourcesError(found.problems)
     for line in summary(found.warnings):
         warn(line)
+    found = _allowed(found, folders.licences)
     found = replace(
         found,
         foregrounds=tuple(hold_out(found.foregrounds, settings.holdout_fg, settings.seed)),
@@ -104,6 +106,26 @@ def scan_and_split(
     check_splits(found.foregrounds, "foreground")
     check_splits(found.backgrounds, "background")
     return found
+
+
+def _allowed(found: Scan, licences: Sequence[str]) -> Scan:
+    """Without the sources under other licences, if there are any that are allowed."""
+    if not licences:
+        return found
+    foregrounds, no_foregrounds = with_licence(found.foregrounds, licences)
+    backgrounds, no_backgrounds = with_licence(found.backgrounds, licences)
+    problems = (*no_foregrounds, *no_backgrounds)
+    for kind, left in (("foreground", foregrounds), ("background", backgrounds)):
+        if not left:
+            raise PlanError(
+                f"no {kind} has one of the licences {', '.join(licences)}; {left_out(problems)}; "
+                f"licences are read from the column licence of {kind}s.csv"
+            )
+    if problems:
+        warn(left_out(problems))
+    return replace(
+        found, foregrounds=tuple(foregrounds), backgrounds=tuple(backgrounds), left_out=problems
+    )
 
 
 def prepare_sources(

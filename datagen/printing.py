@@ -15,6 +15,7 @@ from datagen.inspect.stats import CELLS, CellStats, Stats
 from datagen.inspect.verify import Finding
 from datagen.job import Result
 from datagen.room import disk_of, free_bytes
+from datagen.sources.licences import LICENCE
 from datagen.sources.scan import Scan
 from datagen.sources.summary import sentence, summary
 from manifests.shards import Histogram
@@ -56,6 +57,8 @@ def print_estimate(expected: Estimate, out: Path) -> None:
 def print_result(result: Result, out: Path) -> None:
     """`datagen compose`: what there is now, and by name what there is not."""
     for source in result.skipped:
+        if source.kind == LICENCE:  # said before the work began, in one line
+            continue
         warn(f"left out {source.file}: {source.reason} ({source.kind})")
     for failure in result.failed:
         fail(f"{failure.shard}: {failure.reason}")
@@ -79,7 +82,7 @@ def print_findings(findings: Sequence[Finding], samples: int, shards: int) -> No
         show(f"{samples:,} samples in {shards} shards: no fault found")
 
 
-def print_stats(found: Stats, by_transparency: bool) -> None:
+def print_stats(found: Stats, by_transparency: bool, by_licence: bool = False) -> None:
     """`datagen stats`."""
     show(
         f"{found.samples:,} samples of {found.foregrounds:,} foregrounds over "
@@ -87,6 +90,8 @@ def print_stats(found: Stats, by_transparency: bool) -> None:
     )
     if by_transparency:
         _show_cells(found)
+    if by_licence:
+        _show_licences(found)
     _show_crude(found)
 
 
@@ -117,6 +122,16 @@ def sparkline(histogram: Histogram) -> str:
     if not bins.any():
         return " " * _SPARK_BINS
     return "".join(_BARS[int(height)] for height in np.ceil(8 * bins / bins.max()))
+
+
+def _show_licences(found: Stats) -> None:
+    columns = ("licence", "foregrounds", "their samples", "backgrounds", "their samples")
+    rows = [
+        (one.licence, *(f"{count:,}" for count in counts))
+        for one in found.licences
+        for counts in [(one.foregrounds, one.over, one.backgrounds, one.under)]
+    ]
+    show_table("By licence of the sources", columns, rows)
 
 
 def _show_crude(found: Stats) -> None:

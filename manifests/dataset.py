@@ -9,10 +9,11 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.card import card_of
@@ -23,7 +24,7 @@ from manifests.notes import KEY
 from manifests.parquet import MAX_ROWS, read_parquet, table_errors
 from manifests.pixels import ImageCodec
 from manifests.shards import Root, Shard, ShardFormat
-from manifests.sources import Background, Foreground
+from manifests.sources import NOT_STATED, Background, Foreground, licence_of
 from manifests.storage import Location, read_bytes, write_bytes
 from manifests.tables import from_dict, from_table, to_dict, to_table
 
@@ -31,6 +32,7 @@ from manifests.tables import from_dict, from_table, to_dict, to_table
 # files hold no checksums of their own, and dataset.json none of the sources.
 CONTRACT = 2
 _REMEDY = "repeat the datagen compose that made the set, it makes this file again"
+_LICENCE = "licence"  # a column that tables of earlier versions lack
 _FIELDS_OF_CONTRACT_1 = {"contract", "settings", "libraries", "shards", "skipped"}
 
 Source = TypeVar("Source", Foreground, Background)
@@ -82,6 +84,8 @@ class Manifest:
     settings: all those of the program that made the shards.
     libraries: the versions of those that decide bytes.
     sources: the checksum of each table of sources; empty in contract 1, which has none.
+    licences: for each table of sources how many have which licence; empty in a set of an earlier
+        version.
     """
 
     contract: int
@@ -90,6 +94,7 @@ class Manifest:
     shards: tuple[Shard, ...]
     skipped: tuple[Skipped, ...]
     sources: dict[str, str]
+    licences: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def dataset_path(root: Root) -> Root:
@@ -148,6 +153,7 @@ def read_manifest(root: Location) -> tuple[Manifest, ShardSettings]:
             shards=tuple(_shard(shard) for shard in fields["shards"]),
             skipped=tuple(from_dict(Skipped, source) for source in fields["skipped"]),
             sources={} if contract == 1 else _checksums_of_sources(fields["sources"]),
+            licences=_licences(fields.get("licences", {})),
         )
         return manifest, from_dict(ShardSettings, manifest.settings)
     except _OtherContractError as error:
@@ -174,6 +180,14 @@ def _checksums_of_sources(fields: Mapping[str, str]) -> dict[str, str]:
     return {name: sha256_text(fields[name]) for name in map(table_name, (Foreground, Background))}
 
 
+def _licences(fields: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    counts = {name: dict(fields[name]) for name in fields}
+    for number in (number for licences in counts.values() for number in licences.values()):
+        if type(number) is not int:
+            raise TypeError(f"{number!r} sources of a licence")
+    return counts
+
+
 def table_name(kind: type) -> str:
     """Of the sources of one kind: "foregrounds" or "backgrounds"."""
     return f"{kind.__name__.lower()}s"
@@ -192,8 +206,14 @@ def sources_sha256(sources: Iterable[Foreground] | Iterable[Background]) -> str:
 
 
 def write_sources(root: Path, kind: type[Source], sources: Sequence[Source]) -> str:
-    """Write the table of one kind of source, and return its `sources_sha256`."""
+    """Write the table of one kind of source, and return its `sources_sha256`.
+
+    It has one column more than the records, for those who read it elsewhere: `licence`, which
+    follows from `labels` and is null where they name none.
+    """
     table, buffer = to_table(kind, sources), io.BytesIO()
+    licences = [None if one == NOT_STATED else one for one in map(licence_of, sources)]
+    table = table.append_column(_LICENCE, pa.array(licences, pa.string()))
     with pq.ParquetWriter(buffer, table.schema, compression="zstd") as writer:
         writer.write_table(table)
         writer.add_key_value_metadata({KEY: json.dumps(BLANK).encode()})
@@ -219,7 +239,9 @@ def read_sources(root: Location, kind: type[Source], sha256: str = "") -> list[S
     try:
         with table_errors(str(path)):
             check_content(data, must_hold=bool(sha256))
-            sources = from_table(kind, read_parquet(data))
+            table = read_parquet(data)
+            own = [name for name in table.column_names if name != _LICENCE]
+            sources = from_table(kind, table.select(own))
             if sha256 and sources_sha256(sources) != sha256:
                 raise ValueError("its sources are not those of dataset.json")
             for source in sources:

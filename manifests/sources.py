@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+from manifests.documents import parse_json
+
+NOT_STATED = "not stated"  # the licence of a source whose labels name none
 
 
 class Subject(StrEnum):
@@ -74,3 +80,23 @@ class Background:
     width: int
     split: Split
     labels: str
+
+
+def licence_of(source: Foreground | Background) -> str:
+    """What the label file says in its column "licence" (or "license", in any case).
+
+    NOT_STATED if the cell is empty, or if there is no such column.
+    """
+    try:
+        labels = parse_json(source.labels.encode())
+    except ValueError:
+        return NOT_STATED
+    cells = labels.items() if isinstance(labels, dict) else ()
+    found = [text for name, text in cells if name.casefold() in ("licence", "license")]
+    return next((text for text in found if text and isinstance(text, str)), NOT_STATED)
+
+
+def count_licences(sources: Iterable[Foreground | Background]) -> dict[str, int]:
+    """The number of sources under each licence, the most frequent one first."""
+    counts = Counter(map(licence_of, sources))
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +12,7 @@ import pyarrow.compute as pc
 
 from manifests.shard_set import ShardSet
 from manifests.shards import Cell, Histogram, read_columns_and_notes
-from manifests.sources import Subject, Transparency
+from manifests.sources import Background, Foreground, Subject, Transparency, licence_of
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 CRUDE_ERRORS = ("iou", "missed_share", "false_share", "edge_p95", "wrong_known_share")
@@ -34,11 +36,23 @@ class CellStats:
 
 
 @dataclass(frozen=True)
+class LicenceStats:
+    """The sources of a set under one licence."""
+
+    licence: str
+    foregrounds: int
+    over: int  # samples with one of these foregrounds; a second one behind it is not counted
+    backgrounds: int
+    under: int  # samples with one of these backgrounds
+
+
+@dataclass(frozen=True)
 class Stats:
     samples: int
     foregrounds: int
     backgrounds: int
     cells: tuple[CellStats, ...]
+    licences: tuple[LicenceStats, ...]
     crude: dict[str, list[float]]  # for each error its 5, 25, 50, 75 and 95 % quantiles
     histograms: dict[Cell, Histogram]  # 256 counts of alpha levels
 
@@ -64,11 +78,39 @@ def read_stats(shards: ShardSet) -> Stats:
         foregrounds=pc.count_distinct(rows["foreground_id"]).as_py(),
         backgrounds=pc.count_distinct(rows["background_id"]).as_py(),
         cells=_cells(rows),
+        licences=_licences(rows, shards),
         crude={
             name: np.quantile(rows[f"crude_{name}"].to_numpy(), QUANTILES).round(6).tolist()
             for name in CRUDE_ERRORS
         },
         histograms=histograms,
+    )
+
+
+def _licences(rows: pa.Table, shards: ShardSet) -> tuple[LicenceStats, ...]:
+    """The licences by their names. Samples of sources that the tables lack are not counted."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    tables: dict[str, Mapping[str, Foreground | Background]] = {
+        "foreground": shards.foregrounds,
+        "background": shards.backgrounds,
+    }
+    for kind, sources in tables.items():
+        uses = {
+            one["values"]: one["counts"] for one in pc.value_counts(rows[f"{kind}_id"]).to_pylist()
+        }
+        for source in sources.values():
+            licence = licence_of(source)
+            counts[licence][kind] += 1
+            counts[licence][f"{kind} samples"] += uses.get(source.id, 0)
+    return tuple(
+        LicenceStats(
+            licence,
+            found["foreground"],
+            found["foreground samples"],
+            found["background"],
+            found["background samples"],
+        )
+        for licence, found in sorted(counts.items())
     )
 
 

@@ -13,11 +13,15 @@ from manifests.sources import Background, Foreground
 
 @dataclass(frozen=True)
 class SourceFolders:
-    """Where the sources are. `alphas` is given if each foreground's alpha is a file of its own."""
+    """Where the sources are. `alphas` is given if each foreground's alpha is a file of its own.
+
+    licences: those under which a source may be used; empty: all sources.
+    """
 
     foregrounds: Path
     backgrounds: Path
     alphas: Path | None = None
+    licences: tuple[str, ...] = ()
 
     def path_of(self, source: Foreground | Background) -> Path:
         """The file of a source. If alpha is in a file of its own, that of the colours."""

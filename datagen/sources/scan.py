@@ -39,12 +39,16 @@ class ParallelMap(Protocol):
 
 @dataclass(frozen=True)
 class Scan:
-    """The sources in two folders. `problems` and `warnings` name files by their paths."""
+    """The sources in two folders. `problems` and `warnings` name files by their paths.
+
+    left_out: sources without a problem that are not wanted, by their ids.
+    """
 
     foregrounds: tuple[Foreground, ...]
     backgrounds: tuple[Background, ...]
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+    left_out: tuple[Problem, ...] = ()
 
 
 def scan(
