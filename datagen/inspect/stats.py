@@ -52,9 +52,9 @@ class Stats:
     foregrounds: int
     backgrounds: int
     cells: tuple[CellStats, ...]
-    licences: tuple[LicenceStats, ...]
     crude: dict[str, list[float]]  # for each error its 5, 25, 50, 75 and 95 % quantiles
     histograms: dict[Cell, Histogram]  # 256 counts of alpha levels
+    licences: tuple[LicenceStats, ...] = ()
 
 
 def read_stats(shards: ShardSet) -> Stats:
@@ -78,12 +78,12 @@ def read_stats(shards: ShardSet) -> Stats:
         foregrounds=pc.count_distinct(rows["foreground_id"]).as_py(),
         backgrounds=pc.count_distinct(rows["background_id"]).as_py(),
         cells=_cells(rows),
-        licences=_licences(rows, shards),
         crude={
             name: np.quantile(rows[f"crude_{name}"].to_numpy(), QUANTILES).round(6).tolist()
             for name in CRUDE_ERRORS
         },
         histograms=histograms,
+        licences=_licences(rows, shards),
     )
 
 

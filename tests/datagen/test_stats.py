@@ -94,7 +94,7 @@ def test_json(composed: tuple[Path, Ran], capsys: pytest.CaptureFixture[str]) ->
     ran = here(capsys, "stats", "--shards", str(composed[0]), "--json")
     found = json.loads(ran.out)
     assert ran.code == DONE
-    assert list(found) == ["samples", "foregrounds", "backgrounds", "cells", "crude"]
+    assert list(found) == ["samples", "foregrounds", "backgrounds", "cells", "crude", "licences"]
     keys = ["subject", "transparency", "foregrounds", "samples", "share", "unknown_share"]
     assert [list(cell) for cell in found["cells"]] == [keys] * 8
     assert list(found["crude"]) == list(CRUDE_ERRORS)
