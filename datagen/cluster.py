@@ -28,7 +28,9 @@ from console.messages import warn
 from datagen.board import REPORT_SECONDS, Board, Reporter, interrupted_with
 from datagen.embedded import (
     ENVIRONMENT,
+    end_sessions,
     environment,
+    ray_starts,
     sigterm_held,
     temporary_folder,
     without_native_messages,
@@ -150,10 +152,10 @@ def _start(stack: ExitStack, workers: int | None) -> None:
     """Start an embedded Ray, which ends with the stack."""
     stack.enter_context(environment(ENVIRONMENT))
     folder = stack.enter_context(temporary_folder())
-    with sigterm_held(), without_native_messages():
+    with ray_starts(), without_native_messages():
         import ray
 
-        stack.callback(ray.shutdown)
+        stack.callback(_end)
         ray.init(
             address="local",
             num_cpus=workers or cores(),
@@ -166,6 +168,20 @@ def _start(stack: ExitStack, workers: int | None) -> None:
         )
 
 
+def _end() -> None:
+    """Leave Ray, and end the processes that were started for it."""
+    import ray
+
+    node, ray._private.worker._global_node = ray._private.worker._global_node, None
+    kinds = [] if node is None else list(node.all_processes.values())
+    processes = [info.process for infos in kinds for info in infos]
+    with sigterm_held(), without_native_messages():
+        ray.shutdown()  # without the node it only leaves: it would send signals that are blocked
+        end_sessions({process.pid for process in processes})
+        for process in processes:
+            process.wait()
+
+
 def _join(stack: ExitStack, address: str) -> None:
     """Join a cluster, and leave it with the stack."""
     given = os.environ.get("RAY_USAGE_STATS_ENABLED", "0")
@@ -174,7 +190,7 @@ def _join(stack: ExitStack, address: str) -> None:
         with sigterm_held(), without_native_messages():
             import ray
 
-            stack.callback(ray.shutdown)
+            stack.callback(_end)
             ray.init(address=address, job_config=_job_config([]), **_OPTIONS)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise ConnectionError(

@@ -8,7 +8,8 @@ import secrets
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -31,7 +32,9 @@ ENVIRONMENT = {
 # /session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store
 _PATH_BYTES = 107 - 65
 
-_starting: set[int] = set()  # the thread that starts Ray, while it does
+_KILL_SECONDS = 5.0  # for processes to end after SIGKILL
+
+_starting: set[int] = set()  # threads that start Ray, while they do
 
 
 @contextmanager
@@ -91,26 +94,63 @@ def without_native_messages() -> Iterator[None]:
 
 
 @contextmanager
-def sigterm_held() -> Iterator[None]:
-    """Inside, Ray may start. SIGTERM waits until then, and the caller's handler stays.
+def ray_starts() -> Iterator[None]:
+    """Ray starts inside. Its processes end when this process ends them, and at no other signal.
 
-    Ray replaces the handler, first by one that prints a C++ stack. The processes that it starts
-    get a session of their own: what is sent to the whole group of this process (by `timeout`, or
-    by a terminal) reaches this process alone, which then ends them in good order.
+    They get a session of their own, each with the processes that it starts, and they block what a
+    system sends to all processes of a job (Slurm, systemd). So only this process hears of it.
+    """
+    _prepare_forks()
+    _starting.add(threading.get_ident())
+    try:
+        with sigterm_held():
+            yield
+    finally:
+        _starting.discard(threading.get_ident())
+
+
+@contextmanager
+def sigterm_held() -> Iterator[None]:
+    """SIGTERM waits until the body has ended, and the caller's handler stays.
+
+    Ray replaces the handler while it starts, first by one that prints a C++ stack, and by none
+    while it ends.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # handlers are set by the main thread only, by Ray, too
         return
-    _prepare_forks()
     handler = signal.getsignal(signal.SIGTERM)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    _starting.add(threading.get_ident())
     try:
         yield
     finally:
-        _starting.clear()
         signal.signal(signal.SIGTERM, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def end_sessions(leaders: Collection[int]) -> None:
+    """Kill processes that `ray_starts` let start, and all that they started.
+
+    Returns when none of them runs any more, so that no worker writes afterwards.
+    """
+    end = time.monotonic() + _KILL_SECONDS
+    while (found := _running_in(leaders)) and time.monotonic() < end:
+        for process in found:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _running_in(sessions: Collection[int]) -> list[int]:
+    """The leader of a session comes before its workers, so that it starts no others."""
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):  # it has ended meanwhile
+                state, _, _, session, *_ = (entry / "stat").read_text().rpartition(")")[2].split()
+                if int(session) in sessions and state != "Z":
+                    found.append(int(entry.name))
+    return sorted(found, key=lambda process: process not in sessions)
 
 
 @functools.cache
@@ -121,4 +161,4 @@ def _prepare_forks() -> None:
 def _begin_process() -> None:
     if threading.get_ident() in _starting:
         os.setsid()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
