@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from datagen.sources.folders import SourceFolders
-from tests.conftest import QUIET, contents, datagen, finish, folders
+from tests.conftest import QUIET, contents, datagen, descendants, finish, folders
 
 pytestmark = pytest.mark.slow
 
@@ -29,9 +30,13 @@ def to_process(process: int) -> None:
     os.kill(process, signal.SIGTERM)
 
 
-def to_group(process: int) -> None:
-    """As `timeout` does."""
-    os.killpg(process, signal.SIGTERM)
+def to_all(process: int) -> None:
+    """As systemd and Slurm do, in any order. `timeout` sends it to fewer of them."""
+    processes = list({process, *descendants(process)})
+    random.shuffle(processes)
+    for one in processes:
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +58,7 @@ def wait_for_handler(process: subprocess.Popen[str]) -> None:
         time.sleep(0.002)
 
 
-@pytest.mark.parametrize("send", [to_process, to_group])
+@pytest.mark.parametrize("send", [to_process, to_all])
 def test_sigterm_at_any_moment(
     send: Callable[[int], None],
     sources: SourceFolders,
