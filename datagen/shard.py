@@ -109,7 +109,7 @@ def make_sample(task: ShardTask, pair: Pair) -> tuple[EncodedSample, Histogram]:
     """Draw, build and encode one sample, and count its alpha levels."""
     built, shard = draw_and_build(task, pair), task.shard
     encoded = encode_sample(built, pair.key, shard.name, shard.split, task.settings)
-    return encoded, built.histogram
+    return encoded, built.alpha_histogram
 
 
 def draw_and_build(task: ShardTask, pair: Pair) -> BuiltSample:

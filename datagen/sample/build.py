@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-
 from datagen.sample.colour import colour_matrix, jitter
 from datagen.sample.composite import Composite, composite, crop_background
 from datagen.sample.crude import crude_mask, crude_trimap
-from datagen.sample.crude_errors import CrudeErrors, crude_errors
+from datagen.sample.crude_errors import CrudeErrors, crude_errors, joint_histogram
 from datagen.sample.place import over, place
 from datagen.sample.working_copies import PreparedBackground, PreparedForeground
 from datagen.settings import Settings
@@ -40,7 +37,7 @@ class BuiltSample:
     composite: Composite
     crude_trimap: Pixels
     crude_errors: CrudeErrors
-    histogram: Histogram
+    alpha_histogram: Histogram
 
 
 def build_sample(
@@ -64,14 +61,15 @@ def build_sample(
     )
     mask = crude_mask(seen.alpha, recipe.crude)
     crude = crude_trimap(mask, recipe.crude)
+    counts = joint_histogram(seen.alpha, mask, crude)
     return BuiltSample(
         foreground=foreground.source,
         background=background.source,
         recipe=recipe,
         composite=seen,
         crude_trimap=crude,
-        crude_errors=crude_errors(seen.alpha, mask, crude),
-        histogram=alpha_histogram(seen.alpha),
+        crude_errors=crude_errors(seen.alpha, mask, counts),
+        alpha_histogram=counts.sum(axis=(0, 1)),
     )
 
 
@@ -99,7 +97,7 @@ def _row(built: BuiltSample, key: str, shard: str, split: Split, settings: Setti
         seed=settings.seed,
         height=height,
         width=width,
-        unknown_share=int(built.histogram[1:255].sum()) / (height * width),
+        unknown_share=int(built.alpha_histogram[1:255].sum()) / (height * width),
         crude_iou=errors.iou,
         crude_missed_share=errors.missed_share,
         crude_false_share=errors.false_share,
@@ -123,13 +121,3 @@ def _streams(built: BuiltSample, settings: Settings) -> dict[str, bytes]:
         streams["foreground"] = encode_colour(pixels.foreground, codec, quality)
         streams["background"] = encode_colour(pixels.background, codec, quality)
     return streams
-
-
-def alpha_histogram(alpha: Pixels) -> Histogram:
-    """256 counts: the number of pixels of each level of an H x W alpha."""
-    left, top, width, height = cv2.boundingRect(alpha)
-    part = alpha[top : top + height, left : left + width]
-    # OpenCV counts in float32, which is exact up to 2 ** 24, the pixels of the largest canvas.
-    histogram = cv2.calcHist([part], [0], None, [256], [0, 256]).ravel().astype(np.int64)
-    histogram[0] += alpha.size - part.size
-    return histogram

@@ -30,6 +30,9 @@ _8, _16, _48 = np.uint64(8), np.uint64(16), np.uint64(48)
 _VALUE = np.uint64(0xFFFF)
 _1_SHORT, _8_SHORT, _255_SHORT = np.uint32(1), np.uint32(8), np.uint32(255)
 
+LANES = 4  # of the counts
+FAR = 15_000  # pixels; more than between any two of one column
+
 
 @compiled
 def gather(index, words, known, band, share, to_copy, from_copy, clear, solid, colour, alpha):
@@ -160,3 +163,65 @@ def blend(foreground, background, alpha, image):
                     )
                     # total / 255, rounded exactly, because total is at most 255 * 255 + 128
                     image[row, column, channel] = (total + (total >> _8_SHORT)) >> _8_SHORT
+
+
+@compiled
+def joint_histogram(alpha, mask, trimap):
+    """LANES x 2 x 3 x 256 counts, to be added up.
+
+    Neighbours are often equal. Counted in one place, each would have to wait for the one before.
+    """
+    counts = np.zeros((LANES, 2, 3, 256), np.int64)
+    for row in range(alpha.shape[0]):
+        for column in range(alpha.shape[1]):
+            at = (mask[row, column], trimap[row, column], alpha[row, column])
+            counts[column % LANES, at[0], at[1], at[2]] += 1
+    return counts
+
+
+@compiled
+def nearest_squared(marked, places):
+    """The squared distances of some pixels from the nearest one that is marked.
+
+    places: the numbers of the pixels, counted row by row.
+    """
+    width = marked.shape[1]
+    above, below = _marked_rows(marked)
+    squares = np.empty(places.size, np.int64)
+    for number, place in enumerate(places):
+        row, column = place // width, place % width
+        nearest = _squared_along_column(above, below, row, column)
+        for away in range(1, width):
+            if away * away >= nearest:
+                break
+            if column >= away:
+                there = _squared_along_column(above, below, row, column - away)
+                nearest = min(nearest, away * away + there)
+            if column + away < width:
+                there = _squared_along_column(above, below, row, column + away)
+                nearest = min(nearest, away * away + there)
+        squares[number] = nearest
+    return squares
+
+
+@compiled
+def _marked_rows(marked):
+    """The rows of the nearest marked pixels in the same column: up to each pixel, and from it on."""
+    height, width = marked.shape
+    above, below = np.empty((2, height, width), np.int16)
+    last = np.full(width, -FAR, np.int16)
+    for row in range(height):
+        for column in range(width):
+            last[column] = np.int16(row) if marked[row, column] else last[column]
+            above[row, column] = last[column]
+    last[:] = FAR
+    for row in range(height - 1, -1, -1):
+        for column in range(width):
+            last[column] = np.int16(row) if marked[row, column] else last[column]
+            below[row, column] = last[column]
+    return above, below
+
+
+@compiled
+def _squared_along_column(above, below, row, column):
+    return min(row - above[row, column], below[row, column] - row) ** 2

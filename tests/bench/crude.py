@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.sample.crude import crude_mask, crude_trimap
-from datagen.sample.crude_errors import CrudeErrors, crude_errors
+from datagen.sample.crude_errors import CrudeErrors, crude_errors, joint_histogram
 from datagen.sample.crude_recipe import Preset, draw_crude
 from manifests.pixels import Pixels
 
@@ -73,7 +73,8 @@ def simulated(
         for draw in range(draws):
             recipe = draw_crude(np.random.default_rng([seed, index, draw]), preset)
             mask = crude_mask(alpha, recipe)
-            found.append(crude_errors(alpha, mask, crude_trimap(mask, recipe)))
+            counts = joint_histogram(alpha, mask, crude_trimap(mask, recipe))
+            found.append(crude_errors(alpha, mask, counts))
     return found
 
 
@@ -99,7 +100,8 @@ def verdicts(real: Table, simulation: Table) -> dict[str, bool]:
 
 def measured(network: str) -> Table:
     """The table of the real masks, without the statistic of the trimap."""
-    rows = [crude_errors(a, m, np.ones_like(a)) for _, a, m in real_masks(network)]
+    masks = [(alpha, mask) for _, alpha, mask in real_masks(network)]
+    rows = [crude_errors(a, m, joint_histogram(a, m, np.ones_like(a))) for a, m in masks]
     return {name: values for name, values in table(rows).items() if name != "wrong_known_share"}
 
 

@@ -8,15 +8,23 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from datagen.sample.crude_errors import _quantile, crude_errors, edge_distance
+from datagen.sample.crude_errors import (
+    _quantile_of_roots,
+    crude_errors,
+    edge_distance,
+    joint_histogram,
+)
+from manifests.pixels import Pixels
 
 
 def test_the_faintest_pixel_can_be_missed() -> None:
     alpha = np.zeros((10, 10), np.uint8)
     alpha[2:6, 2:6], alpha[6, 2:6] = 255, 1
     mask = (alpha == 255).astype(np.uint8)
-    assert crude_errors(alpha, mask, np.ones_like(mask)).missed_share == 4 / 20
+    counts = joint_histogram(alpha, mask, np.ones_like(mask))
+    assert crude_errors(alpha, mask, counts).missed_share == 4 / 20
 
 
 @pytest.mark.parametrize("rows", [1, 7, 10])
@@ -28,9 +36,17 @@ def test_a_distance_is_a_share_of_the_diagonal_with_six_digits(rows: int) -> Non
 
 
 @given(
-    st.lists(st.floats(0, 1000), min_size=1, max_size=30),
+    st.lists(st.integers(0, 10**6), min_size=1, max_size=30),
     st.sampled_from([0.0, 0.3, 0.5, 0.95, 1.0]),
 )
-def test_quantiles_are_those_of_numpy(values: list[float], quantile: float) -> None:
-    found = _quantile(np.array(values), quantile)
-    assert found == pytest.approx(float(np.quantile(values, quantile)), abs=1e-9)
+def test_quantiles_are_those_of_numpy(squares: list[int], quantile: float) -> None:
+    found = _quantile_of_roots(np.array(squares), quantile)
+    assert found == pytest.approx(float(np.quantile(np.sqrt(squares), quantile)), abs=1e-9)
+
+
+@given(arrays(np.uint8, st.tuples(st.just(3), st.integers(1, 20), st.integers(1, 20))))
+def test_the_joint_histogram_counts_every_pixel(drawn: Pixels) -> None:
+    alpha, mask, trimap = drawn[0], drawn[1] % np.uint8(2), drawn[2] % np.uint8(3)
+    expected = np.zeros((2, 3, 256), np.int64)
+    np.add.at(expected, (mask, trimap, alpha), 1)
+    assert np.array_equal(joint_histogram(alpha, mask, trimap), expected)

@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from datagen.plan import Pair, ShardPairs, SplitPlan
-from datagen.sample.build import alpha_histogram, build_sample, encode_sample
+from datagen.sample.build import build_sample, encode_sample
 from datagen.sample.composite import crop_background
 from datagen.sample.crude import crude_mask
-from datagen.sample.crude_errors import crude_errors
+from datagen.sample.crude_errors import crude_errors, joint_histogram
 from datagen.sample.recipe import NO_FOREGROUND
 from datagen.sample.working_copies import (
     background_path,
@@ -150,7 +150,8 @@ def test_rows_say_what_the_streams_hold(tmp_path: Path, merge_probability: float
         assert np.array_equal(decode_trimap(streams["trimap"]), trimap_of(alpha))
         assert row.unknown_share == ((alpha > 0) & (alpha < 255)).mean()
         assert np.array_equal(histogram, np.bincount(alpha.ravel(), minlength=256))
-        errors = crude_errors(alpha, crude_mask(alpha, row.recipe.crude), crude)
+        mask = crude_mask(alpha, row.recipe.crude)
+        errors = crude_errors(alpha, mask, joint_histogram(alpha, mask, crude))
         assert row.crude_iou == errors.iou
         assert row.crude_missed_share == errors.missed_share
         assert row.crude_false_share == errors.false_share
@@ -204,7 +205,7 @@ def test_a_sample_is_rebuilt_from_its_recipe(
         rebuilt = build_sample(recipe, foreground, behind, background, settings)
         name, split = task.shard.name, task.shard.split
         assert encode_sample(rebuilt, pair.key, name, split, settings) == sample
-        assert np.array_equal(rebuilt.histogram, histogram)
+        assert np.array_equal(rebuilt.alpha_histogram, histogram)
         assert np.array_equal(same_histogram, histogram)
         crop = recipe.background
         part = crop_background(background.photo, crop.top, crop.left, SIZE, crop.flip)
@@ -248,9 +249,3 @@ def test_a_failure_leaves_no_shard(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         make_shard(task, lambda done, size: None)
     assert [path for path in task.root.rglob("*") if path.is_file()] == []
-
-
-def test_the_histogram_counts_every_pixel() -> None:
-    alpha = np.random.default_rng(0).integers(0, 256, (30, 40), dtype=np.uint8)
-    assert np.array_equal(alpha_histogram(alpha), np.bincount(alpha.ravel(), minlength=256))
-    assert alpha_histogram(np.full((3, 4), 255, np.uint8)).tolist() == [0] * 255 + [12]
