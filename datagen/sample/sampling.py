@@ -26,9 +26,10 @@ def gather(
 
     band, upper_share: two bands are mixed, this one and the next; the share of the next one.
     to_copy: 2 x 3, maps (column, row, 1) of the part to (x, y) in the working copy, where the
-    centre of the first pixel is (0, 0). limits: alpha is 0 where the interpolated `known` is at
-    least the first one, and 255 where it is at most the second one. Straight colours are written to
-    `colour` (h x w x 3, uint8), and alpha to `alpha` (h x w, uint8), where alpha is above 0.
+    centre of the first pixel is (0, 0). limits: in soft tiles, alpha is 0 where the interpolated
+    `known` is at least the first one, and 255 where it is at most the second one. Straight colours
+    are written to `colour` (h x w x 3, uint8), and alpha to `alpha` (h x w, uint8), where alpha is
+    above 0.
     """
     from datagen.sample import loops
 
@@ -37,7 +38,7 @@ def gather(
     from_copy = np.column_stack([linear, -linear @ to_copy[:, 2]])
     share = np.uint64(round(upper_share * 2**16))
     loops.gather(
-        *(tiles.index, tiles.words, tiles.known),
+        *(tiles.index, tiles.soft, tiles.known, tiles.opaque),
         *(band, share, fixed, from_copy),
         *limits,
         colour,

@@ -19,6 +19,7 @@ import mmap
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -137,7 +138,7 @@ def prepare_cutout(cutout: Pixels, box: Box, settings: Settings) -> WorkingCopy:
         bands.append(sharpened(resized))
     known = known_distance(padded[..., 3], rows, columns, fit)
     farthest = distance_threshold(1 / grid.scales[0] - DISTANCE_SLACK)
-    tiles = tiled(bands, known, KNOWN_ZERO + farthest)
+    tiles = tiled(bands, known, KNOWN_ZERO + farthest, KNOWN_ZERO - farthest)
     alpha = cutout[..., 3]
     return WorkingCopy(grid, tiles, _mass(alpha, box), _cut_by_frame(alpha, box))
 
@@ -203,33 +204,41 @@ def background_path(cache: Path, source: Background, settings: Settings) -> Path
 def save_foreground(path: Path, copy: WorkingCopy) -> None:
     """Write the arrays one after the other, without headers, into one file."""
     tiles = copy.tiles
+    counts = np.array([len(tiles.soft), len(tiles.opaque)], np.int64)
+    arrays = (counts, copy.mass, tiles.soft, tiles.opaque, tiles.index, tiles.known, copy.cut)
     with writing(path) as part, part.open("wb") as file:
-        for array in (copy.mass, tiles.words, tiles.index, tiles.known, copy.cut):
+        for array in arrays:
             file.write(array.data)  # ndarray.tofile would hide the reason of a disk error
 
 
 def load_foreground(cache: Path, source: Foreground, settings: Settings) -> PreparedForeground:
     """Map the working copy of a foreground; pixels are read from disk when they are used.
 
-    The shapes follow from the box, the settings and the size of the file, because parsing headers
-    would take longer than mapping.
+    The shapes follow from the box, the settings and two counts, because parsing headers would take
+    longer than mapping.
     """
     grid = grid_of(source.box, settings)
     mapped = _map(foreground_path(cache, source, settings))
-    shape = tuple(-(-axis.length // TILE) for axis in (grid.rows, grid.columns))
-    bands, area = len(grid.scales), SIDE * SIDE
-    sizes = [8 * _MASS_CELLS**2, 4 * math.prod(shape), 4]
-    count = (mapped.size - sum(sizes)) // (area * (8 * bands + 1))
-    mass, words, index, known, cut = np.split(
-        mapped, np.cumsum([sizes[0], 8 * area * bands * count, sizes[1], area * count])
+    soft, opaque = mapped[:16].view(np.int64).tolist()
+    tiles_down, tiles_across = (-(-axis.length // TILE) for axis in (grid.rows, grid.columns))
+    bands = len(grid.scales)
+    shapes: tuple[tuple[type, tuple[int, ...]], ...] = (
+        (np.int64, (2,)),
+        (np.int64, (_MASS_CELLS, _MASS_CELLS)),
+        (np.uint64, (soft, SIDE, SIDE, bands)),
+        (np.uint64, (opaque, SIDE, SIDE, bands - 1)),
+        (np.int32, (tiles_down, tiles_across)),
+        (np.uint8, (soft, SIDE, SIDE)),
+        (np.bool_, (4,)),
     )
-    tiles = Tiles(
-        index.view(np.int32).reshape(shape),
-        words.view(np.uint64).reshape(count, SIDE, SIDE, bands),
-        known.reshape(count, SIDE, SIDE),
-    )
-    of_box = mass.view(np.int64).reshape(_MASS_CELLS, -1)
-    return PreparedForeground(source, WorkingCopy(grid, tiles, of_box, cut.view(np.bool_)))
+    arrays: list[NDArray[Any]] = []
+    at = 0
+    for kind, shape in shapes:
+        arrays.append(np.frombuffer(mapped, kind, math.prod(shape), at).reshape(shape))
+        at += arrays[-1].nbytes
+    _, mass, soft_words, opaque_words, index, known, cut = arrays
+    tiles = Tiles(index, soft_words, known, opaque_words)
+    return PreparedForeground(source, WorkingCopy(grid, tiles, mass, cut))
 
 
 def save_background(path: Path, photo: Pixels) -> None:

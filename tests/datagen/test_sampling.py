@@ -17,6 +17,7 @@ from datagen.sample.tiles import BIAS, SIDE, TILE, Tiles, tiled
 from manifests.pixels import Pixels
 
 NEVER = (10**6, -1)  # limits that nothing reaches
+ALL_SOFT = NEVER  # no tile is clear or opaque
 
 Values = NDArray[np.int16]
 
@@ -73,7 +74,7 @@ def noise(seed: int, height: int, width: int) -> Values:
 def test_samples_are_exact(seed: int, share: float, band: int) -> None:
     rng = np.random.default_rng(seed)
     bands = [noise(seed + n, 50, 75) for n in range(3)]
-    tiles = tiled(bands, soft((50, 75)), 256)
+    tiles = tiled(bands, soft((50, 75)), *ALL_SOFT)
     angle, scale = rng.uniform(0, 7), rng.uniform(0.5, 2)
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
     middle = np.array([37, 25]) - np.array([[cos, sin], [-sin, cos]]) @ [15, 15]
@@ -104,7 +105,7 @@ def test_no_seam_shows_between_two_tiles() -> None:
     ramp = ((2 * x + y) * PER_LEVEL // 2).astype(np.int16)
     opaque = np.full_like(ramp, OPAQUE)
     band = np.stack([ramp, ramp, ramp, opaque], axis=-1)
-    tiles = tiled([band, band], soft(ramp.shape), 256)
+    tiles = tiled([band, band], soft(ramp.shape), *ALL_SOFT)
     to_copy = np.array([[0.9, 0.1, 3.3], [-0.1, 0.9, 12.7]])
     colour, alpha = taken(tiles, to_copy, 80, 0, 0.5, limits=NEVER)
     row, column = np.mgrid[:80, :80]
@@ -118,7 +119,7 @@ def test_no_seam_shows_between_two_tiles() -> None:
 @pytest.mark.parametrize(("distance", "level"), [(170, 0), (169, 90), (91, 90), (90, 255)])
 def test_limits_make_alpha_clear_or_solid(distance: int, level: int) -> None:
     band = np.full((40, 40, 4), 90 * PER_LEVEL, np.int16)
-    tiles = tiled([band, band], np.full((40, 40), distance, np.uint8), 256)
+    tiles = tiled([band, band], np.full((40, 40), distance, np.uint8), *ALL_SOFT)
     to_copy = np.array([[1, 0, 0.5], [0, 1, 0.5]])
     colour, alpha = taken(tiles, to_copy, 39, 0, 0.0, limits=(170, 90))
     assert (alpha[:38, :38] == level).all()
@@ -128,17 +129,57 @@ def test_limits_make_alpha_clear_or_solid(distance: int, level: int) -> None:
 def test_values_beyond_the_words_are_clipped_and_alphas_near_0_have_colours_in_range() -> None:
     band = np.zeros((8, 8, 4), np.int16)
     band[..., 0], band[..., 1], band[..., 2], band[..., 3] = 32_000, -32_000, 20, 40
-    tiles = tiled([band, band], soft((8, 8)), 256)
+    tiles = tiled([band, band], soft((8, 8)), *ALL_SOFT)
     colour, alpha = taken(tiles, np.eye(2, 3), 6, 0, 0.0, limits=NEVER)
     assert (alpha == 1).all()
     assert (colour == (255, 0, 128)).all()
     solid = taken(tiles, np.eye(2, 3), 6, 0, 0.0, limits=(10**6, 200))
     assert (solid[1] == 255).all()
     band[..., 3] = -50  # an undershoot that is declared solid
-    tiles = tiled([band, band], soft((8, 8)), 256)
+    tiles = tiled([band, band], soft((8, 8)), *ALL_SOFT)
     colour, alpha = taken(tiles, np.eye(2, 3), 6, 0, 0.0, limits=(10**6, 200))
     assert (alpha == 255).all()
     assert (colour == (255, 0, 255)).all()
+
+
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 0.25, 1.0]), st.integers(0, 1))
+@settings(max_examples=12, deadline=None)
+def test_colours_of_opaque_tiles_are_those_of_soft_ones(seed: int, share: float, band: int) -> None:
+    """The same tiles, once declared opaque. Colours change slowly, as positions are cut off."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:97, :97]
+    bands = [
+        np.dstack(
+            [
+                *((a * x + b * y + 40 * n) * 64 for a, b in rng.uniform(0, 1.2, (3, 2))),
+                255 * 64 + 0 * x,
+            ]
+        )
+        for n in range(3)
+    ]
+    bands = [band.astype(np.int16) for band in bands]
+    known = np.full((97, 97), 90, np.uint8)
+    to_copy = np.array([[0.8, 0.2, 1.5], [-0.2, 0.8, 21.3]])
+    as_opaque = tiled(bands, known, 256, 90)
+    assert (len(as_opaque.opaque), len(as_opaque.soft)) == (9, 7)
+    colour, alpha = taken(as_opaque, to_copy, 80, band, share, limits=NEVER)
+    as_soft = tiled(bands, known, *ALL_SOFT)
+    expected, everywhere = taken(as_soft, to_copy, 80, band, share, limits=NEVER)
+    assert np.array_equal(alpha, everywhere)
+    assert (alpha == 255).mean() > 0.9
+    assert np.abs(colour.astype(int) - expected).max() <= 1
+
+
+def test_overshoots_of_opaque_tiles_are_kept_until_the_end() -> None:
+    """Two pixels beyond white and two in grey are white in the middle, as without clipping."""
+    band = np.zeros((33, 33, 4), np.int16)
+    band[..., :3], band[..., 3] = 170 * PER_LEVEL, OPAQUE
+    band[:, ::2, :3] = 300 * PER_LEVEL
+    tiles = tiled([band, band], np.zeros((33, 33), np.uint8), 256, 0)
+    to_copy = np.array([[1, 0, 0.5], [0, 1, 0.5]])
+    colour, alpha = taken(tiles, to_copy, 30, 0, 0.5, limits=NEVER)
+    assert (alpha == 255).all()
+    assert (colour == 235).all()
 
 
 @given(st.integers(1, 100), st.integers(1, 100), st.integers(0, 99))
@@ -148,17 +189,17 @@ def test_only_clear_tiles_are_left_out(height: int, width: int, seed: int) -> No
     known = np.full((height, width), 200, np.uint8)
     known[rng.integers(height), rng.integers(width)] = 150
     band = rng.integers(-16_000, 16_000, (height, width, 4)).astype(np.int16)
-    tiles = tiled([band, -band], known, 180)
+    tiles = tiled([band, -band], known, 180, -1)
     assert tiles.index.shape == (-(-height // TILE), -(-width // TILE))
-    assert sorted(tiles.index[tiles.index >= 0]) == list(range(len(tiles.words)))
-    assert 1 <= len(tiles.words) <= 4  # a pixel at a corner belongs to the tiles beside it, too
+    assert sorted(tiles.index[tiles.index >= 0]) == list(range(len(tiles.soft)))
+    assert 1 <= len(tiles.soft) <= 4  # a pixel at a corner belongs to the tiles beside it, too
     for row, column in np.argwhere(tiles.index >= 0):
         part = (slice(row * TILE, row * TILE + SIDE), slice(column * TILE, column * TILE + SIDE))
         number, there = tiles.index[row, column], known[part].shape
         inside = (slice(0, there[0]), slice(0, there[1]))
         assert np.array_equal(tiles.known[number][inside], known[part])
         for n, expected in enumerate((band, -band)):
-            values = np.ascontiguousarray(tiles.words[number][inside][..., n]).view("<u2")
+            values = np.ascontiguousarray(tiles.soft[number][inside][..., n]).view("<u2")
             assert np.array_equal(values.reshape(*there, 4).astype(int) - BIAS, expected[part])
         outside = np.ones((SIDE, SIDE), np.bool_)
         outside[inside] = False

@@ -130,12 +130,13 @@ def test_a_cutout_comes_back_from_its_file(
     loaded = load_foreground(cache, source, chosen)
     assert loaded.source is source
     read = loaded.copy
-    pixels = made.tiles.known.size  # with two bands of 8 bytes and a distance each
-    assert path.stat().st_size == 8 * 1024 + 4 * made.tiles.index.size + 17 * pixels + 4
+    tiles = made.tiles  # a soft pixel has two bands of 8 bytes and a distance
+    pixels = 17 * tiles.known.size + 8 * tiles.opaque.size
+    assert path.stat().st_size == 8 * (2 + 1024) + 4 * tiles.index.size + pixels + 4
     assert np.array_equal(read.mass, made.mass)
     assert np.array_equal(read.cut, made.cut)
     assert read.grid == made.grid
-    for name in ("index", "words", "known"):
+    for name in ("index", "soft", "known", "opaque"):
         one, other = getattr(read.tiles, name), getattr(made.tiles, name)
         assert one.dtype == other.dtype
         assert one.flags.aligned
@@ -188,7 +189,7 @@ def test_distances_are_of_alpha_and_not_of_the_colours() -> None:
     grey = np.dstack([cutout[..., 3]] * 4)
     made, expected = (prepare_cutout(picture, box, Settings(size=32)) for picture in (cutout, grey))
     assert np.array_equal(made.tiles.known, expected.tiles.known)
-    assert np.array_equal(made.tiles.words >> np.uint64(48), expected.tiles.words >> np.uint64(48))
+    assert np.array_equal(made.tiles.soft >> np.uint64(48), expected.tiles.soft >> np.uint64(48))
 
 
 def test_a_range_of_one_scale_is_possible() -> None:
