@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import struct
 from enum import StrEnum
 
 import cv2
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from manifests import png
+from manifests import jpeg, png
 
 Pixels = NDArray[np.uint8]
 
@@ -28,10 +27,6 @@ _CODE_OF_LEVEL = np.array([BACKGROUND, *[UNKNOWN] * 254, FOREGROUND], np.uint8)
 # Black, grey, white: viewers show the trimap in its usual colours, and readers of palette indices
 # get 0, 1 and 2.
 _TRIMAP_PALETTE = bytes((0, 0, 0, 128, 128, 128, 255, 255, 255))
-
-_JPEG = b"\xff\xd8\xff"
-_JPEG_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
-_JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers that give the size
 
 # A few bytes can announce any size, and a decoder makes room for it first. So the decoders read
 # the size from the header before that. No sample is larger than this.
@@ -75,7 +70,7 @@ def pixels_sha256(pixels: Pixels) -> str:
 
 
 def encode_colour(pixels: Pixels, codec: ImageCodec, quality: int = 95) -> bytes:
-    """H x W x 3 RGB -> JPEG (4:4:4: no colour is shared between pixels) or PNG."""
+    """H x W x 3 RGB -> JPEG (4:4:4: no colour is shared between pixels; in tiles) or PNG."""
     options = [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL]
     if codec is ImageCodec.JPEG:
         options = [
@@ -83,6 +78,8 @@ def encode_colour(pixels: Pixels, codec: ImageCodec, quality: int = 95) -> bytes
             quality,
             cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
             cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+            cv2.IMWRITE_JPEG_RST_INTERVAL,
+            jpeg.tile_blocks(pixels.shape[1]),
         ]
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     return cv2.imencode(f".{codec.extension}", bgr, options)[1].tobytes()
@@ -112,6 +109,25 @@ def decode_colour(data: bytes, max_pixels: int = STREAM_PIXELS) -> Pixels:
     if pixels is None:
         raise ValueError(f"not a JPEG or PNG image ({len(data)} bytes)")
     return np.asarray(pixels, np.uint8)
+
+
+def decode_colour_part(
+    data: bytes, part: tuple[slice, slice], max_pixels: int = STREAM_PIXELS
+) -> tuple[Pixels, tuple[int, int]]:
+    """Some rows and columns of `decode_colour(data)`, and the (height, width) of the whole.
+
+    part: slices with 0 <= start < stop. A JPEG in tiles is decoded no further than they need. What
+    is wrong in the other tiles is not noticed then.
+    """
+    rows, columns = part
+    size = jpeg.size(data)
+    tiles = jpeg.part(data, rows, columns) if _has_size(data, max_pixels) else None
+    if size is None or tiles is None:
+        whole = decode_colour(data, max_pixels)
+        return whole[part], (whole.shape[0], whole.shape[1])
+    pixels, top, left = decode_colour(tiles.data, max_pixels), tiles.top, tiles.left
+    inside = np.s_[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    return pixels[inside], size
 
 
 def decode_alpha(data: bytes, max_pixels: int = STREAM_PIXELS) -> Pixels:
@@ -159,7 +175,7 @@ def _decode(data: bytes, flags: int, max_pixels: int) -> NDArray[np.generic] | N
 
 def _has_size(data: bytes, max_pixels: int) -> bool:
     """Does the header of a PNG or JPEG state a size? Raises ValueError if it is too large."""
-    size = _png_size(data) if data.startswith(png.SIGNATURE) else _jpeg_size(data)
+    size = _png_size(data) if data.startswith(png.SIGNATURE) else jpeg.size(data)
     if size is None:
         return False
     height, width = size
@@ -172,22 +188,3 @@ def _png_size(data: bytes) -> tuple[int, int] | None:
     """(height, width); None if a chunk is incomplete or the first one is not the header."""
     start = png.header(data)
     return (start.height, start.width) if start is not None and png.is_whole(data) else None
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """(height, width) of the frame; None if there is no frame before the pixels."""
-    at = 2 if data.startswith(_JPEG) else len(data)
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker in _JPEG_FRAMES:
-            height, width = struct.unpack_from(">HH", data, at + 5)
-            return height, width
-        if marker == 0xFF:  # a fill byte
-            at += 1
-        elif marker in _JPEG_ALONE:
-            at += 2
-        elif marker in (0x00, 0xD9, 0xDA):  # no marker, the end, or the pixels
-            return None
-        else:
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None

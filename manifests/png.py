@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ _LEVEL = 1
 # The four 2-bit codes of a byte, the first one in its highest bits, as they are in memory.
 _CODES_OF_BYTE = np.array(
     [[byte >> shift & 3 for shift in (6, 4, 2, 0)] for byte in range(256)], np.uint8
-).view(np.uint32)[:, 0]
+).view(np.int32)[:, 0]
 # Times this, the four bytes b0 to b3 of a little-endian word are b0 << 6 | b1 << 4 | b2 << 2 | b3
 # in its highest byte, if each is at most 3: the products do not overlap.
 _PACK = np.uint32(1 << 30 | 1 << 20 | 1 << 10 | 1)
@@ -121,14 +122,14 @@ def read_codes(data: bytes) -> Pixels | None:
     rows = _rows(data, start, -(-start.width // 4))
     if rows is None:
         return None
-    codes = _CODES_OF_BYTE[rows[:, 1:]].view(np.uint8)
+    codes = np.asarray(cv2.LUT(rows[:, 1:], _CODES_OF_BYTE)).view(np.uint8)
     return np.ascontiguousarray(codes[:, : start.width])
 
 
 def _rows(data: bytes, start: Header, width: int) -> Pixels | None:
     """The rows, each with its filter byte, if all of them are unfiltered and the file is whole."""
     content = _only_content(data)
-    if content is None or start.interlaced:
+    if content is None or start.interlaced or not start.height * start.width:
         return None
     size = start.height * (1 + width)
     stream = isal_zlib.decompressobj()

@@ -8,7 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from manifests.pixels import ImageCodec, Pixels, decode_alpha, decode_colour, decode_trimap
+from manifests.pixels import (
+    ImageCodec,
+    Pixels,
+    decode_alpha,
+    decode_colour,
+    decode_colour_part,
+    decode_trimap,
+)
 from manifests.sources import Split, Subject, Transparency
 
 
@@ -163,6 +170,20 @@ def decode_stream(stream: str, data: bytes) -> Pixels:
     """The pixels of a stream, as `manifests.pixels` describes them. Raises ValueError if `data` is
     not an image of the stream's kind."""
     return _DECODERS.get(stream, decode_colour)(data)
+
+
+def decode_part(
+    stream: str, data: bytes, part: tuple[slice, slice]
+) -> tuple[Pixels, tuple[int, int]]:
+    """Some rows and columns of `decode_stream(stream, data)`, and the (height, width) of the whole.
+
+    part: slices with 0 <= start < stop. Raises ValueError as `decode_stream`, but may not notice
+    what is wrong with the rest.
+    """
+    if stream not in _DECODERS:
+        return decode_colour_part(data, part)
+    whole = decode_stream(stream, data)
+    return whole[part], (whole.shape[0], whole.shape[1])
 
 
 def decode_member(name: str, data: bytes) -> Pixels | None:

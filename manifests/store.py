@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.pixels import Pixels
-from manifests.samples import Sample, decode_stream
+from manifests.samples import Sample, decode_part, decode_stream
 from manifests.scratch import Scratch
 from manifests.shards import (
     OpenShard,
@@ -253,10 +253,25 @@ class Streams:
             pixels = decode_stream(name, self.encoded[name])
         except ValueError as error:
             raise ValueError(f"{self._place}{name}: {error}") from error
-        self._sizes[name] = pixels.shape[:2]
+        self._check_size(name, pixels.shape[:2])
+        return pixels
+
+    def part(self, name: str, part: tuple[slice, slice]) -> Pixels:
+        """self[name][part], decoded no further than that needs; raises as for the whole stream.
+
+        part: rows and columns, slices with 0 <= start < stop.
+        """
+        try:
+            pixels, size = decode_part(name, self.encoded[name], part)
+        except ValueError as error:
+            raise ValueError(f"{self._place}{name}: {error}") from error
+        self._check_size(name, size)
+        return pixels
+
+    def _check_size(self, name: str, size: tuple[int, ...]) -> None:
+        self._sizes[name] = size
         if len(set(self._sizes.values())) > 1:
             raise ValueError(f"{self._place}the streams differ in size: {self._sizes}")
-        return pixels
 
     def all(self) -> dict[str, Pixels]:
         """Each stream that was wanted; raises as for one."""

@@ -3,11 +3,11 @@
     python -m tests.bench.loader [--quick]
 
 Samples of 800 x 800 with layers, JPEG quality 95, crops of 512, batches of 16. On one core: the
-loader (`workers=0`), the floor (only decoding the same streams from memory), and the `webdataset`
-library, which reads the same tars with the same decoders, crops and batches. Its own decoders are
-slower and are measured, too. These rates are by processor time; scaling over workers is by the
-clock. All take turns, and the best turn of each counts, so that a slow minute of the machine
-affects all. Run it on an idle machine. It takes five minutes (--quick: three).
+loader (`workers=0`), the floor (only decoding, from memory, what such crops need of the streams),
+and the `webdataset` library, which reads the same tars with the same decoders, crops and batches.
+Its own decoders are slower and are measured, too. These rates are by processor time; scaling over
+workers is by the clock. All take turns, and the best turn of each counts, so that a slow minute of
+the machine affects all. Run it on an idle machine. It takes five minutes (--quick: three).
 """
 
 from __future__ import annotations
@@ -35,7 +35,14 @@ from manifests.pixels import Pixels, trimap_of
 from manifests.samples import LAYERS
 from manifests.shards import ShardFormat, read_shard
 from manifests.store import Streams
-from training.loading.augment import Scales, cut_into, cut_unmixed_into, draw_pixel, draw_window
+from training.loading.augment import (
+    Scales,
+    Window,
+    cut_into,
+    cut_unmixed_into,
+    draw_pixel,
+    draw_window,
+)
 from training.loading.batches import batches
 from training.settings import LoaderSettings
 
@@ -86,13 +93,21 @@ def workers_seconds(root: Path, workers: int) -> float:
     return seconds
 
 
+def window_of(rng: np.random.Generator, alpha: Pixels, crude: Pixels) -> Window:
+    return draw_window(rng, draw_pixel(rng, alpha, crude), alpha.shape, CROP, SCALES)
+
+
 def floor_seconds(encoded: list[dict[str, bytes]], streams: Names) -> float:
-    wanted = [{name: sample[name] for name in streams} for sample in encoded]
+    rng, wanted = np.random.default_rng(0), []
+    for sample in encoded:
+        of_sample = Streams({name: sample[name] for name in streams})
+        alpha = of_sample["alpha"]
+        window = window_of(rng, alpha, of_sample["crude_trimap"])
+        wanted.append((of_sample, window.inside(alpha.shape)))
     begin = time.process_time()
-    for sample in wanted:
-        pixels = Streams(sample)
-        for name in sample:
-            pixels[name]
+    for of_sample, inside in wanted:
+        for name in streams:
+            of_sample.part(name, inside)
     return time.process_time() - begin
 
 
@@ -106,19 +121,24 @@ class Work:
     def __call__(self, sample: dict[str, Any]) -> dict[str, Pixels]:
         members = {name.partition(".")[0]: value for name, value in sample.items()}
         if self._decoded:  # its decoders return trimaps as grey levels
-            pixels = {name: members[name] for name in self._streams}
-            pixels["crude_trimap"] = cv2.LUT(pixels["crude_trimap"], _CODE_OF_GREY)
+            members["crude_trimap"] = cv2.LUT(members["crude_trimap"], _CODE_OF_GREY)
+            window = window_of(self._rng, members["alpha"], members["crude_trimap"])
+            inside = window.inside(members["alpha"].shape)
+            parts = {name: members[name][inside] for name in self._streams}
         else:
-            pixels = Streams({name: members[name] for name in self._streams}).all()
-        alpha = pixels["alpha"]
-        around = draw_pixel(self._rng, alpha, pixels["crude_trimap"])
-        crop = draw_window(self._rng, around, alpha.shape, CROP, SCALES)
+            streams = Streams({name: members[name] for name in self._streams})
+            alpha, crude = streams["alpha"], streams["crude_trimap"]
+            window = window_of(self._rng, alpha, crude)
+            inside = window.inside(alpha.shape)
+            parts = {"alpha": alpha[inside], "crude_trimap": crude[inside]}
+            parts |= {n: streams.part(n, inside) for n in self._streams if n not in parts}
         out = {
             name: np.empty((CROP, CROP, *array.shape[2:]), np.uint8)
-            for name, array in pixels.items()
+            for name, array in parts.items()
         }
-        for name, array in pixels.items():
-            (cut_into if name in {"image", "alpha"} else cut_unmixed_into)(array, crop, out[name])
+        for name, array in parts.items():
+            cut = cut_into if name in {"image", "alpha"} else cut_unmixed_into
+            cut(array, window, out[name])
         return {**out, "trimap": trimap_of(out["alpha"])}
 
 

@@ -114,6 +114,15 @@ def test_no_flipped_bit_passes(trimap: Pixels, draw: st.DataObject) -> None:
         assert read(bytes(flipped)) is None
 
 
+@pytest.mark.parametrize("shape", [(0, 4), (4, 0)])
+def test_a_picture_without_pixels_is_none(shape: tuple[int, int]) -> None:
+    empty: Pixels = np.zeros(shape, np.uint8)
+    with pytest.raises(ValueError, match="not an 8-bit grey PNG"):
+        decode_alpha(png.write_grey(empty))
+    with pytest.raises(ValueError, match="not a PNG"):
+        decode_trimap(png.write_codes(empty, PALETTE))
+
+
 def test_a_short_stream_of_a_large_picture_takes_no_memory() -> None:
     """The pixels that are missing are noticed before there is room for them."""
     small = png.write_grey(np.zeros((2, 2), np.uint8))

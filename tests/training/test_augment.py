@@ -39,13 +39,13 @@ def drawn(rng: np.random.Generator, is_unknown: NDArray[np.bool_], size: int, s:
 
 def cut(pixels: Pixels, window: Window, size: int) -> Pixels:
     out = np.full((size, size, *pixels.shape[2:]), 77, np.uint8)
-    cut_into(pixels, window, out)
+    cut_into(pixels[window.inside(pixels.shape)], window, out)
     return out
 
 
 def cut_codes(trimap: Pixels, window: Window, size: int) -> Pixels:
     out = np.full((size, size), 77, np.uint8)
-    cut_unmixed_into(trimap, window, out)
+    cut_unmixed_into(trimap[window.inside(trimap.shape)], window, out)
     return out
 
 

@@ -49,6 +49,14 @@ class Window:
     side: int
     flip: bool  # mirrored left to right, after the cut
 
+    def inside(self, shape: tuple[int, ...]) -> tuple[slice, slice]:
+        """The rows and columns of an image of this shape that are in the window."""
+        bottom, right = self.top + self.side, self.left + self.side
+        return (
+            slice(max(self.top, 0), min(bottom, shape[0])),
+            slice(max(self.left, 0), min(right, shape[1])),
+        )
+
 
 def draw_trimap(rng: Generator, choice: TrimapChoice) -> TrimapChoice:
     """`crude` or `exact`. One number is drawn in any case, so that the windows do not depend on
@@ -110,14 +118,16 @@ def _inside(start: int, side: int, length: int) -> int:
     return min(max(start, min(0, slack)), max(0, slack))
 
 
-def cut_into(pixels: Pixels, window: Window, out: Pixels) -> None:
+def cut_into(inside: Pixels, window: Window, out: Pixels) -> None:
     """Fill `out` (S x S or S x S x 3) with the window, scaled to S without aliasing.
 
-    The image is mirrored at its borders. To shrink by a factor s, the bilinear kernel must become
-    s times as wide. For s up to 2, a 3 x 3 Gaussian adds the missing variance, (s^2 - 1) / 6, at
-    half the cost of INTER_AREA, which averages without interpolating and is slow unless s is whole.
+    inside: pixels[window.inside(pixels.shape)] of an image, which is mirrored at its borders.
+
+    To shrink by a factor s, the bilinear kernel must become s times as wide. For s up to 2, a 3 x 3
+    Gaussian adds the missing variance, (s^2 - 1) / 6, at half the cost of INTER_AREA, which
+    averages without interpolating and is slow unless s is whole.
     """
-    part = _part(pixels, window)
+    part = _mirrored(inside, window)
     shrink = len(part) / len(out)
     how = cv2.INTER_LINEAR
     if shrink > 2:
@@ -128,14 +138,14 @@ def cut_into(pixels: Pixels, window: Window, out: Pixels) -> None:
     _fit_into(part, window.flip, how, out)
 
 
-def cut_unmixed_into(pixels: Pixels, window: Window, out: Pixels) -> None:
+def cut_unmixed_into(inside: Pixels, window: Window, out: Pixels) -> None:
     """The same, but each pixel of `out` is a copy of the nearest one: nothing is averaged.
 
     The codes of a trimap must not be averaged. The layers need not be, since they are only weights
     of a loss, and copying is four times as fast.
     """
     how = cv2.INTER_NEAREST_EXACT  # INTER_NEAREST is half a pixel off
-    _fit_into(_part(pixels, window), window.flip, how, out)
+    _fit_into(_mirrored(inside, window), window.flip, how, out)
 
 
 def _fit_into(part: Pixels, flip: bool, how: int, out: Pixels) -> None:
@@ -153,17 +163,12 @@ def _sigma(variance: float) -> float:
     return math.sqrt(-0.5 / math.log(variance / 2 / (1 - variance)))
 
 
-def _part(pixels: Pixels, window: Window) -> Pixels:
-    """The pixels of a window, mirrored where it reaches beyond the image."""
-    height, width = pixels.shape[:2]
-    above, before = max(-window.top, 0), max(-window.left, 0)
-    below = max(window.top + window.side - height, 0)
-    after = max(window.left + window.side - width, 0)
-    top, left = window.top + above, window.left + before
-    inside = pixels[
-        top : window.top + window.side - below, left : window.left + window.side - after
-    ]
-    if not (above or below or before or after):
+def _mirrored(inside: Pixels, window: Window) -> Pixels:
+    """All pixels of a window, of which some may be beyond its image."""
+    height, width = inside.shape[:2]
+    if height == width == window.side:
         return inside
+    above, before = max(-window.top, 0), max(-window.left, 0)
+    below, after = window.side - height - above, window.side - width - before
     border = cv2.BORDER_REFLECT_101
     return np.asarray(cv2.copyMakeBorder(inside, above, below, before, after, border), np.uint8)

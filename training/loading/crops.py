@@ -56,16 +56,17 @@ class Crops:
         alpha, crude = streams["alpha"], streams["crude_trimap"]
         around = draw_pixel(rng, alpha, None if choice is TrimapChoice.EXACT else crude)
         window = draw_window(rng, around, alpha.shape, settings.crop_size, scales)
+        inside = window.inside(alpha.shape)
         planes = {name: tensor[slot].numpy() for name, tensor in self._planes.items()}
-        cut_into(alpha, window, planes["alpha"])
+        cut_into(alpha[inside], window, planes["alpha"])
         planes["trimap"][:] = trimap_of(planes["alpha"])
         if choice is TrimapChoice.EXACT:
             planes["given_trimap"][:] = planes["trimap"]
         else:
-            cut_unmixed_into(crude, window, planes["given_trimap"])
+            cut_unmixed_into(crude[inside], window, planes["given_trimap"])
         for name, tensor in self._colours.items():
             cut = cut_into if name == "image" else cut_unmixed_into
-            cut(streams[name], window, tensor[slot].numpy())
+            cut(streams.part(name, inside), window, tensor[slot].numpy())
         self._numbers[slot] = rng.random(NUMBERS)
 
     def tensors(self, count: int) -> dict[str, Any]:
