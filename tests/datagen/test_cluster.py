@@ -228,6 +228,8 @@ from pathlib import Path
 from datagen.cluster import cluster
 
 folder = Path(sys.argv[1])
+stops = []
+signal.signal(signal.SIGTERM, lambda number, frame: stops.append(number))
 handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
 def write(number):
@@ -240,6 +242,12 @@ def press():
         time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGINT)
 
+def stop():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    while threading.main_thread().is_alive():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
 with cluster(2) as ray:
     assert signal.getsignal(signal.SIGINT) is handlers[0]
     print("printed", flush=True)
@@ -251,12 +259,15 @@ with cluster(2) as ray:
     before = [path.read_bytes() for path in folder.iterdir()]
     time.sleep(0.5)
     assert [path.read_bytes() for path in folder.iterdir()] == before
+    threading.Thread(target=stop, daemon=True).start()
 assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+assert stops
+os._exit(0)
 """
 
 
 def test_what_a_program_does_with_signals_and_output_is_left_alone(tmp_path: Path) -> None:
-    """And an interrupt ends all tasks, although no command caught it."""
+    """An interrupt ends all tasks, although no command caught it. SIGTERM comes while Ray ends."""
     command = [sys.executable, "-c", LIBRARY, str(tmp_path)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert ran.returncode == 0, ran.stderr
