@@ -35,6 +35,11 @@ def _path(help_: str, metavar: str = "DIR") -> Any:
     return typer.Option(help=help_, metavar=metavar, callback=local_path)
 
 
+def _about(help_: str, metavar: str = "TEXT") -> Any:
+    panel = "Said in README.md of the set, beside what card.toml says"
+    return typer.Option(help=help_, metavar=metavar, show_default=False, rich_help_panel=panel)
+
+
 FgOption = Annotated[
     Path, _folder("--fg", "Folder of foregrounds: RGBA cut-outs, or RGB images with --alpha.")
 ]
@@ -139,21 +144,27 @@ def compose(
             show_default="sources of any licence",
         ),
     ] = "",
+    title: Annotated[str, _about("Name of the set, for its README.md.")] = "",
+    licence: Annotated[str, _about("Licence of the set, such as CC-BY-4.0.")] = "",
+    url: Annotated[str, _about("Where more about the set is to be found.", "URL")] = "",
+    citation: Annotated[str, _about("How the set is cited, such as BibTeX.")] = "",
     json_: JsonOption = False,
 ) -> None:
     """Compose every foreground over every background into a shard set."""
     from datagen.job import make_shard_set
     from datagen.resume import check_beginning
     from datagen.sources.folders import SourceFolders
+    from manifests.card import About
 
     fg, bg, out = (_for_workers(path, ray_address) for path in (fg, bg, out))
     licences = tuple(filter(None, map(str.strip, licence_allow.split(","))))
     sources = SourceFolders(fg, bg, alpha and _for_workers(alpha, ray_address), licences)
+    about = About(title, licence, url, citation)
     if plan:
         raise typer.Exit(_plan(sources, settings, out, skip_bad, workers, json_))
     beginning = check_beginning(out, settings)  # before seconds are spent on starting workers
     with _cluster(workers, ray_address) as ray:
-        result = make_shard_set(ray, sources, settings, out, skip_bad, beginning)
+        result = make_shard_set(ray, sources, settings, out, skip_bad, beginning, about)
     if json_:
         show_json(asdict(result))
     else:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from console.progress import progress
 from datagen.cluster import Cluster
+from datagen.describe import describe, is_described
 from datagen.estimate import refuse_too_large
 from datagen.plan import PlannedShard, plan_splits, planned_shards
 from datagen.prepare import prepare_sources, scan_and_split
@@ -35,15 +36,15 @@ from datagen.resume import (
 from datagen.room import raise_if_hopeless
 from datagen.settings import Settings
 from datagen.shard import ShardTask, make_shard, shard_tasks, used_sources
+from datagen.sources.about import find_about
 from datagen.sources.folders import SourceFolders
+from manifests.card import About
 from manifests.dataset import (
     CONTRACT,
     Manifest,
     Skipped,
-    card_path,
     dataset_path,
     table_name,
-    write_manifest,
 )
 from manifests.notes import Origin
 from manifests.shards import Shard, index_path
@@ -79,6 +80,7 @@ def make_shard_set(
     out: Path,
     skip_bad: bool = False,
     beginning: Beginning | None = None,
+    about: About | None = None,
 ) -> Result:
     """Make the shards of a set that are missing, damaged or too short, and what describes the set.
 
@@ -86,6 +88,7 @@ def make_shard_set(
     result.
 
     beginning: what `check_beginning` returned, if the caller has called it for these settings.
+    about: what is said of the set; beside it, card.toml and what was said earlier count.
 
     Raises RefusedError if `out` holds another shard set or another run is writing to it,
     BadSourcesError if sources have problems and `skip_bad` is False, PlanError for an impossible
@@ -106,6 +109,8 @@ def make_shard_set(
         origin = origin_of(settings, present, beginning)
         plans = plan_splits(settings, *sources)
         old = None if beginning is None else beginning.manifest
+        said = About() if old is None else old.about
+        about = find_about(folders.foregrounds, about or About(), said)
         if beginning is not None:
             refuse_other_sources(out, beginning.origin, origin, recorded, present)
         if old is None or old.settings != settings.to_json():  # else next to nothing is written
@@ -139,10 +144,11 @@ def make_shard_set(
                 table_name(Foreground): count_licences(found.foregrounds),
                 table_name(Background): count_licences(found.backgrounds),
             },
+            about,
         )
-        is_described = old is not None and replace(manifest, skipped=old.skipped) == old
-        if not failed and not (is_described and card_path(out).exists()):
-            write_manifest(out, manifest)
+        is_same = old is not None and replace(manifest, skipped=old.skipped) == old
+        if not failed and not (is_same and is_described(out)):
+            describe(out, manifest, present, folders.licences)
     return Result(
         samples=sum(shard.samples for shard in shards),
         shards=len(shards),

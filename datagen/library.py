@@ -29,6 +29,7 @@ from manifests.samples import Recipe
 
 if typing.TYPE_CHECKING:
     from datagen.job import Result
+    from manifests.card import About
 
 _OF_SETS = (
     *("samples", "format", "image_codec", "jpeg_quality", "shard_size"),
@@ -63,6 +64,7 @@ def compose(
     alpha: str | PathLike[str] | None = None,
     skip_bad: bool = False,
     licences: Sequence[str] = (),
+    about: About | None = None,
     workers: int | None = None,
     ray_address: str | None = None,
     **settings: Any,
@@ -72,7 +74,8 @@ def compose(
     fg: folder of RGBA cut-outs, or of RGB images with `alpha`, the folder of their alphas;
     bg: folder of photos; out: folder of the shard set, made if it is missing. skip_bad: leave
     unusable sources out (the result lists them). licences: leave out sources whose licence, in the
-    label files, is not among these. workers: number of processes, by default one per
+    label files, is not among these. about: title, licence and citation of the set, for its
+    README.md. workers: number of processes, by default one per
     core. settings: the fields of `datagen.settings.Settings` by name.
 
     The work runs in Ray. If the program has started Ray already, that Ray is used and keeps
@@ -113,7 +116,7 @@ def compose(
     beginning = check_beginning(root, chosen)  # before the workers start, which takes seconds
     with cluster(workers, ray_address) as ray:
         folders = SourceFolders(foregrounds, backgrounds, alphas, tuple(licences))
-        return make_shard_set(ray, folders, chosen, root, skip_bad, beginning)
+        return make_shard_set(ray, folders, chosen, root, skip_bad, beginning, about)
 
 
 def compose_one(

@@ -16,16 +16,18 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.card import card_of
+from manifests.card import About, card_of
 from manifests.checksums import BLANK, DamagedError, check_content, with_checksum
+from manifests.croissant import croissant_json
 from manifests.documents import parse_object
+from manifests.features import features_yaml
 from manifests.names import file_below, plain_name, sha256_text
 from manifests.notes import KEY
 from manifests.parquet import MAX_ROWS, read_parquet, table_errors
 from manifests.pixels import ImageCodec
 from manifests.shards import Root, Shard, ShardFormat
 from manifests.sources import NOT_STATED, Background, Foreground, licence_of
-from manifests.storage import Location, read_bytes, write_bytes
+from manifests.storage import Location, read_bytes, write_bytes, write_changed
 from manifests.tables import from_dict, from_table, to_dict, to_table
 
 # Raised with every change that an old reader would misread. Sets of contract 1 are read, too: their
@@ -86,6 +88,7 @@ class Manifest:
     sources: the checksum of each table of sources; empty in contract 1, which has none.
     licences: for each table of sources how many have which licence; empty in a set of an earlier
         version.
+    about: what people said of the set.
     """
 
     contract: int
@@ -95,6 +98,7 @@ class Manifest:
     skipped: tuple[Skipped, ...]
     sources: dict[str, str]
     licences: dict[str, dict[str, int]] = field(default_factory=dict)
+    about: About = field(default_factory=About)
 
 
 def dataset_path(root: Root) -> Root:
@@ -105,19 +109,36 @@ def card_path(root: Root) -> Root:
     return root / "README.md"
 
 
-def write_manifest(root: Path, manifest: Manifest) -> None:
-    """Write README.md, then dataset.json. What people wrote into README.md stays."""
-    readme = card_path(root)
+def croissant_path(root: Root) -> Root:
+    return root / "croissant.json"
+
+
+def write_manifest(root: Path, manifest: Manifest, text: str = "") -> None:
+    """Write README.md and croissant.json, then dataset.json.
+
+    What people wrote into README.md stays.
+
+    text: what the program that made the set says about it in README.md.
+    """
+    readme, settings = card_path(root), from_dict(ShardSettings, manifest.settings)
     before = readme.read_bytes() if readme.is_file() else b""
-    text = before.decode(errors="surrogateescape")
-    card = card_of(manifest.shards, ShardFormat(manifest.settings["format"]), text)
-    after = card.encode(errors="surrogateescape")
-    if after != before:
-        write_bytes(readme, after)
+    is_tar = settings.format is ShardFormat.WEBDATASET
+    card = card_of(
+        manifest.shards,
+        settings.format,
+        before.decode(errors="surrogateescape"),
+        features_yaml(is_tar, settings.image_codec, settings.layers),
+        manifest.about,
+        text,
+    )
+    write_changed(readme, card.encode(errors="surrogateescape"))
+    of_files = settings.format, settings.image_codec, settings.layers
+    write_changed(croissant_path(root), croissant_json(manifest.shards, *of_files, manifest.about))
     fields = {
         **vars(manifest),
         "shards": [to_dict(shard) for shard in manifest.shards],
         "skipped": [to_dict(source) for source in manifest.skipped],
+        "about": to_dict(manifest.about),
         **BLANK,
     }
     write_bytes(dataset_path(root), with_checksum((json.dumps(fields, indent=1) + "\n").encode()))
@@ -154,6 +175,7 @@ def read_manifest(root: Location) -> tuple[Manifest, ShardSettings]:
             skipped=tuple(from_dict(Skipped, source) for source in fields["skipped"]),
             sources={} if contract == 1 else _checksums_of_sources(fields["sources"]),
             licences=_licences(fields.get("licences", {})),
+            about=from_dict(About, fields["about"]) if "about" in fields else About(),
         )
         return manifest, from_dict(ShardSettings, manifest.settings)
     except _OtherContractError as error:

@@ -27,6 +27,7 @@ from manifests.shards import Shard
 from manifests.sources import Background, Foreground, Split
 from manifests.storage import Location, location_of
 from manifests.store import ShardStore, Streams
+from manifests.tables import from_dict
 
 
 def open_shards(
@@ -70,6 +71,18 @@ def open_shards(
         None if cache is None else Path(cache),
         check,
     )
+
+
+def shard_set_of(
+    folder: Path,
+    manifest: Manifest,
+    foregrounds: Sequence[Foreground],
+    backgrounds: Sequence[Background],
+) -> ShardSet:
+    """A set whose shards are finished, before its dataset.json is there."""
+    settings = from_dict(ShardSettings, manifest.settings)
+    by_id = {s.id: s for s in foregrounds}, {s.id: s for s in backgrounds}
+    return ShardSet(folder, manifest, settings, *by_id, Scratch(), None, check=False)
 
 
 class ShardSet(Sequence["DecodedSample"]):

@@ -213,6 +213,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         part.write_bytes(data)
 
 
+def write_changed(path: Path, data: bytes) -> None:
+    """As `write_bytes`, but a file that has this content already is not touched."""
+    if not path.is_file() or path.read_bytes() != data:
+        write_bytes(path, data)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it that are missing; their names reach the disk, too."""
     if not folder.is_dir():

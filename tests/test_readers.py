@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 import manifests
@@ -273,18 +274,29 @@ def test_hugging_face_loads_a_set_without_a_validation_split(
     assert {name: len(split) for name, split in splits.items()} == {"train": 2}
 
 
-def test_the_card_of_a_set(tmp_path: Path) -> None:
-    write_set(tmp_path, {Split.TRAIN: [3, 2], Split.VAL: [2]})
-    head, body = (tmp_path / "README.md").read_text().removeprefix("---\n").split("---\n")
-    assert head.splitlines() == [
-        "configs:",
-        "- config_name: default",
-        "  data_files:",
-        "  - split: train",
-        "    path: data/train-*.tar",
-        "  - split: val",
-        "    path: data/val-*.tar",
+@pytest.mark.parametrize("form", ShardFormat)
+@pytest.mark.parametrize("layers", [True, False])
+def test_the_card_of_a_set(
+    datasets: ModuleType, tmp_path: Path, form: ShardFormat, layers: bool
+) -> None:
+    """Its head says what `datasets` finds by itself."""
+    write_set(tmp_path / "set", {Split.TRAIN: [3, 2], Split.VAL: [2]}, form, layers=layers)
+    head, body = (tmp_path / "set" / "README.md").read_text().removeprefix("---\n").split("---\n")
+    keys = yaml.safe_load(head)
+    extension = form.extension
+    (config,) = keys["configs"]
+    assert config["data_files"] == [
+        {"split": split, "path": f"data/{split}-*.{extension}"} for split in ("train", "val")
     ]
+    files = {s: str(tmp_path / "set" / "data" / f"{s}-*.{extension}") for s in ("train", "val")}
+    name = "webdataset" if form is ShardFormat.WEBDATASET else "parquet"
+    found = datasets.load_dataset(name, data_files=files, cache_dir=str(tmp_path / "cache"))
+    info = keys["dataset_info"]
+    assert info["features"] == found["train"].features._to_yaml_list()
+    assert {one["name"]: one["num_examples"] for one in info["splits"]} == {"train": 5, "val": 2}
+    sizes = [path.stat().st_size for path in (tmp_path / "set" / "data").iterdir()]
+    assert info["dataset_size"] == sum(sizes) == sum(one["num_bytes"] for one in info["splits"])
+    assert keys["size_categories"] == ["n<1K"]
     assert "5 samples in `train` and 2 samples in `val`" in body
     assert card_of((), ShardFormat.PARQUET).startswith("# A shard set")
 

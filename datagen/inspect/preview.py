@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from manifests.pixels import Pixels
 from manifests.samples import Sample
 from manifests.shard_set import DecodedSample, ShardSet
 from manifests.shards import read_index
-from manifests.storage import writing
+from manifests.storage import write_changed
 
 _CELL = 240  # pixels
 _GAP = 6
@@ -23,7 +24,7 @@ _INK, _PAPER = (235, 235, 235), (24, 24, 26)
 
 
 def preview(shards: ShardSet, path: Path, rows: int, on_bad: Callable[[str], None]) -> list[str]:
-    """Draw up to `rows` varied samples into a PNG; returns their keys.
+    """Draw up to `rows` varied samples into a picture; returns their keys.
 
     They are taken from the first shard, so that the time does not depend on the size of the set.
     A sample that cannot be read is left out, and on_bad is called with the reason. Raises
@@ -40,8 +41,9 @@ def preview(shards: ShardSet, path: Path, rows: int, on_bad: Callable[[str], Non
             on_bad(str(error))
     if not samples:
         raise ValueError(f"{shards.root}: none of {len(chosen)} samples can be read")
-    with writing(path) as part:
-        sheet(samples).save(part, "PNG")
+    content = io.BytesIO()
+    sheet(samples).save(content, "JPEG" if path.suffix == ".jpg" else "PNG")
+    write_changed(path, content.getvalue())
     return [sample.key for sample in samples]
 
 

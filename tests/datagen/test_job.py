@@ -20,11 +20,14 @@ from PIL import Image
 
 from console.commands import INTERRUPTED, WRONG_USAGE
 from datagen.cluster import Cluster, Outcome
+from datagen.inspect.card import card_text
+from datagen.inspect.stats import read_stats
 from datagen.job import FailedShard, make_shard_set
 from datagen.resume import RefusedError
 from datagen.settings import Settings
 from datagen.shard import make_shard
 from datagen.sources.folders import SourceFolders
+from manifests import open_shards
 from manifests.dataset import read_manifest, write_manifest
 from manifests.pixels import ImageCodec
 from manifests.samples import Sample
@@ -129,8 +132,8 @@ def test_bytes_do_not_depend_on_the_workers(of_one: Path, of_two: Path, number: 
     one, two = contents(of_one / str(number)), contents(of_two / str(number))
     assert one == two
     folders = [path.partition("/")[0] for path in two]
-    parts = ["data"] * 6 + ["dataset.json"] + ["index"] * 6 + ["sources"] * 2
-    assert sorted(folders) == ["README.md", *parts]
+    parts = ["data"] * 6 + ["dataset.json"] + ["index"] * 6 + ["preview.jpg"] + ["sources"] * 2
+    assert sorted(folders) == ["README.md", "croissant.json", *parts]
 
 
 def test_same_command_again_makes_nothing(
@@ -180,7 +183,7 @@ def test_other_settings_are_refused_with_the_difference(
 
 
 def as_if_made_with(out: Path, **versions: str) -> None:
-    """Let the index of each shard and dataset.json say that other libraries made the set."""
+    """Let all files that tell say that other libraries made the set."""
     for path in sorted((out / "index").iterdir()):
         notes, rows = read_notes(out, path.stem), to_table(Sample, read_index(out, path.stem))
         assert notes.origin is not None
@@ -190,7 +193,8 @@ def as_if_made_with(out: Path, **versions: str) -> None:
     shards = [read_shard_record(out, shard.name, shard.split) for shard in manifest.shards]
     libraries = {**manifest.libraries, **versions}
     known = tuple(shard for shard in shards if shard is not None)
-    write_manifest(out, replace(manifest, libraries=libraries, shards=known))
+    changed = replace(manifest, libraries=libraries, shards=known)
+    write_manifest(out, changed, card_text(changed, read_stats(open_shards(out))))
 
 
 def test_other_libraries_are_refused_while_something_is_missing(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.card import card_of
+from manifests.card import About, card_of
 from manifests.dataset import card_path, read_manifest, write_manifest
 from manifests.shards import ShardFormat
 from manifests.sources import Split
@@ -50,15 +53,46 @@ def test_what_people_write_into_the_card_stays_when_the_set_grows(
     assert "path: data/val-*.tar" in found
 
 
+def configs_of(root: Path) -> str:
+    text = card_path(root).read_text()
+    return "".join(re.findall(r"^configs:\n(?:[ -].*\n)+", text, re.MULTILINE))
+
+
 def test_without_the_marks_only_configs_are_written(tmp_path: Path) -> None:
     found = grown(tmp_path, lambda card: "---\nlicense: mit\n---\n# Mine\n\nFive cats.\n")
-    configs = card_path(tmp_path / "many").read_text().split("---\n")[1]
+    configs = configs_of(tmp_path / "many")
     assert found == f"---\nlicense: mit\n{configs}---\n# Mine\n\nFive cats.\n"
+
+
+def test_what_follows_from_the_shards_is_never_out_of_date(tmp_path: Path) -> None:
+    found = grown(tmp_path, lambda card: re.sub("<!--.*-->", "", card))
+    assert "num_examples: 5" in found
+    assert "num_examples: 3" not in found
+    assert "3 samples in `train`." in found  # a person's text, now
+
+
+def test_a_title_and_a_licence(tmp_path: Path) -> None:
+    write_set(tmp_path, {Split.TRAIN: [1]})
+    manifest = read_manifest(tmp_path)[0]
+    for licence, expected in {
+        "CC-BY-4.0": {"license": "cc-by-4.0"},
+        "My own: #1": {"license": "other", "license_name": "My own: #1"},
+        "": {},
+    }.items():
+        about = About(title='Cats: "cut" #1', licence=licence)
+        card_path(tmp_path).unlink()
+        write_manifest(tmp_path, replace(manifest, about=about))
+        head, body = card_path(tmp_path).read_text().removeprefix("---\n").split("---\n")
+        keys = yaml.safe_load(head)
+        assert keys["pretty_name"] == about.title
+        assert {name: text for name, text in keys.items() if "license" in name} == expected
+        assert body.startswith('\n# Cats: "cut" #1\n')
+        assert read_manifest(tmp_path)[0].about == about
 
 
 def test_a_card_without_a_head_gets_one(tmp_path: Path) -> None:
     found = grown(tmp_path, lambda card: "# Mine\n")
-    configs = card_path(tmp_path / "many").read_text().split("---\n")[1]
+    configs = configs_of(tmp_path / "many")
     assert found == f"---\n{configs}---\n\n# Mine\n"
 
 
