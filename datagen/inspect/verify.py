@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.cluster import Cluster
-from datagen.sample.sampling import blend
+from datagen.sample.sampling import blend_into
 from manifests.dataset import ShardSettings, read_sources, table_name
 from manifests.pixels import (
     BACKGROUND,
@@ -218,7 +218,9 @@ def _layer_faults(streams: dict[str, Pixels], jpeg_quality: int | None) -> Itera
     front, behind, image, alpha = (
         streams[name][is_soft][None] for name in ("foreground", "background", "image", "alpha")
     )
-    difference = np.abs(image.astype(np.int16) - blend(front, behind, alpha))
+    blended = behind.copy()
+    blend_into(blended, front, alpha)
+    difference = np.abs(image.astype(np.int16) - blended)
     if jpeg_quality is None:
         if difference.max() > 1:
             yield f"image differs from the blend of its layers by {difference.max():.0f} levels"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from datagen.sample.colour import colour_matrix, jitter
+from datagen.sample.colour import colour_matrix
 from datagen.sample.composite import Composite, composite, crop_background
 from datagen.sample.crude import crude_mask, crude_trimap
 from datagen.sample.crude_errors import CrudeErrors, crude_errors, joint_histogram
@@ -56,7 +56,8 @@ def build_sample(
     seen = composite(
         placed,
         colour_matrix(recipe.foreground_colour),
-        jitter(behind, colour_matrix(recipe.background_colour)),
+        behind,
+        colour_matrix(recipe.background_colour),
         settings.layers,
     )
     mask = crude_mask(seen.alpha, recipe.crude)

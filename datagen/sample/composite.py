@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from datagen.sample.colour import jitter
 from datagen.sample.place import Placed
-from datagen.sample.sampling import blend
+from datagen.sample.sampling import blend_into
 from manifests.pixels import Pixels
 
 _JPEG_BLOCK = 8
@@ -37,27 +37,32 @@ class Composite:
 
 
 def composite(
-    placed: Placed, colour: NDArray[np.float32], background: Pixels, layers: bool
+    placed: Placed,
+    colour: NDArray[np.float32],
+    background: Pixels,
+    background_colour: NDArray[np.float32],
+    layers: bool,
 ) -> Composite:
     """Composite a placed subject over a background.
 
-    colour: the subject's 3 x 4 colour matrix; background: H x W x 3, already jittered;
-    layers: also return the layers.
+    colour, background_colour: the 3 x 4 colour matrices of the subject and of the background, which
+    is H x W x 3; layers: also return the layers.
     """
     region = (placed.rows, placed.columns)
     front = jitter(placed.colour, colour)
     alpha = np.zeros(background.shape[:2], np.uint8)
     alpha[region] = placed.alpha
-    image = background.copy()
-    image[region] = blend(front, background[region], placed.alpha)
-    if not layers:
+    image = jitter(background, background_colour)
+    behind = image.copy() if layers else None
+    blend_into(image[region], front, placed.alpha)
+    if behind is None:
         return Composite(image, alpha, None, None)
 
-    foreground = background.copy()  # where alpha is 0, F may be anything
+    foreground = behind.copy()  # where alpha is 0, F may be anything
     foreground[region] = np.where(placed.alpha[..., None] > 0, front, foreground[region])
     kept = blocks_with_soft(alpha)
     layers_kept = [np.full_like(image, _NOT_KEPT) for _ in range(2)]
-    for layer, whole in zip(layers_kept, (foreground, background), strict=True):
+    for layer, whole in zip(layers_kept, (foreground, behind), strict=True):
         cv2.copyTo(whole, kept, layer)
     return Composite(image, alpha, *layers_kept)
 

@@ -225,25 +225,22 @@ def _times(value, inverse):
 
 
 @compiled
-def blend(foreground, background, alpha, image):
-    """Eq. (1), rounded to nearest, into `image`."""
+def blend_into(image, foreground, alpha):
+    """Eq. (1), rounded to nearest; `image` holds the background before."""
     for row in range(alpha.shape[0]):
         for column in range(alpha.shape[1]):
             front = np.uint32(alpha[row, column])
+            if front == 0:
+                continue
             behind = np.uint32(255) - front
             for channel in range(3):
-                if front == 0:
-                    image[row, column, channel] = background[row, column, channel]
-                elif behind == 0:
-                    image[row, column, channel] = foreground[row, column, channel]
-                else:
-                    total = (
-                        front * np.uint32(foreground[row, column, channel])
-                        + behind * np.uint32(background[row, column, channel])
-                        + np.uint32(128)
-                    )
-                    # total / 255, rounded exactly, because total is at most 255 * 255 + 128
-                    image[row, column, channel] = (total + (total >> np.uint32(8))) >> np.uint32(8)
+                total = (
+                    front * np.uint32(foreground[row, column, channel])
+                    + behind * np.uint32(image[row, column, channel])
+                    + np.uint32(128)
+                )
+                # total / 255, rounded exactly, because total is at most 255 * 255 + 128
+                image[row, column, channel] = (total + (total >> np.uint32(8))) >> np.uint32(8)
 
 
 @compiled

@@ -46,13 +46,11 @@ def gather(
     )
 
 
-def blend(foreground: Pixels, background: Pixels, alpha: Pixels) -> Pixels:
-    """Eq. (1): I = alpha F + (1 - alpha) B, rounded to nearest.
+def blend_into(image: Pixels, foreground: Pixels, alpha: Pixels) -> None:
+    """Eq. (1): I = alpha F + (1 - alpha) B, rounded to nearest; `image` holds B, and then I.
 
-    foreground, background: H x W x 3 uint8; alpha: H x W uint8. Returns H x W x 3 uint8.
+    image, foreground: h x w x 3 uint8; alpha: h x w uint8.
     """
     from datagen.sample import loops
 
-    image = np.empty(foreground.shape, np.uint8)
-    loops.blend(foreground, background, alpha, image)
-    return image
+    loops.blend_into(image, foreground, alpha)

@@ -15,7 +15,7 @@ from datagen.sample.composite import (
     crop_background,
 )
 from datagen.sample.place import Placed, place
-from datagen.sample.sampling import blend
+from datagen.sample.sampling import blend_into
 from datagen.sample.working_copies import fit_factor, prepare_cutout
 from datagen.settings import Settings
 from manifests.pixels import Pixels
@@ -73,13 +73,13 @@ def exact_image(subject: Placed, matrix: NDArray[np.float32], background: Pixels
 def test_a_blend_is_equation_1_rounded_for_all_levels(a: int) -> None:
     front, back = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
     alpha = np.full((256, 256), a, np.uint8)
-    layers = [np.repeat(level[..., None], 3, axis=2) for level in (front, back)]
-    kept = [layer.copy() for layer in layers]
-    mixed = blend(layers[0], layers[1], alpha)
+    foreground, image = (np.repeat(level[..., None], 3, axis=2) for level in (front, back))
+    kept = foreground.copy()
+    blend_into(image, foreground, alpha)
     # No sum of two products is halfway between two levels, because 255 is odd.
     exact = np.rint((a * front.astype(np.int64) + (255 - a) * back.astype(np.int64)) / 255)
-    assert np.array_equal(mixed, np.repeat(exact[..., None], 3, axis=2))
-    assert all(map(np.array_equal, layers, kept))
+    assert np.array_equal(image, np.repeat(exact[..., None], 3, axis=2))
+    assert np.array_equal(foreground, kept)
 
 
 @settings(max_examples=25, deadline=None)
@@ -89,7 +89,7 @@ def test_images_are_the_composite_of_the_placed_subject(
 ) -> None:
     subject, matrix = scene(size, seed), colour_matrix(front)
     background = jitter(photo(size, seed), colour_matrix(back))
-    found = composite(subject, matrix, background, True)
+    found = composite(subject, matrix, background, SAME, True)
     part = found.alpha[subject.rows, subject.columns]
     assert np.array_equal(part, subject.alpha)
     assert found.alpha.sum() == part.sum()
@@ -107,7 +107,7 @@ def test_a_subject_of_the_backgrounds_colour_cannot_be_seen(size: int, grey: int
     body = (np.hypot(y - 45, x - 45) < 40) & (x % 9 < 5)
     cutout = np.dstack([np.full((90, 90, 3), grey), body * 255]).astype(np.uint8)
     background = np.full((size, size, 3), grey, np.uint8)
-    found = composite(put(cutout, size), SAME, background, False)
+    found = composite(put(cutout, size), SAME, background, SAME, False)
     assert (found.alpha == 255).any()
     assert np.abs(found.image.astype(int) - grey).max() <= 1
 
@@ -118,7 +118,7 @@ def test_images_are_the_blend_of_the_stored_layers(
     seed: int, size: int, front: Colour, back: Colour
 ) -> None:
     background = jitter(photo(size, seed), colour_matrix(back))
-    found = composite(scene(size, seed), colour_matrix(front), background, True)
+    found = composite(scene(size, seed), colour_matrix(front), background, SAME, True)
     assert found.foreground is not None
     assert found.background is not None
     kept = kept_blocks(found.alpha)
@@ -139,8 +139,8 @@ def test_layers_change_neither_the_image_nor_the_alpha() -> None:
         matrix = colour_matrix(Colour(1.1, 0.9, 1.2, 5.0))
         background = photo(size, seed)
         kept = background.copy()
-        with_layers = composite(scene(size, seed), matrix, background, True)
-        without = composite(scene(size, seed), matrix, background, False)
+        with_layers = composite(scene(size, seed), matrix, background, SAME, True)
+        without = composite(scene(size, seed), matrix, background, SAME, False)
         assert np.array_equal(with_layers.image, without.image)
         assert np.array_equal(with_layers.alpha, without.alpha)
         assert (without.foreground, without.background) == (None, None)
@@ -177,7 +177,8 @@ def test_alpha_0_shows_the_background_and_alpha_255_the_foreground() -> None:
     colour = np.full((4, 5, 3), (200, 30, 9), np.uint8)
     alpha = np.where(np.arange(4)[:, None] < 2, 255, 0).repeat(5, axis=1).astype(np.uint8)
     background = photo(12, 1)
-    found = composite(Placed(colour, alpha, slice(3, 7), slice(2, 7)), SAME, background, False)
+    placed = Placed(colour, alpha, slice(3, 7), slice(2, 7))
+    found = composite(placed, SAME, background, SAME, False)
     expected = background.copy()
     expected[3:5, 2:7] = (200, 30, 9)
     assert np.array_equal(found.image, expected)
@@ -187,7 +188,7 @@ def test_a_canvas_need_not_be_square() -> None:
     colour = np.full((4, 5, 3), (200, 30, 10), np.uint8)
     background = photo(12, 1)[:, :9].copy()
     placed = Placed(colour, np.full((4, 5), 128, np.uint8), slice(7, 11), slice(2, 7))
-    found = composite(placed, SAME, background, False)
+    found = composite(placed, SAME, background, SAME, False)
     expected = background.astype(np.float64)
     share = 128 / 255
     expected[7:11, 2:7] = np.multiply([200, 30, 10], share) + expected[7:11, 2:7] * (1 - share)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from manifests.pixels import STREAM_BYTES
 from manifests.samples import EncodedSample
 from manifests.shards import ShardFormat, open_shard, read_shard
-from manifests.tar_shards import _plain_member
+from manifests.tar_shards import _header, _plain_member
 from tests.manifests.test_shards import header, samples, tar, write
 from tests.manifests.test_store import open_files
 
@@ -45,6 +45,19 @@ def test_a_header_of_ours_is_parsed_here(name: str, size: int) -> None:
     """Otherwise tarfile would read it, which takes several times as long."""
     for text in (name, "n" * 100):
         assert _plain_member(header(text, size), 1024) == (text, 1024 + 512, size)
+
+
+@given(st.one_of(names, st.text("aé/", min_size=1, max_size=150)), sizes)
+def test_a_header_is_the_one_that_tarfile_makes(name: str, size: int) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = size
+    try:
+        expected = member.tobuf(tarfile.USTAR_FORMAT)
+    except ValueError:
+        with pytest.raises(ValueError, match="name is too long"):
+            _header(name, size)
+    else:
+        assert _header(name, size) == expected
 
 
 def checksummed(block: bytearray) -> bytes:
