@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import json
-import os
 import pickle
-import signal
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,10 +19,11 @@ from hypothesis import strategies as st
 
 from classical.methods import Method, solve
 from manifests.pictures import PictureError, write_alpha, write_trimap
-from manifests.pixels import FOREGROUND, UNKNOWN, ImageCodec, Pixels, encode_colour, trimap_of
+from manifests.pixels import FOREGROUND, UNKNOWN, ImageCodec, Pixels, encode_colour
 from manifests.sources import Subject, Transparency
 from manifests.storage import write_bytes
 from tests.picture_files import png
+from tests.training.methods import Failing, case, halves, particular, redness
 from training.matte.evaluate import (
     COLUMNS,
     Case,
@@ -42,33 +41,6 @@ from training.matte.metrics import Metrics, mean_of, measure
 from training.matte.ranges import check_range
 
 KEYS = ["name", "sad", "mse", "grad", "conn", "sad_whole", "mse_whole"]
-
-
-def case(number: int, shape: tuple[int, int] = (20, 30)) -> Case:
-    """A disc with a soft edge; the given trimap calls a corner of it background."""
-    rows, columns = np.mgrid[: shape[0], : shape[1]]
-    away = np.hypot(rows - shape[0] / 2, columns - shape[1] / 2)
-    alpha = np.rint(255 * np.clip((9 - away) / (3 + number), 0, 1)).astype(np.uint8)
-    image = np.dstack([alpha, 255 - alpha, np.full(shape, 40 * number, np.uint8)])
-    trimap = trimap_of(alpha)
-    given = trimap.copy()
-    given[: shape[0] // 2, : shape[1] // 2] = 0
-    return Case(f"disc{number}", image, alpha, trimap, given)
-
-
-def redness(image: Pixels, trimap: Pixels) -> Pixels:
-    """A perfect method on these cases, but where it trusts the trimap."""
-    return np.where(trimap == 0, 0, image[..., 0]).astype(np.uint8)
-
-
-def halves(image: Pixels, trimap: Pixels) -> Pixels:
-    return np.where(trimap == UNKNOWN, 128, image[..., 0]).astype(np.uint8)
-
-
-def particular(image: Pixels, trimap: Pixels) -> Pixels:
-    if image[0, 0, 2] == 40:
-        raise ValueError("no solution")
-    return redness(image, trimap)
 
 
 @pytest.fixture
@@ -153,21 +125,6 @@ def test_one_fault_fails_one_case() -> None:
     assert [score.name for score in found.scores] == ["disc0", "disc2"]
     assert found.failed == [Failure("disc1", "no solution"), Failure("gone", "could not be read")]
     assert to_json(found)["failed"][0] == {"name": "disc1", "reason": "no solution"}
-
-
-class Failing:
-    """A method that raises an error, or kills its process, on the disc in `colour`."""
-
-    def __init__(self, error: Exception | None) -> None:
-        self.error = error
-
-    def __call__(self, image: Pixels, trimap: Pixels) -> Pixels:
-        if image[0, 0, 2] == 40:
-            if self.error is None:
-                os.kill(os.getpid(), signal.SIGKILL)
-            else:
-                raise self.error
-        return redness(image, trimap)
 
 
 MEMORY = "needs more memory than there is; make the picture smaller"
