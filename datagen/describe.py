@@ -7,7 +7,7 @@ from pathlib import Path
 
 from console.messages import warn
 from datagen.inspect.card import PREVIEW, card_text
-from datagen.inspect.preview import preview
+from datagen.inspect.preview import chosen_keys, draw
 from datagen.inspect.stats import read_stats
 from datagen.resume import RecordedSources
 from manifests.dataset import Manifest, card_path, croissant_path, write_manifest
@@ -26,7 +26,7 @@ def describe(
 ) -> None:
     """Write what says what a set is, whose shards are there. licences: those that were allowed."""
     with shard_set_of(out, manifest, sources.foregrounds, sources.backgrounds) as shards:
-        preview(shards, out / PREVIEW, _ROWS, warn)
+        draw(shards, out / PREVIEW, chosen_keys(shards, _ROWS), warn)
         stats = read_stats(shards)
     has_alphas = any(source.alpha_id for source in sources.foregrounds)
     write_manifest(out, manifest, card_text(manifest, stats, has_alphas, licences))

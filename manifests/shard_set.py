@@ -12,6 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, SupportsIndex, overload
 
+from manifests.card import About
 from manifests.dataset import (
     Manifest,
     ShardSettings,
@@ -98,6 +99,7 @@ class ShardSet(Sequence["DecodedSample"]):
     sources: the checksums of the tables of sources, by their names.
     shards: the shards of these samples, in their order.
     skipped: sources that were left out.
+    about: title, licence, url and citation, as somebody stated them.
     foregrounds, backgrounds: the sources of the whole set by their id.
 
     It may be pickled, or used after a fork: each process opens files of its own, and all share the
@@ -122,6 +124,7 @@ class ShardSet(Sequence["DecodedSample"]):
         self.sources: Mapping[str, str] = manifest.sources
         self.shards: tuple[Shard, ...] = manifest.shards
         self.skipped: tuple[Skipped, ...] = manifest.skipped
+        self.about: About = manifest.about
         self.foregrounds, self.backgrounds = foregrounds, backgrounds
         self._manifest, self._scratch, self._cache, self._check = manifest, scratch, cache, check
         self._ends = list(accumulate(shard.samples for shard in self.shards))
@@ -214,6 +217,10 @@ class ShardSet(Sequence["DecodedSample"]):
         """The number of the shard that holds a sample, and the sample's number in that shard."""
         shard = bisect_right(self._ends, number)
         return shard, number - (self._ends[shard] - self.shards[shard].samples)
+
+    def key(self, number: int) -> str:
+        """The key of a sample by its number, from the index alone."""
+        return self._store.name(*self.place(number))
 
     def _by_key(self, key: str) -> DecodedSample:
         number = self._number_of(key)

@@ -16,7 +16,13 @@ CLASSICAL = {"classical", "manifests", "numpy", "pymatting", "cv2"}
 
 CLI = {
     *(f"{product}/cli.py" for product in PRODUCTS),
-    *("annotation/options.py", "annotation/serve_cli.py", "training/matte/cli.py"),
+    *(
+        "datagen/options.py",
+        "datagen/inspect/cli.py",
+        "annotation/options.py",
+        "annotation/serve_cli.py",
+        "training/matte/cli.py",
+    ),
 }
 OPTIONS = {"console/commands.py", "console/options.py", "training/options.py"}
 

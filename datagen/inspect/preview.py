@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from datagen.inspect.chosen import worst
+from datagen.inspect.stats import read_rows
 from manifests.pixels import Pixels
-from manifests.samples import Sample
+from manifests.samples import LAYERS, Sample
 from manifests.shard_set import DecodedSample, ShardSet
 from manifests.shards import read_index
 from manifests.storage import write_changed
@@ -23,26 +25,41 @@ _COLUMNS = ("image", "alpha", "trimap", "crude trimap")
 _INK, _PAPER = (235, 235, 235), (24, 24, 26)
 
 
-def preview(shards: ShardSet, path: Path, rows: int, on_bad: Callable[[str], None]) -> list[str]:
-    """Draw up to `rows` varied samples into a picture; returns their keys.
+def chosen_keys(shards: ShardSet, count: int, by_crude: bool = False) -> list[str]:
+    """The keys of up to `count` samples.
 
-    They are taken from the first shard, so that the time does not depend on the size of the set.
-    A sample that cannot be read is left out, and on_bad is called with the reason. Raises
-    ValueError if none can be read.
+    Varied ones are taken from the first shard, so that the time does not depend on the size of the
+    set. by_crude: those of all shards with the worst crude trimaps, the worst first.
     """
-    chosen = varied(read_index(shards.folder, shards.shards[0].name), rows)
+    if by_crude:
+        return [shards.key(number) for number in worst(read_rows(shards), count)]
+    return [row.key for row in varied(read_index(shards.folder, shards.shards[0].name), count)]
+
+
+def draw(
+    shards: ShardSet,
+    path: Path,
+    keys: Sequence[str],
+    on_bad: Callable[[str], None],
+    layers: bool = False,
+) -> list[str]:
+    """Draw some samples into a picture; returns their keys.
+
+    A sample that cannot be read is left out, and on_bad is called with the reason. Raises KeyError
+    if there is no such sample, ValueError if none can be read.
+    """
     samples = []
-    for row in chosen:
+    for key in keys:
         try:
-            sample = shards[row.key]
-            _pictures(sample)  # a stream is decoded when it is first used
+            sample = shards[key]
+            _pictures(sample, layers)  # a stream is decoded when it is first used
             samples.append(sample)
         except (ValueError, OSError) as error:
             on_bad(str(error))
     if not samples:
-        raise ValueError(f"{shards.root}: none of {len(chosen)} samples can be read")
+        raise ValueError(f"{shards.root}: none of {len(keys)} samples can be read")
     content = io.BytesIO()
-    sheet(samples).save(content, "JPEG" if path.suffix == ".jpg" else "PNG")
+    sheet(samples, layers).save(content, "JPEG" if path.suffix == ".jpg" else "PNG")
     write_changed(path, content.getvalue())
     return [sample.key for sample in samples]
 
@@ -66,18 +83,19 @@ def _parts(row: Sample) -> tuple[object, ...]:
     return foreground, (row.subject, row.transparency), background
 
 
-def sheet(samples: Sequence[DecodedSample]) -> Image.Image:
-    """The samples below each other, four pictures and a caption each."""
-    width = len(_COLUMNS) * (_CELL + _GAP) + _GAP
+def sheet(samples: Sequence[DecodedSample], layers: bool = False) -> Image.Image:
+    """The samples below each other, four pictures (or six) and a caption each."""
+    columns = (*_COLUMNS, *(LAYERS if layers else ()))
+    width = len(columns) * (_CELL + _GAP) + _GAP
     row_height = _CELL + _CAPTION + _GAP
     sheet = Image.new("RGB", (width, len(samples) * row_height + _CAPTION + _GAP), _PAPER)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(13)
-    for column, name in enumerate(_COLUMNS):
+    for column, name in enumerate(columns):
         draw.text((_GAP + column * (_CELL + _GAP), 6), name, _INK, font)
     for number, sample in enumerate(samples):
         top = _CAPTION + _GAP + number * row_height
-        for column, pixels in enumerate(_pictures(sample)):
+        for column, pixels in enumerate(_pictures(sample, layers)):
             cell = Image.fromarray(pixels).resize((_CELL, _CELL), Image.Resampling.LANCZOS)
             sheet.paste(cell, (_GAP + column * (_CELL + _GAP), top))
         caption = _caption(sample.row)
@@ -96,6 +114,8 @@ def _caption(row: Sample) -> str:
     return f"{row.key}   {kind}   crude IoU {row.crude_iou:.3f}   {sources}"
 
 
-def _pictures(sample: DecodedSample) -> list[Pixels]:
+def _pictures(sample: DecodedSample, layers: bool) -> list[Pixels]:
     grey = np.array([0, 128, 255], np.uint8)
-    return [sample.image, sample.alpha, grey[sample.trimap], grey[sample.crude_trimap]]
+    own = [sample.foreground, sample.background] if layers else []
+    codes = [grey[sample.trimap], grey[sample.crude_trimap]]
+    return [sample.image, sample.alpha, *codes, *(one for one in own if one is not None)]

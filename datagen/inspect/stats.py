@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,10 @@ from manifests.sources import Background, Foreground, Subject, Transparency, lic
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 CRUDE_ERRORS = ("iou", "missed_share", "false_share", "edge_p95", "wrong_known_share")
+_COLUMNS = (
+    *("subject", "transparency", "foreground_id", "background_id", "unknown_share"),
+    *(f"crude_{name}" for name in CRUDE_ERRORS),
+)
 CELLS: tuple[Cell, ...] = tuple(
     (str(subject), str(transparency))
     for subject in (Subject.HUMAN, Subject.NON_HUMAN)
@@ -57,33 +62,47 @@ class Stats:
     licences: tuple[LicenceStats, ...] = ()
 
 
+class Rows(NamedTuple):
+    """What the statistics are made of: columns of all rows, and alpha counts by cell."""
+
+    table: pa.Table
+    histograms: dict[Cell, Histogram]
+
+
 def read_stats(shards: ShardSet) -> Stats:
     """The statistics of a finished shard set.
 
     Raises ValueError that names the file if its index cannot be read.
     """
-    errors = [f"crude_{name}" for name in CRUDE_ERRORS]
-    sources = ["foreground_id", "background_id"]
-    columns = ["subject", "transparency", *sources, "unknown_share", *errors]
+    return count(read_rows(shards), shards)
+
+
+def read_rows(shards: ShardSet) -> Rows:
+    """The columns that are counted, in the order of the samples. Raises as `read_stats`."""
     tables: list[pa.Table] = []
     histograms: dict[Cell, Histogram] = {}
     for shard in shards.shards:
-        table, notes = read_columns_and_notes(shards.folder, shard.name, columns)
+        table, notes = read_columns_and_notes(shards.folder, shard.name, list(_COLUMNS))
         tables.append(table)
         for cell, counts in notes.alpha_histograms.items():
             histograms[cell] = histograms.get(cell, np.zeros(256, np.int64)) + counts
-    rows = pa.concat_tables(tables)
+    return Rows(pa.concat_tables(tables), histograms)
+
+
+def count(rows: Rows, shards: ShardSet) -> Stats:
+    """The statistics of rows that were read."""
+    table = rows.table
     return Stats(
-        samples=rows.num_rows,
-        foregrounds=pc.count_distinct(rows["foreground_id"]).as_py(),
-        backgrounds=pc.count_distinct(rows["background_id"]).as_py(),
-        cells=_cells(rows),
+        samples=table.num_rows,
+        foregrounds=pc.count_distinct(table["foreground_id"]).as_py(),
+        backgrounds=pc.count_distinct(table["background_id"]).as_py(),
+        cells=_cells(table),
         crude={
-            name: np.quantile(rows[f"crude_{name}"].to_numpy(), QUANTILES).round(6).tolist()
+            name: np.quantile(table[f"crude_{name}"].to_numpy(), QUANTILES).round(6).tolist()
             for name in CRUDE_ERRORS
         },
-        histograms=histograms,
-        licences=_licences(rows, shards),
+        histograms=rows.histograms,
+        licences=_licences(table, shards),
     )
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Route
 
 from annotation.form.regions import choice
 from annotation.pull import pull
@@ -42,27 +40,17 @@ from tests.annotation.conftest import (
     tasks_of,
     trimap_of_rings,
 )
+from tests.chromium import chromium
 
 ARTEFACTS = Path(__file__).parent / "artefacts"
 HEIGHT, WIDTH = 120, 160
 BRUSH = 15  # pixels of the screen, as the editor begins
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"),
-    *("--disable-component-update", "--no-first-run", "--disable-extensions"),
-]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = (
-        os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    )
-    if not path:
-        pytest.fail("there is no Chromium: `apt-get install chromium`, or name it in CHROMIUM")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    with chromium() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")

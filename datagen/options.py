@@ -1,0 +1,64 @@
+"""The options that several commands share, and what they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from console.interrupts import silent_stdout
+from console.options import existing_folder, local_path, switch
+
+
+def folder_option(name: str, help_: str) -> Any:
+    return typer.Option(name, help=help_, metavar="DIR", callback=existing_folder)
+
+
+def path_option(help_: str, metavar: str = "DIR") -> Any:
+    return typer.Option(help=help_, metavar=metavar, callback=local_path)
+
+
+def about_option(help_: str, metavar: str = "TEXT") -> Any:
+    panel = "Said in README.md of the set, beside what card.toml says"
+    return typer.Option(help=help_, metavar=metavar, show_default=False, rich_help_panel=panel)
+
+
+FgOption = Annotated[
+    Path, folder_option("--fg", "Folder of foregrounds: RGBA cut-outs, or RGB images with --alpha.")
+]
+BgOption = Annotated[Path, folder_option("--bg", "Folder of backgrounds: photos.")]
+AlphaOption = Annotated[
+    Path | None,
+    folder_option("--alpha", "Folder of the alphas of the foregrounds, if those are RGB images."),
+]
+ShardsOption = Annotated[Path, path_option("Folder of the shard set.")]
+JsonOption = Annotated[bool, switch("--json", "Print JSON on standard output.")]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        help="How many processes work at a time.",
+        min=1,
+        metavar="N",
+        show_default="one per core",
+    ),
+]
+AddressOption = Annotated[
+    str | None, typer.Option(help="Address of a running Ray cluster to use.", metavar="HOST:PORT")
+]
+
+
+@contextmanager
+def workers_of(workers: int | None, address: str | None = None) -> Iterator[Any]:
+    """Ray, whose output does not reach standard output."""
+    from datagen.cluster import cluster
+
+    with silent_stdout(), cluster(workers, address) as ray:
+        yield ray
+
+
+def for_workers(path: Path, ray_address: str | None) -> Path:
+    """The path as workers can use it: those of a cluster run in folders of their own."""
+    return path if ray_address is None else path.absolute()
