@@ -22,7 +22,7 @@ from manifests.labels import read_rows
 from manifests.pictures import PictureError, read_alpha, read_cutout, read_header, read_photo
 from manifests.pictures import read_trimap as read_trimap_file
 from manifests.pixels import ImageCodec, encode_colour
-from manifests.samples import LABELS, decode_stream
+from manifests.samples import LABELS, decode_part, decode_stream
 from manifests.shards import (
     ShardFormat,
     data_path,
@@ -245,7 +245,8 @@ def stream_seeds(folder: Path) -> list[bytes]:
     write_set(folder, {Split.TRAIN: [2]}, size=(8, 9))
     path = data_path(folder, NAME, ShardFormat.WEBDATASET)
     streams = [data for sample in read_shard(path) for data in sample.streams.values()]
-    return [*streams, encode_colour(pixels_of(0, 24, 20)["image"], ImageCodec.JPEG)]
+    tiles = encode_colour(pixels_of(0, 24, 240)["image"], ImageCodec.JPEG)
+    return [*streams, tiles, encode_colour(pixels_of(0, 24, 20)["image"], ImageCodec.JPEG)]
 
 
 def _read_stream(data: bytes, folder: Path) -> None:
@@ -255,7 +256,11 @@ def _read_stream(data: bytes, folder: Path) -> None:
             decode_stream(stream, data)
         except ValueError as error:
             errors.append(error)
-    if len(errors) == 4:
+    try:
+        decode_part("image", data, np.s_[3:20, 90:150])
+    except ValueError as error:
+        errors.append(error)
+    if len(errors) == 5:
         raise errors[0]
 
 
