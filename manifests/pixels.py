@@ -107,8 +107,19 @@ def decode_colour(data: bytes, max_pixels: int = STREAM_PIXELS) -> Pixels:
     """JPEG or PNG -> H x W x 3 RGB. Raises ValueError if the bytes are neither, or too large."""
     pixels = _decode(data, cv2.IMREAD_COLOR_RGB, max_pixels)
     if pixels is None:
-        raise ValueError(f"not a JPEG or PNG image ({len(data)} bytes)")
+        raise _not_colour(data)
     return np.asarray(pixels, np.uint8)
+
+
+def check_colour(data: bytes, max_pixels: int = STREAM_PIXELS) -> tuple[int, int]:
+    """The (height, width) of `decode_colour(data)`. Raises ValueError as it does.
+
+    The whole file is read, but of a JPEG only one pixel in 64 is computed.
+    """
+    size = _size(data)
+    if size is None or _decode(data, cv2.IMREAD_REDUCED_COLOR_8, max_pixels) is None:
+        raise _not_colour(data)
+    return size
 
 
 def decode_colour_part(
@@ -120,7 +131,7 @@ def decode_colour_part(
     is wrong in the other tiles is not noticed then.
     """
     rows, columns = part
-    size = jpeg.size(data)
+    size = _size(data)
     tiles = jpeg.part(data, rows, columns) if _has_size(data, max_pixels) else None
     if size is None or tiles is None:
         whole = decode_colour(data, max_pixels)
@@ -175,13 +186,22 @@ def _decode(data: bytes, flags: int, max_pixels: int) -> NDArray[np.generic] | N
 
 def _has_size(data: bytes, max_pixels: int) -> bool:
     """Does the header of a PNG or JPEG state a size? Raises ValueError if it is too large."""
-    size = _png_size(data) if data.startswith(png.SIGNATURE) else jpeg.size(data)
+    size = _size(data)
     if size is None:
         return False
     height, width = size
     if height * width > max_pixels:
         raise ValueError(f"{height} x {width} px, at most {max_pixels} pixels are decoded")
     return True
+
+
+def _size(data: bytes) -> tuple[int, int] | None:
+    """(height, width) as the header of a PNG or JPEG says it; None if there is none."""
+    return _png_size(data) if data.startswith(png.SIGNATURE) else jpeg.size(data)
+
+
+def _not_colour(data: bytes) -> ValueError:
+    return ValueError(f"not a JPEG or PNG image ({len(data)} bytes)")
 
 
 def _png_size(data: bytes) -> tuple[int, int] | None:

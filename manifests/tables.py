@@ -12,6 +12,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from functools import cache
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -81,6 +82,7 @@ def _arrow_type(kind: Any) -> pa.DataType:
     raise TypeError(f"no column type for {kind}")
 
 
+@cache
 def _named_items(kind: type) -> list[Any]:
     """The types of a named tuple's items."""
     return list(typing.get_type_hints(kind).values())

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from datagen.cluster import Cluster
+from datagen.sample.crude_errors import joint_histogram
 from datagen.sample.sampling import blend_into
 from manifests.dataset import ShardSettings, read_sources, table_name
 from manifests.pixels import (
@@ -19,9 +21,10 @@ from manifests.pixels import (
     UNKNOWN,
     ImageCodec,
     Pixels,
+    check_colour,
     trimap_of,
 )
-from manifests.samples import EncodedSample, Sample, decode_stream, stream_names
+from manifests.samples import LABELS, EncodedSample, Sample, decode_stream, stream_names
 from manifests.shard_set import ShardSet
 from manifests.shards import (
     Shard,
@@ -142,20 +145,24 @@ def _sample_faults(
     streams: dict[str, Pixels] = {}
     for name, data in sample.streams.items():
         try:
-            streams[name] = decode_stream(name, data)
+            if name in LABELS or settings.layers:
+                streams[name] = decode_stream(name, data)
+                size = streams[name].shape[:2]
+            else:  # nothing says which colours an image without layers should have
+                size = check_colour(data)
         except ValueError as error:
             faults.append(f"{name}: {error}")
             continue
-        if streams[name].shape[:2] != (row.height, row.width):
-            faults.append(f"{name}: {streams[name].shape[:2]}, expected {(row.height, row.width)}")
+        if size != (row.height, row.width):
+            faults.append(f"{name}: {size}, expected {(row.height, row.width)}")
     if faults:
         return faults, np.zeros(256, np.int64)
-    faults += _pixel_faults(row, streams)
+    faults, histogram = _pixel_faults(row, *(streams[name] for name in LABELS))
     if settings.layers:
         is_jpeg = settings.image_codec is ImageCodec.JPEG
         quality = settings.jpeg_quality if is_jpeg else None
         faults += _layer_faults(streams, quality)
-    return faults, np.bincount(streams["alpha"].ravel(), minlength=256)
+    return faults, histogram
 
 
 def _row_faults(
@@ -191,20 +198,27 @@ def _row_faults(
             yield f"the splits leak: {name} {source.id} is a source of {source.split}"
 
 
-def _pixel_faults(row: Sample, streams: dict[str, Pixels]) -> Iterator[str]:
-    alpha, trimap, crude = streams["alpha"], streams["trimap"], streams["crude_trimap"]
-    if not alpha.any():
-        yield "alpha is 0 everywhere, so the subject is not visible"
-    if (trimap != trimap_of(alpha)).any():
-        yield "trimap does not follow from alpha (Eq. 2)"
+def _pixel_faults(
+    row: Sample, alpha: Pixels, trimap: Pixels, crude: Pixels
+) -> tuple[list[str], NDArray[np.int64]]:
+    """What is wrong with the labels of a sample, and its alpha histogram."""
+    faults = []
+    is_wrong = trimap != trimap_of(alpha)
+    counts = joint_histogram(alpha, is_wrong.view(np.uint8), crude)
+    histogram = counts.sum(axis=(0, 1))
+    if not histogram[1:].any():
+        faults.append("alpha is 0 everywhere, so the subject is not visible")
+    if counts[1].any():
+        faults.append("trimap does not follow from alpha (Eq. 2)")
     unknown = np.count_nonzero(trimap == UNKNOWN) / trimap.size
     if abs(unknown - row.unknown_share) > 1e-6:
-        yield f"unknown_share is {unknown:.6f}, its row says {row.unknown_share:.6f}"
-    is_wrong = ((crude == FOREGROUND) & (alpha < 255)) | ((crude == BACKGROUND) & (alpha > 0))
-    wrong = np.count_nonzero(is_wrong) / alpha.size
+        faults.append(f"unknown_share is {unknown:.6f}, its row says {row.unknown_share:.6f}")
+    of_crude = counts.sum(axis=0)
+    wrong = (of_crude[FOREGROUND, :255].sum() + of_crude[BACKGROUND, 1:].sum()) / alpha.size
     if abs(wrong - row.crude_wrong_known_share) > 1e-6:
         stated = row.crude_wrong_known_share
-        yield f"crude_wrong_known_share is {wrong:.6f}, its row says {stated:.6f}"
+        faults.append(f"crude_wrong_known_share is {wrong:.6f}, its row says {stated:.6f}")
+    return faults, histogram
 
 
 def _layer_faults(streams: dict[str, Pixels], jpeg_quality: int | None) -> Iterator[str]:
@@ -212,17 +226,17 @@ def _layer_faults(streams: dict[str, Pixels], jpeg_quality: int | None) -> Itera
 
     It must hold on average for JPEG, and within one level for PNG (jpeg_quality None).
     """
-    is_soft = streams["trimap"] == UNKNOWN
+    is_soft = (streams["trimap"] == UNKNOWN).view(np.uint8)
     if not is_soft.any():
         return
-    front, behind, image, alpha = (
-        streams[name][is_soft][None] for name in ("foreground", "background", "image", "alpha")
-    )
-    blended = behind.copy()
-    blend_into(blended, front, alpha)
-    difference = np.abs(image.astype(np.int16) - blended)
+    blended = streams["background"].copy()
+    blend_into(blended, streams["foreground"], streams["alpha"])
+    difference = np.asarray(cv2.absdiff(streams["image"], blended), np.uint8)
     if jpeg_quality is None:
-        if difference.max() > 1:
-            yield f"image differs from the blend of its layers by {difference.max():.0f} levels"
-    elif difference.mean() > _JPEG_TOLERANCE + _TOLERANCE_PER_STEP * (95 - jpeg_quality):
-        yield f"image differs from the blend of its layers by {difference.mean():.1f} levels (mean)"
+        most = (difference * is_soft[..., None]).max()
+        if most > 1:
+            yield f"image differs from the blend of its layers by {most} levels"
+        return
+    mean = np.asarray(cv2.mean(difference, is_soft))[:3].mean()
+    if mean > _JPEG_TOLERANCE + _TOLERANCE_PER_STEP * (95 - jpeg_quality):
+        yield f"image differs from the blend of its layers by {mean:.1f} levels (mean)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 
 import numpy as np
@@ -15,6 +16,7 @@ from manifests import jpeg
 from manifests.pixels import (
     ImageCodec,
     Pixels,
+    check_colour,
     decode_colour,
     decode_colour_part,
     encode_colour,
@@ -107,6 +109,22 @@ def test_a_damaged_file_gives_pixels_of_the_right_size_or_an_error(draw: st.Data
     except ValueError:
         return
     assert size != (32, 160) or pixels.shape == (26, 83, 3)
+
+
+@many
+@given(st.data(), st.sampled_from(ImageCodec))
+def test_a_check_finds_what_a_decoder_finds(draw: st.DataObject, codec: ImageCodec) -> None:
+    data = bytearray(encode_colour(noise(19, 33), codec))
+    for _ in range(draw.draw(st.integers(0, 3))):
+        data[draw.draw(st.integers(0, len(data) - 1))] = draw.draw(st.integers(0, 255))
+    damaged = bytes(data)[: draw.draw(st.integers(len(data) // 2, len(data)))]
+    try:
+        shape = decode_colour(damaged).shape
+    except ValueError as error:
+        with pytest.raises(ValueError, match=re.escape(str(error))):
+            check_colour(damaged)
+    else:
+        assert check_colour(damaged) == shape[:2]
 
 
 def test_a_missing_or_a_double_tile_is_noticed() -> None:
