@@ -81,7 +81,9 @@ def encode_colour(pixels: Pixels, codec: ImageCodec, quality: int = 95) -> bytes
             cv2.IMWRITE_JPEG_RST_INTERVAL,
             jpeg.tile_blocks(pixels.shape[1]),
         ]
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    bgr = pixels[..., ::-1]  # a view if that is how the pixels lie in memory
+    if not bgr.flags.c_contiguous:
+        bgr = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8)
     return cv2.imencode(f".{codec.extension}", bgr, options)[1].tobytes()
 
 

@@ -47,7 +47,7 @@ def from_table(record: type[Record], table: pa.Table) -> list[Record]:
 
 def to_dict(row: Any) -> dict[str, Any]:
     """A record as plain values that both JSON and Arrow accept."""
-    return {f.name: _plain(getattr(row, f.name)) for f in dataclasses.fields(row)}
+    return {name: _plain(getattr(row, name)) for name, _ in _fields(type(row))}
 
 
 def from_dict(record: type[Record], values: Mapping[str, Any]) -> Record:
@@ -89,6 +89,8 @@ def _named_items(kind: type) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in _SCALARS:
+        return value
     if dataclasses.is_dataclass(value):
         return to_dict(value)
     if isinstance(value, tuple):

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.sample.colour import jitter
+from datagen.sample.colour import jitter, unpacked
 from datagen.sample.place import Placed
 from datagen.sample.sampling import blend_into
 from manifests.pixels import Pixels
@@ -49,14 +49,15 @@ def composite(
     is H x W x 3; layers: also return the layers.
     """
     region = (placed.rows, placed.columns)
-    front = jitter(placed.colour, colour)
+    # In memory, blue comes first, as JPEG encoders want it.
+    front = jitter(placed.colour, colour[::-1])
     alpha = np.zeros(background.shape[:2], np.uint8)
     alpha[region] = placed.alpha
-    image = jitter(background, background_colour)
+    image = jitter(background, background_colour[::-1])
     behind = image.copy() if layers else None
     blend_into(image[region], front, placed.alpha)
     if behind is None:
-        return Composite(image, alpha, None, None)
+        return Composite(image[..., ::-1], alpha, None, None)
 
     foreground = behind.copy()  # where alpha is 0, F may be anything
     foreground[region] = np.where(placed.alpha[..., None] > 0, front, foreground[region])
@@ -64,7 +65,7 @@ def composite(
     layers_kept = [np.full_like(image, _NOT_KEPT) for _ in range(2)]
     for layer, whole in zip(layers_kept, (foreground, behind), strict=True):
         cv2.copyTo(whole, kept, layer)
-    return Composite(image, alpha, *layers_kept)
+    return Composite(image[..., ::-1], alpha, *(layer[..., ::-1] for layer in layers_kept))
 
 
 def blocks_with_soft(alpha: Pixels) -> Pixels:
@@ -95,6 +96,11 @@ def _blocks(first: int, length: int) -> slice:
 
 
 def crop_background(photo: Pixels, top: int, left: int, size: int, flip: bool) -> Pixels:
-    """The crop of size x size pixels that fills the canvas; mirrored if `flip` is True."""
-    crop = photo[top : top + size, left : left + size]
+    """The crop of size x size pixels that fills the canvas, in RGB; mirrored if `flip` is True.
+
+    photo: as `colour.packed` returns it.
+    """
+    first = left % 2  # pairs of pixels are kept together
+    pairs = photo[top : top + size, left - first : left + size + (left + size) % 2]
+    crop = unpacked(pairs)[:, first : first + size]
     return np.asarray(cv2.flip(crop, 1), np.uint8) if flip else crop

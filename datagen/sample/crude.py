@@ -173,29 +173,27 @@ def _grown(
     subject: Pixels, is_taken: NDArray[np.bool_], piece: Piece, noise: Pixels, size: float
 ) -> NDArray[np.bool_]:
     """The cells of the piece: those of `is_taken` nearest to its centre, as many as its share."""
-    none = np.zeros(subject.shape, np.bool_)
+    from datagen.sample import loops
+
+    piece_cells = np.zeros(subject.shape, np.bool_)
     inside = cv2.erode(subject, NEIGHBOURS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    edge = np.flatnonzero(
-        subject != inside
-    )  # here the frame counts as an edge: subjects that it cuts lose pieces there, too
+    # Here the frame counts as an edge: subjects that it cuts lose pieces there, too.
+    edge = np.flatnonzero(subject != inside)
     count = round(piece.share * cv2.countNonZero(subject))
     available = np.count_nonzero(is_taken)
     if not 0 < count <= available:
-        return none
+        return piece_cells
     start = min(int(piece.place * edge.size), edge.size - 1)  # `place` may be rounded up to 1
     row, column = divmod(int(edge[start]), subject.shape[1])
     # The axis in whole sixty-fourths, so that the last bit of the maths library has no effect.
     along, across = round(64 * math.cos(piece.angle)), round(64 * math.sin(piece.angle))
     row += round(piece.away * size * across / 64)
     column += round(piece.away * size * along / 64)
-    down = np.arange(subject.shape[0])[:, None] - row
-    right = np.arange(subject.shape[1])[None, :] - column
-    long = along * right + across * down
-    short = (across * right - along * down) * round(8 * piece.length) // 8
-    ragged = np.maximum(256 + (round(256 * piece.ragged) * (noise.astype(np.int64) - 128) >> 6), 16)
-    far = (long * long + short * short) * ragged
-    reach = np.partition(far[is_taken], count - 1)[count - 1]
-    return np.asarray(is_taken & (far <= reach), np.bool_)
+    stretch, ragged = round(8 * piece.length), round(256 * piece.ragged)
+    far = loops.distances(is_taken, noise, (row, column), (along, across), stretch, ragged)
+    is_near = far <= np.partition(far, count - 1)[count - 1]
+    piece_cells.reshape(-1)[np.flatnonzero(is_taken)[is_near]] = True
+    return piece_cells
 
 
 def _moved(

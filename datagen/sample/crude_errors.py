@@ -45,7 +45,10 @@ def joint_histogram(alpha: Pixels, mask: Pixels, trimap: Pixels) -> NDArray[np.i
     """
     from datagen.sample import loops
 
-    return np.asarray(loops.joint_histogram(alpha, mask, trimap).sum(axis=0), np.int64)
+    flat = tuple(np.ascontiguousarray(pixels).reshape(-1) for pixels in (alpha, mask, trimap))
+    whole = alpha.size - alpha.size % 8
+    eights = tuple(pixels[:whole].view(np.uint64) for pixels in flat)
+    return np.asarray(loops.joint_histogram(*flat, eights).sum(axis=0), np.int64)
 
 
 def crude_errors(alpha: Pixels, mask: Pixels, counts: NDArray[np.int64]) -> CrudeErrors:

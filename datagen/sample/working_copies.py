@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.sample.colour import packed
 from datagen.sample.resize import (
     KNOWN_ZERO,
     Axis,
@@ -95,7 +96,7 @@ class PreparedForeground:
 
 @dataclass(frozen=True)
 class PreparedBackground:
-    """A background with its working copy, h x w x 3."""
+    """A background with its working copy, h x w x 2, see `colour.packed`."""
 
     source: Background
     photo: Pixels
@@ -188,7 +189,7 @@ def background_shape(height: int, width: int, settings: Settings) -> tuple[int, 
 def prepare_photo(photo: Pixels, settings: Settings) -> Pixels:
     """The working copy of an H x W x 3 photo."""
     height, width, _ = background_shape(photo.shape[0], photo.shape[1], settings)
-    return resize_photo(photo, height, width)
+    return packed(resize_photo(photo, height, width))
 
 
 def foreground_path(cache: Path, source: Foreground, settings: Settings) -> Path:
@@ -250,7 +251,7 @@ def load_background(cache: Path, source: Background, settings: Settings) -> Prep
     """Map the working copy of a background."""
     height, width, _ = background_shape(source.height, source.width, settings)
     mapped = _map(background_path(cache, source, settings))
-    return PreparedBackground(source, mapped.reshape(height, width, 3))
+    return PreparedBackground(source, mapped.reshape(height, width + width % 2, 2))
 
 
 def _map(path: Path) -> Pixels:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from datagen.sample.colour import colour_matrix, jitter
+from datagen.sample.colour import colour_matrix, jitter, packed, unpacked
 from datagen.sample.composite import (
     blocks_with_soft,
     composite,
@@ -195,7 +195,23 @@ def test_a_canvas_need_not_be_square() -> None:
     assert np.abs(found.image - expected).max() <= 0.51
 
 
-def test_crops_are_cut_and_mirrored() -> None:
-    whole = photo(30, 2)
-    assert np.array_equal(crop_background(whole, 4, 9, 20, False), whole[4:24, 9:29])
-    assert np.array_equal(crop_background(whole, 4, 9, 20, True), whole[4:24, 9:29][:, ::-1])
+@pytest.mark.parametrize("left", [8, 9])
+@pytest.mark.parametrize("size", [20, 21])
+def test_crops_are_cut_and_mirrored(left: int, size: int) -> None:
+    whole = packed(photo(31, 2))
+    part = unpacked(whole)[4 : 4 + size, left : left + size]
+    assert np.array_equal(crop_background(whole, 4, left, size, False), part)
+    assert np.array_equal(crop_background(whole, 4, left, size, True), part[:, ::-1])
+
+
+@pytest.mark.parametrize("size", [30, 31])
+def test_packed_photos_keep_their_colours(size: int) -> None:
+    """Grey is exact within a level, and colours that change slowly nearly so."""
+    grey = np.repeat(photo(size, 3)[..., :1], 3, axis=2)
+    assert np.abs(unpacked(packed(grey))[:, :size].astype(int) - grey).max() <= 1
+    y, x = np.mgrid[:size, :size] * 4
+    colours = np.dstack([y + x, 250 - 2 * y, 100 + x]).astype(np.uint8)
+    assert packed(colours).nbytes == 2 * size * (size + size % 2)
+    difference = np.abs(unpacked(packed(colours))[:, :size].astype(int) - colours)
+    assert difference.mean() < 1.2
+    assert difference.max() <= 4

@@ -46,7 +46,16 @@ def test_quantiles_are_those_of_numpy(squares: list[int], quantile: float) -> No
 
 @given(arrays(np.uint8, st.tuples(st.just(3), st.integers(1, 20), st.integers(1, 20))))
 def test_the_joint_histogram_counts_every_pixel(drawn: Pixels) -> None:
-    alpha, mask, trimap = drawn[0], drawn[1] % np.uint8(2), drawn[2] % np.uint8(3)
+    count_every_pixel(drawn[0], drawn[1] % np.uint8(2), drawn[2] % np.uint8(3))
+
+
+@given(st.lists(st.sampled_from([(0, 0, 0), (255, 1, 2), (7, 1, 1), (0, 1, 0)]), min_size=1))
+def test_runs_of_equal_pixels_are_counted_too(runs: list[tuple[int, int, int]]) -> None:
+    alpha, mask, trimap = np.repeat(np.array(runs, np.uint8), 11, axis=0).T
+    count_every_pixel(*(np.ascontiguousarray(one)[None] for one in (alpha, mask, trimap)))
+
+
+def count_every_pixel(alpha: Pixels, mask: Pixels, trimap: Pixels) -> None:
     expected = np.zeros((2, 3, 256), np.int64)
     np.add.at(expected, (mask, trimap, alpha), 1)
     assert np.array_equal(joint_histogram(alpha, mask, trimap), expected)
