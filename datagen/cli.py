@@ -26,11 +26,6 @@ from datagen.options import (
     path_option,
     workers_of,
 )
-from datagen.printing import (
-    print_estimate,
-    print_problems,
-    print_result,
-)
 from datagen.settings import Settings
 
 app = new_app("Compose foregrounds over backgrounds, into shards for training a matting model.")
@@ -74,6 +69,7 @@ def lint(
 ) -> None:
     """Find every problem in the sources, before hours are spent on composing them."""
     from datagen.prepare import scan_sources
+    from datagen.printing import print_problems
     from datagen.sources.folders import SourceFolders
 
     with workers_of(workers) as ray:
@@ -124,6 +120,7 @@ def compose(
 ) -> None:
     """Compose every foreground over every background into a shard set."""
     from datagen.job import make_shard_set
+    from datagen.printing import print_result
     from datagen.resume import check_beginning
     from datagen.sources.folders import SourceFolders
     from manifests.card import About
@@ -149,6 +146,7 @@ def _plan(
 ) -> int:
     from datagen.estimate import estimate, too_large
     from datagen.prepare import scan_and_split
+    from datagen.printing import print_estimate
     from datagen.room import free_bytes
 
     with workers_of(workers) as ray:

@@ -25,7 +25,6 @@ from datagen.options import (
     path_option,
     workers_of,
 )
-from datagen.printing import print_findings, print_stats
 
 
 def stats(
@@ -43,6 +42,7 @@ def stats(
 ) -> None:
     """Show statistics of a shard set, read from its index only."""
     from datagen.inspect.stats import read_stats
+    from datagen.printing import print_stats
     from manifests import open_shards
 
     found = read_stats(open_shards(shards))
@@ -125,6 +125,7 @@ def verify(
 ) -> None:
     """Check a shard set completely, and name what is wrong by shard and sample."""
     from datagen.inspect.verify import verify as run_verify
+    from datagen.printing import print_findings
     from manifests import open_shards
 
     opened = open_shards(for_workers(shards, ray_address))

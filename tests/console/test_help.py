@@ -16,7 +16,10 @@ PROGRAMS = {
     "annotate": ("annotation.cli", "main", "push pull solve export status serve"),
     "matte": ("training.matte.cli", "matte_main", "predict evaluate export bench"),
 }
-SLOW = {"torch", "ray", "matplotlib", "httpx", "pymatting", "numba", "label_studio_sdk", "onnx"}
+SLOW = {
+    *("torch", "ray", "matplotlib", "httpx", "pymatting", "numba", "label_studio_sdk", "onnx"),
+    *("pyarrow.compute", "scipy", "asyncio", "multiprocessing.pool"),
+}
 SCRIPT = """
 import sys
 from {module} import {main}
