@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from console.commands import FAILED, VersionOption, new_command, run
-from console.interrupts import interrupt_noted
+from console.interrupts import exit_code, interrupt_noted
 from console.messages import say
 from console.options import local_path, switch, with_options
 from console.progress import progress
@@ -101,7 +101,8 @@ def train(
                 is_stopping = stack.enter_context(interrupt_noted())
                 train_model(opened, settings, folder, processes, tell, is_stopping, weights)
         except Stopped:
-            raise KeyboardInterrupt from None
+            # The first process says it
+            raise (KeyboardInterrupt if processes.first else SystemExit(exit_code())) from None
     if processes.first:
         say(f"{folder}: trained; `matte predict --checkpoint {folder}` uses its best checkpoint")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -57,6 +58,7 @@ class Learner:
         self.best = math.inf  # lowest validation error (SAD of the whole image) so far
         self.saved = 0  # iterations that were done at the last checkpoint
         self.owes_validation = False  # whether that was saved before a validation
+        self.is_whole = True  # False after a step that failed halfway
 
     def begin_with(self, weights: Mapping[str, Tensor]) -> None:
         """Take these weights instead of random ones; those that are not among them stay random."""
@@ -117,19 +119,35 @@ class Learner:
         return {"log_sigmas": self._criterion.log_sigmas}
 
     def step(self, iteration: int, batch: Batch) -> Step:
-        """One step of Adam."""
+        """One step of Adam. If it fails, all is as before it, or `is_whole` becomes False."""
         for group in self._optimizer.param_groups:
             group["lr"] = self._settings.learning_rate(iteration)
         self.model.train()
-        losses: Losses = self._forward(*on_device(batch, self._device))
-        self._optimizer.zero_grad()
-        losses.total.backward()  # type: ignore[no-untyped-call]
-        if iteration < self._settings.weights_from * self._settings.iterations:
-            self._criterion.log_sigmas.grad = None
-        gradients = [p.grad for p in self._forward.parameters() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
+        with _buffers_kept(self.model):
+            losses: Losses = self._forward(*on_device(batch, self._device))
+            self._optimizer.zero_grad()
+            losses.total.backward()  # type: ignore[no-untyped-call]
+            if iteration < self._settings.weights_from * self._settings.iterations:
+                self._criterion.log_sigmas.grad = None
+            gradients = [p.grad for p in self._forward.parameters() if p.grad is not None]
+            norm = torch.nn.utils.get_total_norm(gradients)
+        self.is_whole = False
         self._optimizer.step()
+        self.is_whole = True
         return Step(iteration, batch.keys, losses.detached(), self._criterion.sigmas(), norm)
+
+
+@contextmanager
+def _buffers_kept(model: nn.Module) -> Iterator[None]:
+    """If the body fails, the model's means and variances, which each batch moves, are put back."""
+    buffers = list(model.buffers())
+    before = [values.clone() for values in buffers]
+    try:
+        yield
+    except Exception:
+        for values, old in zip(buffers, before, strict=True):
+            values.copy_(old)
+        raise
 
 
 def on_device(

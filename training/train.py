@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from torch import Tensor
 from manifests.shard_set import ShardSet
 from training.learner import Learner
 from training.loading.batches import Batch, batches
-from training.log import RunLog
+from training.log import RunLog, Step
+from training.matte.faults import lacks_memory
 from training.matte.metrics import Errors
 from training.processes import Processes
 from training.settings import TrainSettings
@@ -65,11 +66,13 @@ def train(
     with closing(stream), RunLog(log_of, first, learner.owes_validation) as log:
         if learner.owes_validation and processes.first:
             _validate(learner, shards, settings, log, report, run, first)
-        for batch in _saved_on_failure(stream, functools.partial(_save, learner, report, log, run)):
-            # A lost shard takes whole batches with it. Either all processes make a step, or none.
-            is_step = not processes.any(not batch.keys)
-            if is_step:
-                log.add(learner.step(batch.number, batch))
+        save = functools.partial(_save, learner, report, log, run)
+        for batch in _each(stream, save):
+            with _saving(save):
+                # A lost shard takes whole batches with it. All processes make a step, or none.
+                is_step = not processes.any(not batch.keys)
+                if is_step:
+                    log.add(_step(learner, batch))
             report.count(batch, is_step)
 
             done = batch.number + 1
@@ -107,21 +110,39 @@ def _due(settings: TrainSettings, done: int, stop: bool) -> _Due:
     return _Due(end, report, validation, checkpoint)
 
 
-def _saved_on_failure(
-    stream: Iterator[Batch], save: Callable[[], None]
-) -> Generator[Batch, None, None]:
-    """The batches. If one cannot be made, what was learned from those before is saved first."""
-    try:
+def _each(stream: Iterator[Batch], save: Callable[[], None]) -> Generator[Batch, None, None]:
+    with _saving(save):
         yield from stream
+
+
+@contextmanager
+def _saving(save: Callable[[], None]) -> Iterator[None]:
+    """If the body fails, what was learned before is saved first, where that is still possible."""
+    try:
+        yield
     except Exception:
-        save()
+        with suppress(Exception):  # the first failure is the one to tell
+            save()
         raise
 
 
 def _save(learner: Learner, report: _Report, log: RunLog, run: Path) -> None:
-    if report.done > learner.saved and learner.is_first:
+    if report.done > learner.saved and learner.is_first and learner.is_whole:
         report.losses(report.done, log.flush())
         learner.save(run, report.done)
+
+
+def _step(learner: Learner, batch: Batch) -> Step:
+    try:
+        return learner.step(batch.number, batch)
+    except (RuntimeError, MemoryError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        if lacks_memory(error):
+            reason = (
+                "a step needs more memory than is free; end what else uses it and go on with "
+                "--resume, or start a new run with a smaller --batch-size or --crop-size"
+            )
+        raise RuntimeError(f"iteration {batch.number}: {reason}") from error
 
 
 def _validate(

@@ -25,7 +25,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
+from torch.utils.hooks import RemovableHandle
 
 from console.commands import DONE, FAILED, WRONG_USAGE
 from manifests import open_shards
@@ -45,6 +47,7 @@ from training.loading.whole import whole_samples
 from training.log import METRICS, RunLog
 from training.matte.metrics import mean_of, measure
 from training.matte.predict import matte
+from training.net.decoders import AlphaDecoder
 from training.net.losses import REST, MattingLoss
 from training.net.model import MattingModel
 from training.panels import caption_height
@@ -319,6 +322,36 @@ def test_a_bad_shard_costs_nothing_that_was_learned_before(tmp_path: Path, run: 
         assert_same(run, expected)
     finally:
         shutil.rmtree(expected)
+
+
+def fails(module: nn.Module, *_: object) -> None:
+    """In the middle of a step: the encoder has already counted the batch."""
+    is_late = isinstance(module, AlphaDecoder)
+    if is_late:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you asked for 9 bytes")
+
+
+def test_a_step_that_fails_costs_nothing_that_was_learned_before(
+    whole: tuple[Path, Ran], shards: Path, run: Path
+) -> None:
+    settings = settings_of(shards, iterations=ITERATIONS, checkpoint_every=4, validate_every=6)
+    hooks: list[RemovableHandle] = []
+    calls = iter(range(99))
+
+    def fails_from_now() -> bool:
+        if next(calls) == 2:
+            hooks.append(register_module_forward_hook(fails))
+        return False
+
+    try:
+        with pytest.raises(RuntimeError, match="iteration 3: a step needs more memory than is"):
+            train(opened(settings), settings, run, ALONE, silent, fails_from_now)
+    finally:
+        hooks[0].remove()
+    assert [path.name for path in checkpoints(run)] == ["00000003"]
+    assert [line["iteration"] for line in steps(run)] == [0, 1, 2]
+    train(opened(settings), settings, run, ALONE, silent)
+    assert_same(run, whole[0])
 
 
 def test_what_cannot_be_resumed(whole: tuple[Path, Ran], shards: Path, capsys: Capture) -> None:
@@ -889,7 +922,9 @@ def test_two_processes_that_a_system_stops_save(shards: Path, run: Path) -> None
     wait_for(run / "checkpoints/00000002", stopped)
     stopped.terminate()
     _, err = ended(stopped)
-    assert "error: interrupted by SIGTERM; training goes on with --resume where it stopped" in err
+    said = "error: interrupted by SIGTERM; training goes on with --resume where it stopped"
+    assert err.count(said) == 1, "one process speaks"
+    assert stopped.returncode == FAILED
     done = int(checkpoints(run)[-1].name)
     assert [line["iteration"] for line in steps(run)] == list(range(done))
     assert json.loads((checkpoints(run)[-1] / STATE).read_text())["world"] == 2

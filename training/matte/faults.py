@@ -28,10 +28,14 @@ def is_of_all(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in _DISK
 
 
+def lacks_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _MEMORY)
+
+
 def reason_of(error: Exception) -> str:
     """The first line of what an error says; that memory is short, in plain words."""
     text = str(error)
-    if isinstance(error, MemoryError) or any(words in text for words in _MEMORY):
+    if lacks_memory(error):
         if "CUDA" in text:
             return (
                 "needs more memory than the GPU has; use --device cpu, or make the picture smaller"
