@@ -30,6 +30,40 @@ def test_files_of_the_same_stem_belong_together(tmp_path: Path) -> None:
     assert matched[0].files == (images / "a.v2.JPG", alphas / "a.v2.png")
 
 
+def test_accents_and_case_do_not_part_files(tmp_path: Path) -> None:
+    """Stems that are equal come first: the others are no rivals of theirs."""
+    images = folder(tmp_path / "i", "Caf\u00e9.jpg", "IMG_1.JPG", "a.png", "A.v2.png", "x.png")
+    alphas = folder(tmp_path / "a", "cafe\u0301.png", "img_1.png", "A.png", "a.png", "a.V2.png")
+    (alphas / "x.png").touch()
+    matched = match_folders({"images": images, "alphas": alphas}, extras=True)
+    assert {one.name: one.files[1].name for one in matched} == {
+        "Caf\u00e9": "cafe\u0301.png",
+        "IMG_1": "img_1.png",
+        "a": "a.png",
+        "A.v2": "a.V2.png",
+        "x": "x.png",
+    }
+    with pytest.raises(PictureError, match=r"no images for 1 of the alphas .*: A$"):
+        match_folders({"images": images, "alphas": alphas})
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_name_that_could_mean_several_files_is_refused(tmp_path: Path, swapped: bool) -> None:
+    one = folder(tmp_path / "one", "Leaf.png")
+    two = folder(tmp_path / "two", "LEAF.png", "leaf.png")
+    folders = {"images": one, "alphas": two}
+    if swapped:
+        folders = {"alphas": two, "images": one}
+    with pytest.raises(PictureError, match=r"could mean .*; rename one"):
+        match_folders(folders, extras=True)
+
+
+def test_what_follows_a_dot_in_a_stem_is_no_ending(tmp_path: Path) -> None:
+    images = folder(tmp_path / "i", "a.png")
+    with pytest.raises(PictureError, match=r"no alphas for 1 of the images .*: a$"):
+        match_folders({"images": images, "alphas": folder(tmp_path / "a", "a.v2.png")}, extras=True)
+
+
 def test_a_picture_is_known_by_its_ending_or_its_content(tmp_path: Path) -> None:
     """`compose` finds them all by content; here notes lie beside them."""
     images = folder(tmp_path / "i", "empty.png", "a.jfif", "b.GIF", "notes.txt", "table.csv")

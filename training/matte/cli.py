@@ -71,7 +71,7 @@ def predict(
     model = load_network(checkpoint).without_trimap_decoder().to(pick_device(device))
     # Some photos may have no trimap: those for which `annotate pull` wrote an alpha instead, say
     matched = match_folders({"trimaps": trimaps, "images": images}, extras=True)
-    without = by_stem("images", images).keys() - {pair.name for pair in matched}
+    without = by_stem("images", images).keys() - {pair.files[1].stem for pair in matched}
     if without:
         say(f"no trimap for {len(without)} of the images: {listed(sorted(without))}")
     with progress("predict", len(matched), "images") as advance:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from manifests.matching import match_names
 from manifests.pictures import ENDINGS, PictureError, is_picture
 from manifests.pixels import Pixels
 
@@ -15,14 +16,17 @@ _SHOWN = 8  # names in one message
 
 @dataclass(frozen=True)
 class Matched:
-    """Files that belong together: one of each folder, all with the stem `name`."""
+    """Files that belong together: one of each folder; `name` is the stem of the first."""
 
     name: str
     files: tuple[Path, ...]  # in the order of the folders
 
 
 def match_folders(folders: Mapping[str, Path], extras: bool = False) -> list[Matched]:
-    """Pictures of the same stem in all the folders, sorted by stem.
+    """Pictures that mean the same by their stems in all the folders, sorted by stem.
+
+    Stems that are equal belong together. So do those that differ only in how accents are written,
+    or in upper and lower case, where that is unambiguous (see `manifests.matching`).
 
     folders: what they hold ("images", "trimaps") -> where; the first one decides which stems.
     extras: whether the others may hold more than the first does.
@@ -32,14 +36,30 @@ def match_folders(folders: Mapping[str, Path], extras: bool = False) -> list[Mat
     """
     found = {kind: by_stem(kind, folder) for kind, folder in folders.items()}
     first, *others = folders
+    files = {stem: [file] for stem, file in found[first].items()}
     for other in others:
-        _check_partners(found[first].keys() - found[other].keys(), first, other, folders)
+        partners = _partners(found[first], found[other], folders[other])
+        _check_partners(found[first].keys() - partners.keys(), first, other, folders)
         if not extras:
-            _check_partners(found[other].keys() - found[first].keys(), other, first, folders)
-    return [
-        Matched(stem, tuple(files[stem] for files in found.values()))
-        for stem in sorted(found[first])
-    ]
+            missing = found[other].keys() - set(partners.values())
+            _check_partners(missing, other, first, folders)
+        for stem, partner in partners.items():
+            files[stem].append(found[other][partner])
+    return [Matched(stem, tuple(files[stem])) for stem in sorted(files)]
+
+
+def _partners(ours: Mapping[str, Path], theirs: Mapping[str, Path], folder: Path) -> dict[str, str]:
+    """Which of their stems each of our stems means."""
+    same = {stem: stem for stem in ours if stem in theirs}
+    # With one ending, so that what follows a dot in a stem is not taken for an ending
+    names = {f"{stem}.png": stem for stem in ours if stem not in same}
+    files = {f"{stem}.png": stem for stem in theirs if stem not in same}
+    found, unclear = match_names(list(names), list(files))
+    for name, meant in unclear.items():
+        listing = listed([theirs[files[file]].name for file in meant])
+        reason = f"{ours[names[name]].name} could mean {listing}, or another file could; rename one"
+        raise PictureError("folder", reason, str(folder))
+    return same | {names[name]: files[file] for name, file in found.items()}
 
 
 def by_stem(kind: str, folder: Path) -> dict[str, Path]:
