@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from console.commands import DONE, FAILED, WRONG_USAGE, new_app, run
-from console.messages import fail, say, show_json, warn
-from console.options import switch, with_options
+from console.messages import fail, say, show, show_json, warn
+from console.options import existing_file, switch, with_options
 from console.progress import progress
 from datagen.inspect.cli import preview, replay, report, stats, verify
 from datagen.options import (
@@ -20,6 +20,7 @@ from datagen.options import (
     BgOption,
     FgOption,
     JsonOption,
+    Protocol,
     WorkersOption,
     about_option,
     for_workers,
@@ -88,6 +89,18 @@ def lint(
     raise typer.Exit(FAILED if found.problems else DONE)
 
 
+_PROTOCOL = "Test sets"
+
+
+def _list_option(kind: str) -> Any:
+    return typer.Option(
+        help=f"File with the names of the {kind}, one a line, in their order.",
+        metavar="FILE",
+        callback=existing_file,
+        rich_help_panel=_PROTOCOL,
+    )
+
+
 @app.command()
 @with_options(Settings)
 def compose(
@@ -116,6 +129,16 @@ def compose(
     licence: Annotated[str, about_option("Licence of the set, such as CC-BY-4.0.")] = "",
     url: Annotated[str, about_option("Where more about the set is to be found.", "URL")] = "",
     citation: Annotated[str, about_option("How the set is cited, such as BibTeX.")] = "",
+    protocol: Annotated[
+        Protocol | None,
+        typer.Option(
+            help="Make a test set by somebody else's rule instead: folders of PNG files.",
+            metavar="|".join(Protocol),
+            rich_help_panel=_PROTOCOL,
+        ),
+    ] = None,
+    fg_list: Annotated[Path | None, _list_option("foregrounds")] = None,
+    bg_list: Annotated[Path | None, _list_option("backgrounds")] = None,
     json_: JsonOption = False,
 ) -> None:
     """Compose every foreground over every background into a shard set."""
@@ -128,6 +151,10 @@ def compose(
     fg, bg, out = (for_workers(path, ray_address) for path in (fg, bg, out))
     licences = tuple(filter(None, map(str.strip, licence_allow.split(","))))
     sources = SourceFolders(fg, bg, alpha and for_workers(alpha, ray_address), licences)
+    if protocol is not None:
+        raise typer.Exit(_by_protocol(sources, settings, (fg_list, bg_list), out, workers))
+    if fg_list or bg_list:
+        raise typer.BadParameter("--fg-list and --bg-list cannot be used without --protocol")
     about = About(title, licence, url, citation)
     if plan:
         raise typer.Exit(_plan(sources, settings, out, skip_bad, workers, json_))
@@ -139,6 +166,28 @@ def compose(
     else:
         print_result(result, out)
     raise typer.Exit(FAILED if result.failed else DONE)
+
+
+def _by_protocol(
+    sources: Any,
+    settings: Settings,
+    lists: tuple[Path | None, Path | None],
+    out: Path,
+    workers: int | None,
+) -> int:
+    from datagen.protocol import make_comp1k
+
+    foregrounds, backgrounds = lists
+    if foregrounds is None or backgrounds is None:
+        raise typer.BadParameter("--protocol needs --fg-list and --bg-list")
+    if settings != Settings():
+        raise typer.BadParameter("--protocol has a recipe of its own; leave the settings out")
+    with workers_of(workers) as ray:
+        made, failed = make_comp1k(ray, sources, foregrounds, backgrounds, out)
+    for reason in failed:
+        fail(reason)
+    show(f"{out}: {made} images in merged, alpha_copy and trimaps")
+    return FAILED if failed else DONE
 
 
 def _plan(

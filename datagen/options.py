@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,12 @@ import typer
 
 from console.interrupts import silent_stdout
 from console.options import existing_folder, local_path, switch
+
+
+class Protocol(StrEnum):
+    """Rules of others for test sets."""
+
+    COMP1K = "comp1k"
 
 
 def folder_option(name: str, help_: str) -> Any:

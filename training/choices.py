@@ -33,3 +33,10 @@ class Precision(StrEnum):
 
     FP32 = "fp32"
     BF16 = "bf16"  # autocast: weights and sums stay in 32 bits
+
+
+class Layout(StrEnum):
+    """Test sets of others, by their folders."""
+
+    COMP1K = "comp1k"  # Adobe's Composition-1k
+    ALPHAMATTING = "alphamatting"  # the training pictures of alphamatting.com

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,3 +24,41 @@ DeviceOption = Annotated[
         show_default="the fastest",
     ),
 ]
+
+
+def exactly_one(**given: object) -> None:
+    """Raise BadParameter unless one of these options is given."""
+    if sum(value is not None for value in given.values()) != 1:
+        names = ", ".join(f"--{name}" for name in given)
+        raise typer.BadParameter(f"give exactly one of {names}")
+
+
+def check_partners(
+    name: str, given: object, only_with: Mapping[str, object], not_with: Mapping[str, object]
+) -> None:
+    """Raise BadParameter for options that go only with another, or not with it."""
+    if given is None:
+        _unused_without(name, **only_with)
+    else:
+        _unused(name, **not_with)
+
+
+def _unused(beside: str, **given: object) -> None:
+    if names := _named(given):
+        raise typer.BadParameter(f"{names} cannot be used with --{beside}")
+
+
+def _unused_without(missing: str, **given: object) -> None:
+    if names := _named(given):
+        raise typer.BadParameter(f"{names} cannot be used without --{missing}")
+
+
+def _named(given: Mapping[str, object]) -> str:
+    return ", ".join(f"--{n.replace('_', '-')}" for n, value in given.items() if value is not None)
+
+
+def needed(name: str, value: Path | None) -> Path:
+    """The value of an option. Raises BadParameter if it is not given."""
+    if value is None:
+        raise typer.BadParameter(f"--{name} is needed here")
+    return value

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,8 +16,12 @@ from console.options import existing_folder, local_path, switch
 from console.progress import progress
 from console.texts import size_text
 from manifests.sources import Split
-from training.choices import TrimapChoice
-from training.options import CacheOption, DeviceOption
+from training.choices import Layout, TrimapChoice
+from training.options import CacheOption, DeviceOption, check_partners, exactly_one, needed
+
+if TYPE_CHECKING:
+    from training.matte.evaluate import Evaluation
+    from training.matte.layouts import Part
 
 matte_app = new_app("Use a trained model: predict alphas, measure them, export the model.")
 
@@ -133,6 +137,19 @@ def evaluate(
             help="Largest number of samples of --shards to measure on.", min=1, metavar="N"
         ),
     ] = None,
+    layout: Annotated[
+        Layout | None,
+        typer.Option(
+            help="Measure on a test set with these folders, as papers do, and print their table.",
+            metavar="|".join(Layout),
+        ),
+    ] = None,
+    set_: Annotated[
+        Path | None,
+        typer.Option(
+            "--set", help="Folder of the test set.", metavar="DIR", callback=existing_folder
+        ),
+    ] = None,
     cache: CacheOption = "",
     workers: Annotated[
         int | None,
@@ -161,63 +178,91 @@ def evaluate(
     A model or method on a shard set: --checkpoint or --method with --shards.
 
     A model or method on files: the same with --images, --alphas and --trimaps.
-    """
-    from training.matte.evaluate import evaluate_folders, evaluate_method, folder_cases
-    from training.matte.printing import show_evaluation
 
-    _exactly_one(predictions=predictions, checkpoint=checkpoint, method=method)
+    Any of them on a test set of others: with --layout and --set.
+    """
+    from training.matte.evaluate import evaluate_folders, folder_cases
+    from training.matte.layouts import parts_of
+    from training.matte.printing import show_evaluation, show_parts
+
+    exactly_one(predictions=predictions, checkpoint=checkpoint, method=method)
     if trimap is TrimapChoice.MIXED:
         raise typer.BadParameter("--trimap is crude or exact here")
-    if predictions is not None:
-        _unused("predictions", shards=shards, images=images, given_trimaps=given_trimaps)
-    if shards is not None:
-        folders = {"alphas": alphas, "trimaps": trimaps, "images": images}
-        _unused("shards", **folders, given_trimaps=given_trimaps)
-    else:
-        of_shards = {"split": split, "trimap": trimap, "limit": limit, "cache": cache or None}
-        _unused_without("shards", **of_shards)
-    if checkpoint is not None:
-        _unused("checkpoint", workers=workers)
-    else:
-        _unused_without("checkpoint", device=device)
+    files = {"alphas": alphas, "trimaps": trimaps, "images": images, "given_trimaps": given_trimaps}
+    of_shards = {"split": split, "trimap": trimap, "limit": limit, "cache": cache or None}
+    not_read = {"shards": shards, "images": images, "given_trimaps": given_trimaps}
+    check_partners("predictions", predictions, {}, not_read)
+    check_partners("shards", shards, of_shards, files)
+    check_partners("layout", layout, {"set": set_}, {"shards": shards, **files})
+    check_partners("checkpoint", checkpoint, {"device": device}, {"workers": workers})
+    measured: Any = functools.partial(_measured, checkpoint, method, workers or 1, device)
+    if layout is not None:
+        parts = parts_of(layout, needed("set", set_))
+        by_part = {part.name: _measured_part(part, predictions, measured) for part in parts}
+        show_parts(by_part, out, json_)
+        is_whole = all(one.scores and not one.failed for one in by_part.values())
+        raise typer.Exit(DONE if is_whole else FAILED)
     with progress("evaluate", None, "images") as advance:
 
         def tell(done: int, _: int) -> None:
             advance(done)
 
+        measured = functools.partial(measured, tell)
         if predictions is not None:
-            found = evaluate_folders(
-                predictions,
-                _needed("alphas", alphas),
-                _needed("trimaps", trimaps),
-                tell,
-                workers or 1,
-            )
+            truth = needed("alphas", alphas), needed("trimaps", trimaps)
+            found = evaluate_folders(predictions, *truth, tell, workers or 1)
+        elif shards is not None:
+            from manifests import open_shards
+            from training.matte.cases import ShardCases
+
+            kinds = split or Split.VAL, limit, trimap or TrimapChoice.CRUDE
+            found = measured(ShardCases(open_shards(shards, cache or None), *kinds))
         else:
-            if shards is not None:
-                from manifests import open_shards
-                from training.matte.cases import ShardCases
-
-                kinds = split or Split.VAL, limit, trimap or TrimapChoice.CRUDE
-                cases: Any = ShardCases(open_shards(shards, cache or None), *kinds)
-            else:
-                truth = _needed("alphas", alphas), _needed("trimaps", trimaps)
-                cases = folder_cases(_needed("images", images), *truth, given_trimaps)
-            if method is not None:
-                from classical.methods import solve
-
-                solver = functools.partial(solve, method)
-                found = evaluate_method(solver, cases, tell, workers or 1)
-            else:
-                from training.checkpoint import load_network
-                from training.matte.predict import matte
-                from training.processes import pick_device
-
-                assert checkpoint is not None
-                model = load_network(checkpoint).without_trimap_decoder().to(pick_device(device))
-                found = evaluate_method(functools.partial(matte, model), cases, tell)
+            truth = needed("alphas", alphas), needed("trimaps", trimaps)
+            found = measured(folder_cases(needed("images", images), *truth, given_trimaps))
     show_evaluation(found, out, json_)
     raise typer.Exit(FAILED if found.failed or not found.scores else DONE)
+
+
+def _measured(
+    checkpoint: Path | None,
+    method: Method | None,
+    workers: int,
+    device: str | None,
+    tell: Callable[[int, int], None],
+    cases: Any,
+) -> Evaluation:
+    """What a model or a method makes of some cases."""
+    from training.matte.evaluate import evaluate_method
+
+    if method is not None:
+        from classical.methods import solve
+
+        return evaluate_method(functools.partial(solve, method), cases, tell, workers)
+    from training.checkpoint import load_network
+    from training.matte.predict import matte
+    from training.processes import pick_device
+
+    assert checkpoint is not None
+    model = load_network(checkpoint).without_trimap_decoder().to(pick_device(device))
+    return evaluate_method(functools.partial(matte, model), cases, tell)
+
+
+def _measured_part(
+    part: Part, predictions: Path | None, measured: Callable[[Any, Any], Evaluation]
+) -> Evaluation:
+    """A part of a test set: predictions on disk, or what is made of its images."""
+    from training.matte.evaluate import evaluate_folders, folder_cases
+
+    with progress(part.name, None, "images") as advance:
+
+        def tell(done: int, _: int) -> None:
+            advance(done)
+
+        if predictions is not None:
+            mine = predictions / part.predictions
+            return evaluate_folders(mine, part.alphas, part.trimaps, tell)
+        return measured(tell, folder_cases(part.images, part.alphas, part.trimaps))
 
 
 @matte_app.command()
@@ -254,32 +299,6 @@ def bench(
     from training.processes import pick_device
 
     show_cost(measure_cost(size, pick_device(device)), size, json_)
-
-
-def _exactly_one(**given: object) -> None:
-    if sum(value is not None for value in given.values()) != 1:
-        names = ", ".join(f"--{name}" for name in given)
-        raise typer.BadParameter(f"give exactly one of {names}")
-
-
-def _unused(beside: str, **given: object) -> None:
-    if names := _named(given):
-        raise typer.BadParameter(f"{names} cannot be used with --{beside}")
-
-
-def _unused_without(missing: str, **given: object) -> None:
-    if names := _named(given):
-        raise typer.BadParameter(f"{names} cannot be used without --{missing}")
-
-
-def _named(given: Mapping[str, object]) -> str:
-    return ", ".join(f"--{n.replace('_', '-')}" for n, value in given.items() if value is not None)
-
-
-def _needed(name: str, value: Path | None) -> Path:
-    if value is None:
-        raise typer.BadParameter(f"--{name} is needed here")
-    return value
 
 
 def matte_main(arguments: Sequence[str] | None = None) -> None:

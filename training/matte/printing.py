@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +11,8 @@ from typing import TYPE_CHECKING
 from console.messages import fail, say, show_json, show_pairs, show_table
 from manifests.storage import write_bytes
 from training.matte.evaluate import COLUMNS, Evaluation, mean_rows, to_json, without_unknown
-
-if TYPE_CHECKING:  # it needs torch, which evaluations of files do without
-    pass
+from training.matte.layouts import COLUMNS as PAPER_COLUMNS
+from training.matte.layouts import paper_row
 
 if TYPE_CHECKING:  # it needs torch, which evaluations of files do without
     from training.matte.bench import Cost
@@ -37,6 +37,21 @@ def show_evaluation(found: Evaluation, out: Path | None, as_json: bool) -> None:
             f"{known} of {len(found.scores)} images have no unknown pixels; the means of SAD, MSE, "
             "Grad and Conn are those of the others"
         )
+
+
+def show_parts(found: Mapping[str, Evaluation], out: Path | None, as_json: bool) -> None:
+    """The table of papers, a row for each part of a test set; as `show_evaluation` otherwise."""
+    everything = {name: to_json(one) for name, one in found.items()}
+    for name, one in found.items():
+        for failure in one.failed:
+            fail(f"{name}: {failure.name}: {failure.reason}")
+    if out is not None:
+        write_bytes(out, (json.dumps(everything, indent=1) + "\n").encode())
+    if as_json:
+        show_json(everything)
+        return
+    rows = [paper_row(name, one) for name, one in found.items() if one.scores]
+    show_table("", PAPER_COLUMNS, rows)
 
 
 def show_cost(cost: Cost, size: int, as_json: bool) -> None:
