@@ -82,7 +82,7 @@ clean:  ## remove the environments, the demo and all caches
 # ... and what trains.
 .venv/training: .venv/core
 	@echo "Installing PyTorch and the packages for training into .venv (about two minutes) ..."
-	@$(BIN)/python $(PIP) -c constraints.txt -e '.[training]'
+	@$(BIN)/python $(PIP) -c constraints.txt -e '.[training,plot]'
 	@touch $@
 
 # All extras, for the tests.
