@@ -115,6 +115,13 @@ def compose(
     plan: Annotated[
         bool, switch("--plan", "Only estimate the time and space that it would take.")
     ] = False,
+    cache: Annotated[
+        Path | None,
+        path_option(
+            "Folder in which the working copies of the sources stay, for other sets of the same "
+            "sources; they are removed with the run if none is named."
+        ),
+    ] = None,
     workers: WorkersOption = None,
     ray_address: AddressOption = None,
     licence_allow: Annotated[
@@ -149,6 +156,7 @@ def compose(
     from manifests.card import About
 
     fg, bg, out = (for_workers(path, ray_address) for path in (fg, bg, out))
+    cache = cache and for_workers(cache, ray_address)
     licences = tuple(filter(None, map(str.strip, licence_allow.split(","))))
     sources = SourceFolders(fg, bg, alpha and for_workers(alpha, ray_address), licences)
     if protocol is not None:
@@ -157,10 +165,10 @@ def compose(
         raise typer.BadParameter("--fg-list and --bg-list cannot be used without --protocol")
     about = About(title, licence, url, citation)
     if plan:
-        raise typer.Exit(_plan(sources, settings, out, skip_bad, workers, json_))
+        raise typer.Exit(_plan(sources, settings, out, cache, skip_bad, workers, json_))
     beginning = check_beginning(out, settings)  # before seconds are spent on starting workers
     with workers_of(workers, ray_address) as ray:
-        result = make_shard_set(ray, sources, settings, out, skip_bad, beginning, about)
+        result = make_shard_set(ray, sources, settings, out, skip_bad, beginning, about, cache)
     if json_:
         show_json(asdict(result))
     else:
@@ -191,8 +199,15 @@ def _by_protocol(
 
 
 def _plan(
-    sources: Any, settings: Settings, out: Path, skip_bad: bool, workers: int | None, json_: bool
+    sources: Any,
+    settings: Settings,
+    out: Path,
+    cache: Path | None,
+    skip_bad: bool,
+    workers: int | None,
+    json_: bool,
 ) -> int:
+    from datagen.cache import copies_folder
     from datagen.estimate import estimate, too_large
     from datagen.prepare import scan_and_split
     from datagen.printing import print_estimate
@@ -200,12 +215,13 @@ def _plan(
 
     with workers_of(workers) as ray:
         found = scan_and_split(ray, sources, settings, skip_bad)
-    expected = estimate(sources, settings, found, ray.workers)
+    copies = copies_folder(out, cache)
+    expected = estimate(sources, settings, found, ray.workers, copies)
     if json_:
         show_json(asdict(expected) | {"free_bytes": free_bytes(out)})
     else:
-        print_estimate(expected, out)
-    return FAILED if too_large(expected, out) else DONE
+        print_estimate(expected, out, cache)
+    return FAILED if too_large(expected, out, copies) else DONE
 
 
 for _command in (stats, preview, report, verify, replay):

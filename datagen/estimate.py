@@ -12,8 +12,10 @@ from typing import TypeVar
 import cv2
 
 from console.texts import size_text
+from datagen.cache import sizes_there
 from datagen.plan import SplitPlan, of_split, plan_splits
 from datagen.prepare import prepare_source
+from datagen.resume import WORK
 from datagen.room import FullDiskError, disk_of, free_bytes
 from datagen.settings import Settings
 from datagen.shard import make_sample, shard_task
@@ -36,21 +38,25 @@ Source = TypeVar("Source", Foreground, Background)
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would cost: `bytes` for the shard set, `working_bytes` for the cache."""
+    """What a run would cost: `bytes` for the shard set, `working_bytes` for the working copies, of
+    which `cached_bytes` are there already."""
 
     samples: int
     shards: int
     bytes: int
     working_bytes: int
+    cached_bytes: int
     samples_per_second: float
     hours: float
     workers: int
 
 
-def estimate(folders: SourceFolders, settings: Settings, found: Scan, workers: int) -> Estimate:
+def estimate(
+    folders: SourceFolders, settings: Settings, found: Scan, workers: int, copies: Path
+) -> Estimate:
     """Compose a few samples of a few sources in a temporary folder and scale up.
 
-    found: the scan, its sources already split.
+    found: the scan, its sources already split. copies: where the working copies will be.
     """
     plans = plan_splits(settings, found.foregrounds, found.backgrounds)
     probe_settings = replace(settings, samples=_PROBE_SAMPLES, holdout_fg=0, holdout_bg=0)
@@ -74,14 +80,17 @@ def estimate(folders: SourceFolders, settings: Settings, found: Scan, workers: i
             if settings.format is ShardFormat.WEBDATASET:
                 size += (len(streams) + 1) * _TAR_MEMBER_BYTES
         seconds = (time.perf_counter() - begin) / len(shard.pairs)
-    share = (len(found.foregrounds) + len(found.backgrounds)) / len(probed)
+    sources: list[Foreground | Background] = [*found.foregrounds, *found.backgrounds]
+    there = sizes_there(copies, sources, settings)
+    to_make = (len(sources) - len(there)) / len(probed)
     samples = sum(plan.samples for plan in plans)
-    total = samples * seconds + share * prepared
+    total = samples * seconds + to_make * prepared
     return Estimate(
         samples=samples,
         shards=sum(plan.shards for plan in plans),
         bytes=samples * size // len(shard.pairs),
-        working_bytes=round(share * working),
+        working_bytes=sum(there) + round(to_make * working),
+        cached_bytes=sum(there),
         samples_per_second=round(workers / seconds, 1),
         hours=round(total / workers / 3600, 3),
         workers=workers,
@@ -95,25 +104,41 @@ def _spread(sources: Sequence[Source]) -> list[Source]:
 
 
 def refuse_too_large(
-    folders: SourceFolders, settings: Settings, found: Scan, plans: Sequence[SplitPlan], out: Path
+    folders: SourceFolders,
+    settings: Settings,
+    found: Scan,
+    plans: Sequence[SplitPlan],
+    out: Path,
+    copies: Path,
 ) -> None:
-    """Raise FullDiskError if the disk of `out` has too little room for what is missing."""
+    """Raise FullDiskError if the disk of `out` or of `copies` has too little room for what is
+    missing."""
     samples = sum(plan.samples for plan in plans)
     sources = len(found.foregrounds) + len(found.backgrounds)
     most = (samples * _SAMPLE_BYTES + sources * _SOURCE_BYTES) * settings.size**2
-    if most >= free_bytes(out):
-        reason = too_large(estimate(folders, settings, found, 1), out)
+    if most >= min(free_bytes(out), free_bytes(copies)):
+        reason = too_large(estimate(folders, settings, found, 1, copies), out, copies)
         if reason:
             raise FullDiskError(f"{reason}; make room, or make fewer --samples")
 
 
-def too_large(expected: Estimate, out: Path) -> str:
-    """Why a run does not fit on the disk of `out`; "" if it does. What is there is not counted."""
-    there = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    needed, free = expected.bytes + expected.working_bytes - there, free_bytes(out)
-    if needed < free:
-        return ""
-    return (
-        f"{out}: needs about {size_text(needed)}, but its disk, {disk_of(out)}, has only "
-        f"{size_text(free)} free"
+def too_large(expected: Estimate, out: Path, copies: Path) -> str:
+    """Why a run does not fit on the disks of `out` and `copies`; "" if it does.
+
+    What is there is not counted.
+    """
+    there = sum(
+        path.stat().st_size for path in out.rglob("*") if path.is_file() and WORK not in path.parts
     )
+    of_copies = expected.working_bytes - expected.cached_bytes
+    needed = {out: expected.bytes - there, copies: of_copies}
+    if disk_of(out) == disk_of(copies):
+        needed = {out: expected.bytes - there + of_copies}
+    for folder, bytes_ in needed.items():
+        free = free_bytes(folder)
+        if bytes_ >= free:
+            return (
+                f"{folder}: needs about {size_text(bytes_)}, but its disk, {disk_of(folder)}, has "
+                f"only {size_text(free)} free"
+            )
+    return ""

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from console.progress import progress
+from datagen.cache import copies_folder, refuse_cache
 from datagen.cluster import Cluster
 from datagen.describe import describe, is_described
 from datagen.estimate import refuse_too_large
@@ -81,6 +82,7 @@ def make_shard_set(
     skip_bad: bool = False,
     beginning: Beginning | None = None,
     about: About | None = None,
+    cache: Path | None = None,
 ) -> Result:
     """Make the shards of a set that are missing, damaged or too short, and what describes the set.
 
@@ -89,6 +91,8 @@ def make_shard_set(
 
     beginning: what `check_beginning` returned, if the caller has called it for these settings.
     about: what is said of the set; beside it, card.toml and what was said earlier count.
+    cache: a folder in which the working copies stay, for other sets of these sources; None: they
+        are removed when the set is finished.
 
     Raises RefusedError if `out` holds another shard set or another run is writing to it,
     BadSourcesError if sources have problems and `skip_bad` is False, PlanError for an impossible
@@ -100,6 +104,9 @@ def make_shard_set(
     for folder in (folders.foregrounds, folders.backgrounds, folders.alphas):
         if folder is not None and out.resolve().is_relative_to(folder.resolve()):
             raise RefusedError(f"{out}: is inside {folder}, a source folder; name another --out")
+    if cache is not None:
+        refuse_cache(out, cache, (folders.foregrounds, folders.backgrounds, folders.alphas))
+    copies = copies_folder(out, cache)
     with _locked(out):
         sweep(out)
         recorded = recorded_sources(out, beginning)
@@ -114,7 +121,7 @@ def make_shard_set(
         if beginning is not None:
             refuse_other_sources(out, beginning.origin, origin, recorded, present)
         if old is None or old.settings != settings.to_json():  # else next to nothing is written
-            refuse_too_large(folders, settings, found, plans, out)
+            refuse_too_large(folders, settings, found, plans, out, copies)
         refuse_fewer_samples(out, plans)
         # Only now is it known that the run can begin, and with which sources.
         write_origin(out, origin)
@@ -126,9 +133,10 @@ def make_shard_set(
             refuse_other_libraries(out, origin)
             dataset_path(out).unlink(missing_ok=True)
             old = None
-            tasks = partial(shard_tasks, missing, settings, *sources, out, out / WORK, origin)
+            tasks = partial(shard_tasks, missing, settings, *sources, out, copies, origin)
             used = used_sources(tasks(), sum(map(len, sources)))
-            prepare_sources(cluster, folders, settings, out / WORK, used)
+            make_folder(copies)
+            prepare_sources(cluster, folders, settings, copies, used)
             made = _make(cluster, tasks(), sum(shard.samples for shard in missing))
         out_of_use = (*found.problems, *found.left_out)
         skipped = tuple(Skipped(p.file, p.kind, p.reason) for p in out_of_use)

@@ -65,6 +65,7 @@ def compose(
     skip_bad: bool = False,
     licences: Sequence[str] = (),
     about: About | None = None,
+    cache: str | PathLike[str] | None = None,
     workers: int | None = None,
     ray_address: str | None = None,
     **settings: Any,
@@ -75,8 +76,9 @@ def compose(
     bg: folder of photos; out: folder of the shard set, made if it is missing. skip_bad: leave
     unusable sources out (the result lists them). licences: leave out sources whose licence, in the
     label files, is not among these. about: title, licence and citation of the set, for its
-    README.md. workers: number of processes, by default one per
-    core. settings: the fields of `datagen.settings.Settings` by name.
+    README.md. cache: folder in which the working copies of the sources stay, for other sets of the
+    same sources. workers: number of processes, by default one per core. settings: the fields of
+    `datagen.settings.Settings` by name.
 
     The work runs in Ray. If the program has started Ray already, that Ray is used and keeps
     running afterwards. Otherwise this call starts Ray, or joins the cluster at `ray_address`, and
@@ -100,7 +102,7 @@ def compose(
     from datagen.sources.folders import SourceFolders
 
     chosen = _settings(settings)
-    for text in (fg, bg, out, alpha):
+    for text in (fg, bg, out, alpha, cache):
         if "://" in str(text):
             raise ValueError(f"{text}: is a URL, and only paths of this machine work here")
     root, *given = (None if path is None else Path(path) for path in (out, fg, bg, alpha))
@@ -109,6 +111,7 @@ def compose(
             raise FileNotFoundError(f"{folder}: no such folder")
     if ray_address is not None or is_running():  # these workers run in other folders
         root, *given = (None if path is None else path.absolute() for path in (root, *given))
+    copies = None if cache is None else Path(cache).absolute()
     foregrounds, backgrounds, alphas = given
     assert root is not None
     assert foregrounds is not None
@@ -116,7 +119,7 @@ def compose(
     beginning = check_beginning(root, chosen)  # before the workers start, which takes seconds
     with cluster(workers, ray_address) as ray:
         folders = SourceFolders(foregrounds, backgrounds, alphas, tuple(licences))
-        return make_shard_set(ray, folders, chosen, root, skip_bad, beginning, about)
+        return make_shard_set(ray, folders, chosen, root, skip_bad, beginning, about, copies)
 
 
 def compose_one(

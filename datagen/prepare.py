@@ -10,6 +10,7 @@ from typing import Any
 
 from console.messages import warn
 from console.progress import progress
+from datagen.cache import copy_path
 from datagen.cluster import Cluster
 from datagen.plan import PlanError, hold_out
 from datagen.resume import RecordedSources
@@ -17,8 +18,6 @@ from datagen.room import check_shared, raise_if_hopeless
 from datagen.sample.working_copies import (
     PreparedBackground,
     PreparedForeground,
-    background_path,
-    foreground_path,
     prepare_cutout,
     prepare_photo,
     save_background,
@@ -155,14 +154,13 @@ def prepare_source(
 ) -> None:
     """Make the working copy of one source if it is missing."""
     check_shared(cache)
+    path = copy_path(cache, source, settings)
+    if path.exists():
+        return
     if isinstance(source, Foreground):
-        path = foreground_path(cache, source, settings)
-        if not path.exists():
-            save_foreground(path, prepare_foreground(folders, source, settings).copy)
+        save_foreground(path, prepare_foreground(folders, source, settings).copy)
     else:
-        path = background_path(cache, source, settings)
-        if not path.exists():
-            save_background(path, prepare_background(folders, source, settings).photo)
+        save_background(path, prepare_background(folders, source, settings).photo)
 
 
 def prepare_foreground(

@@ -10,6 +10,7 @@ import numpy as np
 
 from console.messages import fail, show, show_pairs, show_table, warn
 from console.texts import size_text, time_text
+from datagen.cache import copies_folder
 from datagen.estimate import Estimate, too_large
 from datagen.inspect.stats import CELLS, CellStats, Stats
 from datagen.inspect.verify import Finding
@@ -36,19 +37,22 @@ def print_problems(found: Scan) -> None:
     )
 
 
-def print_estimate(expected: Estimate, out: Path) -> None:
+def print_estimate(expected: Estimate, out: Path, cache: Path | None) -> None:
     """`datagen compose --plan`."""
+    copies = copies_folder(out, cache)
+    there = f", {size_text(expected.cached_bytes)} are there" if expected.cached_bytes else ""
+    stay = "removed at the end" if cache is None else f"stay in {cache}"
     pairs = [
         ("samples", f"{expected.samples:,}"),
         ("shards", f"{expected.shards:,}"),
         ("shard set", size_text(expected.bytes)),
-        ("working copies", f"{size_text(expected.working_bytes)}, removed at the end"),
+        ("working copies", f"{size_text(expected.working_bytes)}{there}, {stay}"),
         (f"free on {disk_of(out)}", size_text(free_bytes(out))),
         ("speed", f"{expected.samples_per_second:,} samples/s with {expected.workers} workers"),
         ("time", time_text(expected.hours * 3600)),
     ]
     show_pairs(pairs)
-    if reason := too_large(expected, out):
+    if reason := too_large(expected, out, copies):
         fail(reason)
     else:
         show("Nothing was written.")

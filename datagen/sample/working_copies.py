@@ -193,12 +193,12 @@ def prepare_photo(photo: Pixels, settings: Settings) -> Pixels:
 
 
 def foreground_path(cache: Path, source: Foreground, settings: Settings) -> Path:
-    scales = f"{settings.scale_min:g}-{settings.scale_max:g}-{_OVERSAMPLING:g}"
+    scales = f"{settings.scale_min}-{settings.scale_max}-{_OVERSAMPLING}"
     return cache / "foregrounds" / f"{source.sha256[:32]}-{settings.size}-{scales}.raw"
 
 
 def background_path(cache: Path, source: Background, settings: Settings) -> Path:
-    cover = f"{settings.background_cover:g}"
+    cover = settings.background_cover
     return cache / "backgrounds" / f"{source.sha256[:32]}-{settings.size}-{cover}.raw"
 
 

@@ -91,5 +91,7 @@ def test_the_units_and_names_of_working_copies() -> None:
     front = replace(cutout(0, cells[0], Split.TRAIN), sha256=sha256)
     behind = Background("b", sha256, "b", 9, 9, Split.TRAIN, "{}")
     name = f"{sha256[:32]}-256"
-    assert foreground_path(Path("c"), front, chosen) == Path(f"c/foregrounds/{name}-0.8-1-1.75.raw")
+    assert foreground_path(Path("c"), front, chosen) == Path(
+        f"c/foregrounds/{name}-0.8-1.0-1.75.raw"
+    )
     assert background_path(Path("c"), behind, chosen) == Path(f"c/backgrounds/{name}-1.25.raw")

@@ -14,6 +14,7 @@ import pytest
 from datagen.cluster import Outcome
 from datagen.estimate import Estimate, too_large
 from datagen.job import make_shard_set
+from datagen.resume import WORK
 from datagen.room import FullDiskError, NotSharedError, disk_of, free_bytes, raise_if_hopeless
 from datagen.settings import Settings
 from datagen.shard import ShardTask
@@ -32,16 +33,16 @@ def test_a_set_that_cannot_fit_is_refused(sources: SourceFolders, tmp_path: Path
 
 
 def estimated(bytes_: int) -> Estimate:
-    return Estimate(1, 1, bytes_, 0, 1.0, 1.0, 1)
+    return Estimate(1, 1, bytes_, 0, 0, 1.0, 1.0, 1)
 
 
 def test_what_is_there_already_needs_no_room(tmp_path: Path) -> None:
     free = free_bytes(tmp_path)
-    assert too_large(estimated(free // 2), tmp_path) == ""
-    assert "but its disk" in too_large(estimated(2 * free), tmp_path)
+    assert too_large(estimated(free // 2), tmp_path, tmp_path / WORK) == ""
+    assert "but its disk" in too_large(estimated(2 * free), tmp_path, tmp_path / WORK)
     with (tmp_path / "large").open("wb") as file:
         file.truncate(2 * free)  # sparse
-    assert too_large(estimated(2 * free), tmp_path) == ""
+    assert too_large(estimated(2 * free), tmp_path, tmp_path / WORK) == ""
 
 
 class FullDisk(InProcess):

@@ -1,0 +1,61 @@
+"""Where the working copies of a run are, and which of them are there already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import cache as once
+from pathlib import Path
+
+from datagen.resume import WORK, RefusedError, libraries
+from datagen.sample.working_copies import background_path, foreground_path
+from datagen.settings import Settings
+from manifests.sources import Background, Foreground
+
+# Packages, beside libraries, on which the bytes of a working copy depend.
+_CODE = ("datagen/sample", "datagen/sources", "manifests")
+
+
+def copies_folder(out: Path, kept: Path | None) -> Path:
+    """Where the working copies of the shard set `out` are.
+
+    kept: a folder in which they stay, for any number of sets, even at the same time; None: they are
+    removed with the set's work.
+
+    The name of a copy says its source and its settings. The name of this folder says which code and
+    which libraries made the copies in it, so that those of another version are never used.
+    """
+    return (kept or out / WORK) / f"copies-{_version()}"
+
+
+def refuse_cache(out: Path, kept: Path, sources: Iterable[Path | None]) -> None:
+    """Raise RefusedError if the folder for working copies is inside one of another purpose."""
+    for folder in (out, *sources):
+        if folder is not None and kept.resolve().is_relative_to(folder.resolve()):
+            raise RefusedError(f"{kept}: is inside {folder}; name another --cache")
+
+
+def copy_path(copies: Path, source: Foreground | Background, settings: Settings) -> Path:
+    """The file of a source's working copy."""
+    if isinstance(source, Foreground):
+        return foreground_path(copies, source, settings)
+    return background_path(copies, source, settings)
+
+
+def sizes_there(
+    copies: Path, sources: Iterable[Foreground | Background], settings: Settings
+) -> list[int]:
+    """The sizes of those working copies that are there, in bytes."""
+    paths = {copy_path(copies, source, settings) for source in sources}
+    return [path.stat().st_size for path in paths if path.exists()]
+
+
+@once
+def _version() -> str:
+    digest = hashlib.sha256(json.dumps(libraries()).encode())
+    root = Path(__file__).parents[1]
+    for package in _CODE:
+        for path in sorted((root / package).glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
