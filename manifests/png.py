@@ -56,14 +56,20 @@ def header(data: bytes) -> Header | None:
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether all chunks up to IEND lie in the data. OpenCV makes room for a chunk of any length
-    before it finds out."""
+    """Whether all chunks up to IEND lie in the data and have their checksums.
+
+    OpenCV makes room for a chunk of any length before it finds out, and Pillow reads the pixels
+    without their checksum.
+    """
     at = len(SIGNATURE)
     while at + 12 <= len(data):
-        kind = data[at + 4 : at + 8]
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
-        if kind == b"IEND":
-            return at <= len(data)
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        checksum = isal_zlib.crc32(memoryview(data)[at + 4 : end])
+        if data[end : end + 4] != struct.pack(">I", checksum):
+            return False
+        if data[at + 4 : at + 8] == b"IEND":
+            return True
+        at = end + 4
     return False
 
 
