@@ -109,8 +109,11 @@ def _run(y, y_step, x, x_step, length):
 
 @compiled
 def _run_along(start, step, length):
+    last = start + (length - 1) * step
+    if 0 <= start < _TILE_LENGTH and 0 <= last < _TILE_LENGTH:
+        return 0, length
     if step == 0:
-        return 0, length if 0 <= start < _TILE_LENGTH else 0
+        return 0, 0
     if step < 0:  # the same, seen from the other end of the tile
         start, step = _TILE_LENGTH - 1 - start, -step
     first = _steps_to_zero(start, step) if start < 0 else 0
@@ -234,6 +237,10 @@ def blend_into(image, foreground, alpha):
             if front == 0:
                 continue
             behind = np.uint32(255) - front
+            if behind == 0:
+                for channel in range(3):
+                    image[row, column, channel] = foreground[row, column, channel]
+                continue
             for channel in range(3):
                 total = (
                     front * np.uint32(foreground[row, column, channel])
