@@ -36,11 +36,11 @@ demo: .venv/core .venv/training  ## sources, shards, statistics, a small model a
 # pymatting compiles itself when it is first imported: once, before two processes would do it.
 quick: .venv/all lint  ## lint, types and the fast tests, without a server or a browser (2 minutes)
 	@$(BIN)/python -c 'import pymatting'
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow and not server and not browser"
+	$(BIN)/pytest -n 2 -m "not slow and not server and not browser"
 
 test: .venv/all .venv-server/all lint  ## lint, types and every test, with a real server and browser (8 minutes)
 	@$(BIN)/python -c 'import pymatting'
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2
 
 campaign: .venv/all  ## what tests try at random, for an hour: signals at many moments, damaged files
 	MOMENTS=60 $(BIN)/pytest tests/datagen/test_signals.py
@@ -48,7 +48,7 @@ campaign: .venv/all  ## what tests try at random, for an hour: signals at many m
 
 newest: .venv-newest/all  ## the tests of all but annotation, on the newest Python and packages to be had
 	@$(NEWEST)/python -c 'import pymatting'
-	$(NEWEST)/pytest -n 2 --dist loadgroup tests/manifests tests/classical tests/datagen tests/training
+	$(NEWEST)/pytest -n 2 tests/manifests tests/classical tests/datagen tests/training
 
 lint: .venv/all  ## ruff and mypy
 	$(BIN)/ruff check .

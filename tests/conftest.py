@@ -9,11 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # has no types
 
 from console.interrupts import silent_stdout
 from datagen.cli import main
@@ -31,6 +33,7 @@ veil.png,human,Strongly
 CUTOUTS = [line.split(",")[0] for line in LABELS.splitlines()[1:]]
 PHOTOS = ["barn.jpg", "city.png", "lake.jpg", "road.png", "wood.jpg"]
 SMALL = ("--size", "64", "--shard-size", "10")
+WITH_THE_WHOLE_RUN = ("tests/training/test_train.py", "tests/training/test_resume.py")
 QUIET = {"NO_COLOR": "1", "COLUMNS": "100"}
 
 # The machines that run the tests differ in speed, and in load, by more than any deadline is worth.
@@ -147,6 +150,14 @@ def here(capsys: pytest.CaptureFixture[str], *arguments: str) -> Ran:
     return Ran(int(stop.value.code or 0), printed.out, printed.err)
 
 
+def is_alive(process: int) -> bool:
+    """Whether it runs; one that has ended stays a zombie until its parent asks for it."""
+    try:
+        return "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
 def descendants(process: int) -> set[int]:
     """The processes that a process started, and those that they started."""
     parents: dict[int, int] = {}
@@ -170,6 +181,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "two_workers" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+
+
+class BySharedFixtures(LoadScopeScheduling):  # type: ignore[misc]  # as it has no types
+    """Which tests run in one process of `pytest -n`, because what they share takes seconds to make.
+
+    Those of datagen share a Ray, those of annotation a server, and those of one file a training or
+    an exported model.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, _ = nodeid.partition("::")
+        if file in WITH_THE_WHOLE_RUN:
+            return "the whole run"
+        if file.startswith(("tests/datagen/", "tests/annotation/")):
+            return str(Path(file).parent)
+        return file if file.startswith("tests/training/") else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySharedFixtures:
+    return BySharedFixtures(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ from tests.annotation.conftest import (
     trimap_of_rings,
 )
 from tests.annotation.proxy import Proxy, Trouble, proxied
-from tests.conftest import Ran, descendants, finish
+from tests.conftest import Ran, descendants, finish, is_alive
 
 IMPORT = r"POST /api/projects/\d+/import$"
 UPLOAD = r"POST /api/projects/\d+/import\?commit"
@@ -481,13 +481,6 @@ def is_reachable(path: Path, top: Path) -> bool:
     """Whether other users get to a path: every folder above it, below `top`, lets them in."""
     above = [one for one in path.parents if one.is_relative_to(top) and one != top]
     return path != top and all(one.stat().st_mode & 0o011 for one in above)
-
-
-def is_alive(process: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
 
 
 def test_serve_asks_for_what_it_needs(venv: Path, tmp_path: Path) -> None:

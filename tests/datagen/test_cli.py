@@ -43,12 +43,12 @@ SETTINGS = Settings(size=64, shard_size=10)
 COMMANDS = ["synth", "lint", "compose", "stats", "verify", "replay"]
 RESULT = ["samples", "shards", "failed", "skipped", "seconds", "samples_per_second", "bytes"]
 Capture = pytest.CaptureFixture[str]
+on_the_session_s_ray = pytest.mark.usefixtures("two_workers")
 
 
-def compose(sources: SourceFolders, out: Path, address: str, *options: str) -> Ran:
-    """`datagen compose` on the session's Ray."""
-    size = (*SMALL, "--ray-address", address)
-    return datagen("compose", *folders(sources), "--out", str(out), *size, *options)
+def compose(capsys: Capture, sources: SourceFolders, out: Path, *options: str) -> Ran:
+    """`datagen compose` in this process, which has the session's Ray."""
+    return here(capsys, "compose", *folders(sources), "--out", str(out), *SMALL, *options)
 
 
 def one_sentence(ran: Ran) -> str:
@@ -126,9 +126,10 @@ def test_compose_json(composed: tuple[Path, Ran]) -> None:
     assert "\x1b" not in ran.err
 
 
-def test_plan_writes_nothing(sources: SourceFolders, address: str, tmp_path: Path) -> None:
+@on_the_session_s_ray
+def test_plan_writes_nothing(sources: SourceFolders, tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "shards"
-    ran = compose(sources, out, address, "--plan", "--json")
+    ran = compose(capsys, sources, out, "--plan", "--json")
     found = json.loads(ran.out)
     assert ran.code == DONE
     assert set(found) >= {"samples", "shards", "bytes", "free_bytes", "hours"}
@@ -138,12 +139,12 @@ def test_plan_writes_nothing(sources: SourceFolders, address: str, tmp_path: Pat
 
 
 def test_plan_works_beside_any_folder(
-    sources: SourceFolders, composed: tuple[Path, Ran], address: str
+    sources: SourceFolders, composed: tuple[Path, Ran], capsys: Capture
 ) -> None:
     """It writes nothing, so other settings, or a folder of something else, are no obstacle."""
     for out in (composed[0], sources.foregrounds.parent):
         before = contents(out)
-        ran = compose(sources, out, address, "--plan", "--json", "--seed", "7")
+        ran = compose(capsys, sources, out, "--plan", "--json", "--seed", "7")
         assert ran.code == DONE, ran
         assert json.loads(ran.out)["samples"] == 30
         assert contents(out) == before
@@ -172,12 +173,13 @@ def test_mistake_can_be_corrected(
     check_beginning(out, SETTINGS)
 
 
+@on_the_session_s_ray
 def test_labels_that_hold_out_one_kind_alone(
-    own_sources: SourceFolders, address: str, tmp_path: Path
+    own_sources: SourceFolders, tmp_path: Path, capsys: Capture
 ) -> None:
     labels = own_sources.backgrounds / "backgrounds.csv"
     labels.write_text("file,split\nlake.jpg,val\n")
-    ran = compose(own_sources, tmp_path / "shards", address)
+    ran = compose(capsys, own_sources, tmp_path / "shards")
     assert (ran.code, ran.out) == (WRONG_USAGE, "")
     assert "give some foregrounds the split val" in one_sentence(ran)
     assert not (tmp_path / "shards" / "data").exists()
@@ -196,16 +198,17 @@ def test_relative_paths_on_a_cluster(
     assert ran.code == DONE, ran
 
 
-def test_bad_sources(own_sources: SourceFolders, address: str, tmp_path: Path) -> None:
+@on_the_session_s_ray
+def test_bad_sources(own_sources: SourceFolders, tmp_path: Path, capsys: Capture) -> None:
     bad = own_sources.backgrounds / "broken [1].jpg"
     bad.write_bytes((own_sources.backgrounds / "lake.jpg").read_bytes()[:200])
     out = tmp_path / "shards"
-    ran = compose(own_sources, out, address, "--json")
+    ran = compose(capsys, own_sources, out, "--json")
     assert (ran.code, ran.out) == (FAILED, "")
     assert f"error: {bad}: " in ran.err
     assert "--skip-bad" in ran.err
     assert not any((out / name).exists() for name in ("data", "index", "dataset.json"))
-    ran = compose(own_sources, out, address, "--json", "--skip-bad")
+    ran = compose(capsys, own_sources, out, "--json", "--skip-bad")
     assert ran.code == DONE
     (skipped,) = json.loads(ran.out)["skipped"]
     assert (skipped["file"], set(skipped)) == (str(bad), {"file", "kind", "reason"})
@@ -245,7 +248,7 @@ def test_a_run_opens_a_finished_set_once(
 
 
 def test_shard_that_cannot_be_written(
-    sources: SourceFolders, composed: tuple[Path, Ran], address: str, tmp_path: Path
+    sources: SourceFolders, composed: tuple[Path, Ran], tmp_path: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "shards"
     shutil.copytree(composed[0], out)
@@ -253,7 +256,7 @@ def test_shard_that_cannot_be_written(
     tar = data_path(out, "train-00002", SETTINGS.format)
     tar.unlink()
     tar.mkdir()
-    ran = compose(sources, out, address)
+    ran = compose(capsys, sources, out)
     assert ran.code == FAILED
     assert ": Is a directory" in one_sentence(ran)
     assert "1 shards failed; the same command makes only these" in ran.out
@@ -276,23 +279,26 @@ def disk_of(size: str, disk: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
+@on_the_session_s_ray
 @pytest.mark.parametrize("size", ["150k", "1500k"])
 def test_a_disk_that_is_too_small(
-    size: str, sources: SourceFolders, address: str, tmp_path: Path
+    size: str, sources: SourceFolders, tmp_path: Path, capsys: Capture
 ) -> None:
     with disk_of(size, tmp_path / "disk") as disk:
-        ran = compose(sources, disk / "shards", address, "--image-codec", "png")
+        ran = compose(capsys, sources, disk / "shards", "--image-codec", "png")
         assert ran.code == FAILED
         assert f"its disk, {disk}, has only" in one_sentence(ran)
         assert list(contents(disk)) == ["shards/.work/lock"]
 
 
-def test_a_disk_that_fills_up(sources: SourceFolders, address: str, tmp_path: Path) -> None:
-    options = ("--size", "64", "--shard-size", "20", "--samples", "1000", "--ray-address", address)
+def test_a_disk_that_fills_up(
+    sources: SourceFolders, address: str, tmp_path: Path, capsys: Capture
+) -> None:
+    options = ("--size", "64", "--shard-size", "20", "--samples", "500")
     with disk_of("60m", tmp_path / "disk") as disk:
         out = disk / "shards"
         command = ("compose", *folders(sources), "--out", str(out), *options)
-        process = start(*command)
+        process = start(*command, "--ray-address", address)
         while not list(out.glob("index/*.parquet")):
             assert process.poll() is None
             time.sleep(0.02)
@@ -306,7 +312,7 @@ def test_a_disk_that_fills_up(sources: SourceFolders, address: str, tmp_path: Pa
         assert not (out / "dataset.json").exists()
         assert not list(out.rglob(".part-*"))
         (disk / "other").unlink()
-        assert datagen(*command).code == DONE
+        assert here(capsys, *command).code == DONE
 
 
 def test_strange_names(tmp_path: Path, two_workers: Cluster, capsys: Capture) -> None:
@@ -324,18 +330,19 @@ def test_strange_names(tmp_path: Path, two_workers: Cluster, capsys: Capture) ->
         assert here(capsys, "replay", key, *again).code == DONE
 
 
-def test_no_file_name_controls_the_terminal(own_sources: SourceFolders, address: str) -> None:
+@on_the_session_s_ray
+def test_no_file_name_controls_the_terminal(own_sources: SourceFolders, capsys: Capture) -> None:
     """`Ran` checks that nothing raw is printed; here, that the name can still be read."""
     bad = own_sources.foregrounds / "evil\x1b[2J\x9b31m\n[bold]:car:.png"
     bad.write_text("hello")
     shown = f"{own_sources.foregrounds}/evil\\x1b[2J\\x9b31m\\n[bold]:car:.png: "
-    ran = datagen("lint", *folders(own_sources), "--workers", "1")
+    ran = here(capsys, "lint", *folders(own_sources))
     assert ran.code == FAILED
     assert f"error: {shown}" in ran.err
-    ran = compose(own_sources, own_sources.foregrounds.parent / "out", address, "--skip-bad")
+    ran = compose(capsys, own_sources, own_sources.foregrounds.parent / "out", "--skip-bad")
     assert ran.code == DONE
     assert f"warning: left out {shown}" in ran.err
-    ran = datagen("lint", *folders(own_sources), "--workers", "1", "--json")
+    ran = here(capsys, "lint", *folders(own_sources), "--json")
     assert "\x9b" not in ran.out
     assert [problem["file"] for problem in json.loads(ran.out)["problems"]] == [str(bad)]
 
@@ -359,8 +366,9 @@ def warnings_of(ran: Ran) -> list[str]:
     return [line for line in ran.err.splitlines() if line.startswith("warning: ")]
 
 
+@on_the_session_s_ray
 def test_compose_repeats_what_lint_warns_of(
-    own_sources: SourceFolders, address: str, tmp_path: Path
+    own_sources: SourceFolders, tmp_path: Path, capsys: Capture
 ) -> None:
     alpha = np.zeros((300, 300), np.uint8)
     alpha[20:280, 30:270] = 1  # a mask of 0 and 1
@@ -368,13 +376,13 @@ def test_compose_repeats_what_lint_warns_of(
     for number in range(5):
         Image.fromarray(picture).save(own_sources.foregrounds / f"mask {number}.png")
         picture[0, 0, 0] = number
-    linted = datagen("lint", *folders(own_sources), "--workers", "1")
+    linted = here(capsys, "lint", *folders(own_sources))
     assert linted.code == DONE
     lines = warnings_of(linted)
     ranges = [line for line in lines if "(alpha-range)" in line]
     assert [f"mask {n}.png: alpha goes from 0 to 1" in ranges[n] for n in range(3)] == [True] * 3
     assert ranges[3].startswith("warning: and 2 more like these, 5 in all (alpha-range)")
-    ran = compose(own_sources, tmp_path / "shards", address, "--samples", "1", "--json")
+    ran = compose(capsys, own_sources, tmp_path / "shards", "--samples", "1", "--json")
     assert ran.code == DONE
     assert json.loads(ran.out)["samples"] == 1
     assert warnings_of(ran) == lines

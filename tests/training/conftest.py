@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import os
-import subprocess
-import sys
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,12 +11,13 @@ import pytest
 import torch
 from torch import nn
 
+from console.commands import DONE
 from manifests.sources import Split
-from tests.conftest import QUIET, Ran
+from tests.conftest import Ran, finish
+from tests.training.runs import options, process
 from tests.training.shard_sets import write_set
 from training.net.model import MattingModel
 
-ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 MATTE = "from training.matte.cli import matte_main; matte_main()"
 TRAIN_SAMPLES, VAL_SAMPLES = (7, 5), 3
 
@@ -58,18 +57,6 @@ def called(
     return Ran(int(stop.value.code or 0), printed.out, printed.err)
 
 
-def started(*command: str) -> subprocess.Popen[str]:
-    """Python with these arguments as a process of one thread, the leader of its own group."""
-    return subprocess.Popen(
-        [sys.executable, *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | QUIET | ONE_THREAD,
-        start_new_session=True,
-    )
-
-
 @pytest.fixture(scope="session")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two shards to train on, one held out. Not to be changed."""
@@ -85,3 +72,20 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def whole(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Ran]]:
+    """A run from beginning to end, and what it printed. Not to be changed."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    ran = finish(process(*options(shards, run, "--workers", "1")))
+    assert ran.code == DONE, ran
+    yield run, ran
+    shutil.rmtree(run)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Path]:
+    """Where a run goes; a quarter of a gigabyte, so it is not left behind."""
+    yield tmp_path / "run"
+    shutil.rmtree(tmp_path / "run", ignore_errors=True)

@@ -22,7 +22,7 @@ from manifests import open_shards
 from manifests.pixels import trimap_of
 from manifests.shards import ShardFormat
 from manifests.sources import Split
-from tests.conftest import descendants
+from tests.conftest import descendants, is_alive
 from tests.training.shard_sets import opened, pixels_of, write_set
 from training.choices import TrimapChoice
 from training.loading.batches import (
@@ -340,6 +340,6 @@ def test_an_interrupt_ends_all_processes(root: Path, tmp_path: Path, by: signal.
         assert errors.count("Traceback") == 1, errors
         assert errors.endswith("KeyboardInterrupt\n"), "only of the loop"
     limit = time.monotonic() + 60
-    while any(Path(f"/proc/{pid}").exists() for pid in started):
+    while any(map(is_alive, started)):
         assert time.monotonic() < limit, "workers are left behind"
         time.sleep(0.1)

@@ -24,7 +24,8 @@ from manifests.pixels import ImageCodec, Pixels, encode_colour
 from manifests.sources import Split
 from manifests.storage import write_bytes
 from tests.conftest import Ran, contents, finish
-from tests.training.conftest import VAL_SAMPLES, called, lively, started
+from tests.training.conftest import VAL_SAMPLES, called, lively
+from tests.training.runs import started
 from tests.training.shard_sets import break_sample, pixels_of, write_set
 from training.checkpoint import save
 from training.choices import Variant

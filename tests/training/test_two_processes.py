@@ -1,0 +1,197 @@
+"""Two processes of torchrun learn from both halves of an epoch, and end together."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from console.commands import DONE, FAILED
+from manifests.sources import Split
+from tests.training.conftest import TRAIN_SAMPLES, called
+from tests.training.runs import (
+    SMALL,
+    Capture,
+    assert_same,
+    lines,
+    settings_of,
+    started,
+    steps,
+    wait_for,
+)
+from tests.training.shard_sets import break_sample, opened, write_set
+from training.checkpoint import OPTIMIZER, STATE, checkpoints
+from training.cli import train_main
+from training.learner import on_device
+from training.loading.batches import Batch, batches
+from training.net.losses import MattingLoss
+from training.net.model import MattingModel
+from training.settings import TrainSettings
+
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
+
+
+def free_port() -> int:
+    """Not one of those that the system gives away: another program could get it meanwhile."""
+    for port in random.sample(range(10_000, 32_000), 100):
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
+
+
+def torchrun(*arguments: str) -> subprocess.Popen[str]:
+    """Two of them, which talk over loopback; only torch's store of addresses listens elsewhere."""
+    port = free_port()
+    agent = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1")
+    return started(*agent, "--master-port", f"{port}", "-m", "training", *arguments)
+
+
+def pair(*arguments: str) -> tuple[int, str]:
+    """Two as torchrun starts them, without the seconds that it takes itself: as `ended` says."""
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": f"{free_port()}", "WORLD_SIZE": "2"}
+    both = [
+        started("-m", "training", *arguments, **shared, RANK=rank, LOCAL_RANK=rank)
+        for rank in ("0", "1")
+    ]
+    (code, first), (other, second) = map(ended, both)
+    assert code == other, first + second
+    return code, first + second
+
+
+@pytest.fixture(autouse=True)
+def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where gloo listens."""
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+
+
+def ended(process: subprocess.Popen[str], seconds: float = 60) -> tuple[int, str]:
+    """Exit code and standard error; torchrun shows tracebacks of its own for what failed."""
+    try:
+        _, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    return process.returncode, err
+
+
+def first_batches(settings: TrainSettings, count: int) -> list[list[Batch]]:
+    """Of each of two processes."""
+    found = []
+    for rank in range(2):
+        with closing(batches(opened(settings), settings, 0, count, rank, 2)) as made:
+            found.append(list(made))
+    return found
+
+
+def test_two_processes_share_an_epoch(shards: Path) -> None:
+    total = sum(TRAIN_SAMPLES)
+    ours, theirs = first_batches(settings_of(shards, batch_size=1), total)
+    epochs = [
+        {(batch.epoch, key) for batch in made for key in batch.keys} for made in (ours, theirs)
+    ]
+    assert not epochs[0] & epochs[1]
+    # Two epochs in all: each process has one shard in the one, the other in the next
+    assert set(Counter(epoch for epoch, _ in epochs[0] | epochs[1]).values()) == {total}
+    assert len({key for _, key in epochs[0]}) == total
+
+
+def gradients(settings: TrainSettings, batch: Batch) -> tuple[float, list[Tensor], MattingModel]:
+    """Of a single process, at the first iteration."""
+    torch.manual_seed(settings.seed)
+    model = MattingModel().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch forgot this one
+    loss = MattingLoss(settings.area, trainable_weights=True)
+    image, given, alpha, trimap, contrast = on_device(batch, torch.device("cpu"))
+    found = loss(model.train()(image, given), given, alpha, trimap, contrast).total
+    found.backward()
+    return float(found.detach()), [p.grad for p in model.parameters() if p.grad is not None], model
+
+
+def test_two_processes_learn_from_both_and_resume(shards: Path, run: Path, capsys: Capture) -> None:
+    small = (*SMALL, "--workers", "0", "--iterations", "3")
+    often = ("--checkpoint-every", "1", "--validate-every", "2", "--keep", "3")
+    arguments = ("--shards", str(shards), "--out", str(run), *small, *often)
+    code, err = pair(*arguments)
+    assert code == DONE, err
+    assert err.count(f"{run}: trained") == 1, "one process speaks"
+    assert [path.name for path in checkpoints(run)] == ["00000001", "00000002", "00000003"]
+    assert [line["iteration"] for line in lines(run)] == [0, 1, 2, 2, 3]
+
+    settings = settings_of(shards)
+    ours, theirs = first_batches(settings, 1)
+    loss, first, model = gradients(settings, ours[0])
+    _, second, _ = gradients(settings, theirs[0])
+    assert steps(run)[0]["loss"] == pytest.approx(loss, rel=1e-6)
+    moments = load_file(run / "checkpoints/00000001" / OPTIMIZER)
+    names = [name for name, _ in model.named_parameters()]
+    assert len(first) == len(second) == len(names)
+    for number, name in enumerate(names):
+        mean = (first[number] + second[number]) / 2
+        found = moments[f"{number}.exp_avg"] / 0.1  # 1 - beta1, after one step
+        scale = float(mean.abs().max())
+        torch.testing.assert_close(found, mean, rtol=0, atol=1e-3 * scale + 1e-9, msg=name)
+
+    # Killed after the first iteration, as far as files can tell
+    again = run.with_name("again")
+    try:
+        shutil.copytree(run, again)
+        for later in checkpoints(again)[1:]:
+            shutil.rmtree(later)
+        shutil.rmtree(again / "best", ignore_errors=True)
+        code, err = pair(*arguments, "--out", str(again), "--resume")
+        assert code == DONE, err
+        assert_same(again, run)
+        code, err = pair(*arguments)
+        assert code == FAILED
+        assert err.count(f"error: {run}: a run is here; ") == 1
+        assert "Connection closed" not in err, "the others know why they end"
+        ran = called(capsys, train_main, *arguments, "--out", str(again), "--resume")
+        assert ran.code == FAILED
+        last = ran.err.splitlines()[-1]
+        assert last.startswith(f"error: {again}: was trained by 2 processes, these are 1; ")
+    finally:
+        shutil.rmtree(again)
+
+
+def test_two_processes_that_a_system_stops_save(shards: Path, run: Path) -> None:
+    """torchrun passes the signal on; its own exit code is 1, after a traceback of its own."""
+    often = ("--checkpoint-every", "2", "--validate-every", "999", "--iterations", "999")
+    stopped = torchrun("--shards", str(shards), "--out", str(run), *SMALL, "--workers", "1", *often)
+    wait_for(run / "checkpoints/00000002", stopped)
+    stopped.terminate()
+    _, err = ended(stopped)
+    said = "error: interrupted by SIGTERM; training goes on with --resume where it stopped"
+    assert err.count(said) == 1, "one process speaks"
+    assert stopped.returncode == FAILED
+    done = int(checkpoints(run)[-1].name)
+    assert [line["iteration"] for line in steps(run)] == list(range(done))
+    assert json.loads((checkpoints(run)[-1] / STATE).read_text())["world"] == 2
+
+
+def test_a_process_that_fails_ends_the_others(tmp_path: Path, run: Path) -> None:
+    """One shard each, one of them broken: that process names it, and nobody waits for it."""
+    root = tmp_path / "set"
+    write_set(root, {Split.TRAIN: [3, 3]}, size=(72, 80))
+    ours, theirs = first_batches(settings_of(root), 1)
+    assert ours[0].keys != theirs[0].keys
+    bad = int(theirs[0].keys[0].rpartition("-")[2]) // 3
+    break_sample(root, Split.TRAIN, bad)
+    arguments = ("--shards", str(root), "--out", str(run), *SMALL, "--workers", "0")
+    code, err = ended(torchrun(*arguments, "--iterations", "1000"))
+    assert code == FAILED
+    assert re.search(rf"error: .*train-0000{bad}\.tar: .*train-0000000\d \(", err), err
