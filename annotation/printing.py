@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # what leads to results takes long to import, and a help page
 
 def print_pushed(found: Pushed) -> None:
     """`annotate push`: what is wrong by name, then what there is."""
+    for one in found.warnings:
+        warn(f"{one.file}: {one.reason}")
     for one in found.failed:
         fail(f"{one.file}: {one.reason}")
     show(f"{found.url}: {found.created:,} created, {found.kept:,} already there")

@@ -24,7 +24,9 @@ from annotation.server.faults import RefusedError, ServerError, UnsureError, end
 from annotation.server.find import make_project, settle_project
 from annotation.server.once import TRIES
 from annotation.server.project import Project, TaskSummary
+from manifests.doubts import alpha_doubts, lossy_format_of
 from manifests.pictures import read_alpha, read_trimap
+from manifests.pixels import Pixels
 
 MODEL = "pushed"
 _BATCH_BYTES = 24_000_000  # of JSON in one import: the server takes 250 MB, in one piece of memory
@@ -49,12 +51,16 @@ class Sources:
 
 @dataclass(frozen=True)
 class Pushed:
-    """How many tasks (or predictions) were made and were there already, and what was left out."""
+    """How many tasks (or predictions) were made and were there already, and what was left out.
+
+    warnings: alphas that were pushed although they were probably not meant like this.
+    """
 
     url: str
     created: int
     kept: int
     failed: tuple[Failure, ...]
+    warnings: tuple[Failure, ...] = ()
 
 
 @dataclass
@@ -70,6 +76,7 @@ class _Push:
     created: int = 0
     kept: int = 0
     failed: list[Failure] = field(default_factory=list)
+    warnings: list[Failure] = field(default_factory=list)
 
     def take(self, photo: Photo, given: Companions) -> None:
         """Let a photo wait for the next import, unless it has a task or cannot have one."""
@@ -78,8 +85,10 @@ class _Push:
             if task is not None:
                 self.kept += 1
                 return
-            data = _new_task(self.project, photo, given, self.root, self.uploads)
+            alpha = _alpha(photo, given.alpha)
+            data = _new_task(self.project, photo, given, alpha, self.root, self.uploads)
             self.waiting[photo.id, photo.sha256] = photo.file, data
+            self.warnings += _doubts(alpha, given.alpha)
         except Exception as error:
             if ends_session(error, *_GENERAL):
                 raise
@@ -165,7 +174,7 @@ def push(client: Client, title: str, sources: Sources, begin: Progress) -> Pushe
         newest = max((row.id for row in known), default=0)
         failed += _settle_duplicates(project, newest)
     settle_project(project)
-    return Pushed(project.url, work.created, work.kept, tuple(failed))
+    return Pushed(project.url, work.created, work.kept, tuple(failed), tuple(work.warnings))
 
 
 def _shown_root(sources: Sources) -> Path | None:
@@ -223,8 +232,25 @@ def _task_of(
     return row
 
 
+def _alpha(photo: Photo, path: Path | None) -> Pixels | None:
+    return read_fitting(read_alpha, path, photo.height, photo.width) if path else None
+
+
+def _doubts(alpha: Pixels | None, path: Path | None) -> Iterator[Failure]:
+    """What `datagen lint` would warn of, too."""
+    if alpha is not None and path is not None:
+        with path.open("rb") as file:
+            lossy = lossy_format_of(file.read(16))
+        yield from (Failure(str(path), doubt.reason) for doubt in alpha_doubts(alpha, lossy))
+
+
 def _new_task(
-    project: Project, photo: Photo, given: Companions, root: Path | None, uploads: dict[str, str]
+    project: Project,
+    photo: Photo,
+    given: Companions,
+    alpha: Pixels | None,
+    root: Path | None,
+    uploads: dict[str, str],
 ) -> bytes:
     """The task as JSON, its picture where the server can show it."""
     data, extension = image_bytes(photo)
@@ -236,12 +262,12 @@ def _new_task(
         name = f"{shown[:32]}.{extension}"  # the server cuts names that are long
         url = uploads.get(name) or project.upload(name, data)
         uploads[name] = url
-    size = (photo.height, photo.width)
+    size = photo.height, photo.width
     task = task_of(
         photo,
         url,
         shown,
-        alpha=read_fitting(read_alpha, given.alpha, *size) if given.alpha else None,
+        alpha=alpha,
         trimap=read_fitting(read_trimap, given.trimap, *size) if given.trimap else None,
         alpha_sha256=_sha256(given.alpha),
         trimap_sha256=_sha256(given.trimap),

@@ -11,11 +11,10 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.sources.doubts import Doubt, cutout_doubts, photo_doubts
 from datagen.sources.labels import Label
 from datagen.sources.listing import Problem, shown
 from datagen.sources.transparency import measure_transparency
-from manifests.containers import sniff_format
+from manifests.doubts import Doubt, cutout_doubts, lossy_format_of, photo_doubts
 from manifests.pictures import PictureError, read_cutout, read_file, read_photo
 from manifests.pixels import pixels_sha256
 from manifests.sources import Background, Box, Foreground, Subject
@@ -65,13 +64,8 @@ def scan_foreground(folder: Path, alpha_folder: Path | None, file: ToScan) -> Sc
     except PictureError as error:
         return Scanned(Problem(shown(folder, file.name), error.kind, error.reason))
     record = foreground_of(file.name, sha256, rgba, file.label, file.alpha_name)
-    return Scanned(record, _named(cutout_doubts(rgba, _lossy_format(alpha_data)), folder, file))
-
-
-def _lossy_format(alpha_data: bytes | None) -> str:
-    """The format of an alpha file if it is lossy. (A lossy WebP is refused: it is not grey.)"""
-    found = sniff_format((alpha_data or b"")[:16])
-    return found if found in {"JPEG", "AVIF"} else ""
+    lossy = lossy_format_of((alpha_data or b"")[:16])
+    return Scanned(record, _named(cutout_doubts(rgba, lossy), folder, file))
 
 
 def _named(doubts: Sequence[Doubt], folder: Path, file: ToScan) -> tuple[Problem, ...]:

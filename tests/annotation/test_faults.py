@@ -143,6 +143,20 @@ def test_what_one_photo_meets_ends_only_that_photo(
         push(unlucky, title, three, quiet)
 
 
+def test_an_alpha_that_misses_its_range_is_pushed_with_a_warning(
+    client: Client, title: str, three: Sources
+) -> None:
+    assert three.alphas is not None
+    save_alpha(three.alphas, "1.png", soft_alpha(1, 60, 80) // 128)
+    found = push(client, title, three, quiet)
+    assert (found.created, found.failed) == (3, ())
+    (warning,) = found.warnings
+    assert warning.file == str(three.alphas / "1.png")
+    assert "alpha goes from 0 to 1" in warning.reason
+    assert "a mask of 0 and 1" in warning.reason
+    assert push(client, title, three, quiet).warnings == ()
+
+
 def test_a_project_that_arrives_late_is_removed_if_it_is_empty(
     proxy: Proxy, server: Running, client: Client, title: str, three: Sources
 ) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from manifests.containers import sniff_format
 from manifests.pixels import Pixels
 
 # In a real alpha that never reaches 255, the highest level covers at most 7 % of the subject. Where
@@ -44,8 +45,7 @@ def cutout_doubts(rgba: Pixels, lossy_format: str = "") -> list[Doubt]:
     lossy_format: if alpha is in a file of its own and that has a lossy format, its name. Kinds:
     'alpha-inverted', 'alpha-trimap', 'alpha-range', 'alpha-lossy', 'premultiplied', 'dark'.
     """
-    alpha = np.ascontiguousarray(rgba[..., 3])
-    found = [*_levels(alpha), *_lossy(alpha, lossy_format)]
+    found = alpha_doubts(np.ascontiguousarray(rgba[..., 3]), lossy_format)
     if is_premultiplied(rgba):
         reason = (
             "no colour is brighter than its alpha, so that the colours look premultiplied and soft "
@@ -53,6 +53,20 @@ def cutout_doubts(rgba: Pixels, lossy_format: str = "") -> list[Doubt]:
         )
         found.append(Doubt("premultiplied", reason))
     return found + photo_doubts(rgba[..., :3])
+
+
+def alpha_doubts(alpha: Pixels, lossy_format: str = "") -> list[Doubt]:
+    """What is doubtful about an alpha, H x W: see `cutout_doubts`. Pure 0 is not doubted."""
+    return [*_levels(alpha), *_lossy(alpha, lossy_format)] if alpha.any() else []
+
+
+def lossy_format_of(head: bytes) -> str:
+    """The format of an alpha file by its first 16 bytes if it is lossy, else "".
+
+    (A lossy WebP is refused: it is not grey.)
+    """
+    found = sniff_format(head)
+    return found if found in {"JPEG", "AVIF"} else ""
 
 
 def photo_doubts(colour: Pixels) -> list[Doubt]:

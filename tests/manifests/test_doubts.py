@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from datagen.sources.doubts import cutout_doubts, is_premultiplied, photo_doubts, was_jpeg
 from datagen.sources.scan import Scan, scan
+from manifests.doubts import cutout_doubts, is_premultiplied, photo_doubts, was_jpeg
 from manifests.pictures import read_cutout, read_photo
 from tests.picture_files import colours, png16, save
 from tests.strategies import few
