@@ -23,6 +23,7 @@ from datagen.options import (
     Protocol,
     WorkersOption,
     about_option,
+    folder_option,
     for_workers,
     path_option,
     workers_of,
@@ -90,6 +91,16 @@ def lint(
 
 
 _PROTOCOL = "Test sets"
+INNER, OUTER = 0.03, 0.04
+
+
+def _width(side: str) -> Any:
+    return typer.Option(
+        help=f"Width of the unknown band {side} the mask's edge, over the root of its area.",
+        min=0,
+        max=1,
+        metavar="X",
+    )
 
 
 def _list_option(kind: str) -> Any:
@@ -222,6 +233,27 @@ def _plan(
     else:
         print_estimate(expected, out, cache)
     return FAILED if too_large(expected, out, copies) else DONE
+
+
+@app.command()
+def trimap(
+    masks: Annotated[
+        Path, folder_option("--masks", "Folder of masks: grey pictures, or RLE JSON.")
+    ],
+    out: Annotated[Path, path_option("Folder to write the trimaps to, as PNG.")],
+    inner: Annotated[float, _width("inside")] = INNER,
+    outer: Annotated[float, _width("outside")] = OUTER,
+) -> None:
+    """Make trimaps of the masks of a segmentation network, for `matte predict`."""
+    from datagen.masks import write_trimaps
+
+    bad: list[str] = []
+    with progress("trimap", None, "masks") as advance:
+        made = write_trimaps(masks, out, (inner, outer), lambda done, _: advance(done), bad.append)
+    for reason in bad:
+        fail(reason)
+    say(f"{out}: {made} trimaps, {len(bad)} failed")
+    raise typer.Exit(FAILED if bad else DONE)
 
 
 for _command in (stats, preview, report, verify, replay):

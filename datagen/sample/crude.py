@@ -218,10 +218,16 @@ def _moved(
 
 
 def crude_trimap(mask: Pixels, recipe: CrudeRecipe) -> Pixels:
+    """The trimap that a mask leads to, with the band of the recipe."""
+    return band_trimap(mask, recipe.inner, recipe.outer)
+
+
+def band_trimap(mask: Pixels, inner: float, outer: float) -> Pixels:
     """H x W uint8 of 0 and 1 -> H x W uint8 of codes 0, 1, 2: unknown around the mask's edge.
 
-    The band reaches `recipe.inner` into the mask and `recipe.outer` out of it, at least 2 pixels
-    each. The frame is not an edge. Distances are computed at half the resolution and enlarged.
+    The band reaches `inner` into the mask and `outer` out of it, over the square root of the mask's
+    area, but at least 2 pixels each. The frame is not an edge. Distances are computed at half the
+    resolution and enlarged.
     """
     trimap = mask * np.uint8(FOREGROUND)
     half = _even(mask)[::2, ::2].copy()
@@ -229,7 +235,7 @@ def crude_trimap(mask: Pixels, recipe: CrudeRecipe) -> Pixels:
     if box[2] == 0:
         return trimap
     side = math.sqrt(cv2.countNonZero(mask)) / 2
-    inner, outer = max(1.0, recipe.inner * side), max(1.0, recipe.outer * side)
+    inner, outer = max(1.0, inner * side), max(1.0, outer * side)
     margin = math.ceil(outer) + 2
     top, bottom = max(0, box[1] - margin), min(half.shape[0], box[1] + box[3] + margin)
     left, right = max(0, box[0] - margin), min(half.shape[1], box[0] + box[2] + margin)
