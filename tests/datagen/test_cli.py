@@ -11,13 +11,17 @@ import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.main import get_command
 
 from console.commands import DONE, FAILED, WRONG_USAGE
+from datagen.cli import app
 from datagen.cluster import Cluster
 from datagen.job import make_shard_set
 from datagen.resume import check_beginning
@@ -63,6 +67,37 @@ def test_help(command: str, capsys: Capture) -> None:
     assert (ran.code, ran.err) == (DONE, "")
     assert "Usage:" in ran.out
     assert all(name in ran.out for name in ([] if command else COMMANDS))
+
+
+ALL: dict[str, Any] = vars(get_command(app))["commands"]
+PATHS = [
+    (name, option.opts[0])
+    for name, command in ALL.items()
+    for option in command.params
+    if (option.metavar or "").startswith(("DIR", "FILE"))
+]
+
+
+@pytest.mark.parametrize(("command", "option"), PATHS)
+def test_a_url_where_only_paths_work_is_refused(
+    command: str, option: str, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would become a folder of that name."""
+    monkeypatch.chdir(tmp_path)
+    others = {
+        other.opts[0]: "." if other.metavar == "DIR" else "1"
+        for other in ALL[command].params
+        if other.required and other.opts[0] != option
+    }
+    ran = here(capsys, command, *chain(*others.items()), option, "s3://bucket/x")
+    assert (ran.code, ran.out) == (WRONG_USAGE, "")
+    said = " ".join(ran.err.replace("│", " ").split())
+    assert f"'{option}': it is a URL (s3://), and only paths of this machine work here" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_there_are_options_that_take_paths() -> None:
+    assert set(PATHS) >= {("compose", "--out"), ("stats", "--shards"), ("replay", "--alpha")}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
