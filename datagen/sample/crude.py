@@ -173,7 +173,7 @@ def _grown(
     subject: Pixels, is_taken: NDArray[np.bool_], piece: Piece, noise: Pixels, size: float
 ) -> NDArray[np.bool_]:
     """The cells of the piece: those of `is_taken` nearest to its centre, as many as its share."""
-    from datagen.sample import loops
+    from datagen.sample import crude_loops
 
     piece_cells = np.zeros(subject.shape, np.bool_)
     inside = cv2.erode(subject, NEIGHBOURS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
@@ -190,7 +190,7 @@ def _grown(
     row += round(piece.away * size * across / 64)
     column += round(piece.away * size * along / 64)
     stretch, ragged = round(8 * piece.length), round(256 * piece.ragged)
-    far = loops.distances(is_taken, noise, (row, column), (along, across), stretch, ragged)
+    far = crude_loops.distances(is_taken, noise, (row, column), (along, across), stretch, ragged)
     is_near = far <= np.partition(far, count - 1)[count - 1]
     piece_cells.reshape(-1)[np.flatnonzero(is_taken)[is_near]] = True
     return piece_cells

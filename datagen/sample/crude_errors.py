@@ -43,12 +43,12 @@ def joint_histogram(alpha: Pixels, mask: Pixels, trimap: Pixels) -> NDArray[np.i
 
     All arrays are H x W uint8: alpha 0..255, mask 0 or 1, trimap 0, 1 or 2.
     """
-    from datagen.sample import loops
+    from datagen.sample import crude_loops
 
     flat = tuple(np.ascontiguousarray(pixels).reshape(-1) for pixels in (alpha, mask, trimap))
     whole = alpha.size - alpha.size % 8
     eights = tuple(pixels[:whole].view(np.uint64) for pixels in flat)
-    return np.asarray(loops.joint_histogram(*flat, eights).sum(axis=0), np.int64)
+    return np.asarray(crude_loops.joint_histogram(*flat, eights).sum(axis=0), np.int64)
 
 
 def crude_errors(alpha: Pixels, mask: Pixels, counts: NDArray[np.int64]) -> CrudeErrors:
@@ -75,14 +75,14 @@ def edge_distance(mask: Pixels, truth: Pixels, quantile: float = 0.95) -> float:
     Distances are Euclidean. They are found as in Saito and Toriwaki 1994, first along the columns,
     then along the rows, but only for the pixels that are asked for.
     """
-    from datagen.sample import loops
+    from datagen.sample import crude_loops
 
     around = _around(mask | truth)  # no edge is farther away than one pixel
     edge, true_edge = mask_edge(mask[around]), mask_edge(truth[around])
     places = np.flatnonzero(edge.view(np.bool_))
     if not places.size or not true_edge.any():
         return float(bool(places.size) != bool(true_edge.any()))
-    squares = loops.nearest_squared(true_edge, places)
+    squares = crude_loops.nearest_squared(true_edge, places)
     return round(_quantile_of_roots(squares, quantile) / math.hypot(*mask.shape), 6)
 
 
