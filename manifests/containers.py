@@ -113,6 +113,19 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     raise _truncated(f"ends after {len(data)} bytes, within a PNG chunk or before IEND")
 
 
+def png_colour_code(data: bytes) -> bytes | None:
+    """The cICP chunk of a whole PNG, which Pillow does not read; None of any other file."""
+    if sniff_format(data[:16]) != "PNG":
+        return None
+    at = len(PNG_SIGNATURE)
+    while (name := data[at + 4 : at + 8]) not in {b"IDAT", b"IEND"}:
+        (length,) = struct.unpack_from(">I", data, at)
+        if name == b"cICP":
+            return data[at + 8 : at + 8 + length]
+        at += 12 + length
+    return None
+
+
 def has_late_metadata(data: bytes) -> bool:
     """Has a PNG EXIF data or texts after its pixels, where Pillow finds them only by decoding?"""
     names = [name for name, _ in _png_chunks(data)]

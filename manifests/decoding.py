@@ -17,7 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from manifests.containers import PictureError, check_whole, has_late_metadata, sniff_format
+from manifests.containers import (
+    PictureError,
+    check_whole,
+    has_late_metadata,
+    png_colour_code,
+    sniff_format,
+)
 from manifests.pixels import Pixels
 from manifests.profiles import Conversion, as_stored, srgb_conversion
 
@@ -106,7 +112,9 @@ def _layers_as_stored(data: bytes, managed: bool) -> tuple[Layers, object]:
 
     @functools.cache
     def conversion(mode: str) -> Conversion:
-        return srgb_conversion(image.info, mode, exif) if managed else as_stored
+        if not managed:
+            return as_stored
+        return srgb_conversion(image.info, mode, exif, png_colour_code(data))
 
     colour = np.empty((*size, 3), np.uint8)
     alpha = stored = None

@@ -1,6 +1,6 @@
 """The colours of a picture file -> sRGB, by its ICC profile or whatever else describes them.
 
-That is gAMA and cHRM in a PNG, and the mark of Adobe RGB in a camera's EXIF data."""
+That is cICP, gAMA and cHRM in a PNG, and the mark of Adobe RGB in a camera's EXIF data."""
 
 from __future__ import annotations
 
@@ -24,6 +24,15 @@ _SRGB_CHROMATICITY = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 _SRGB_GAMMA = 1 / 2.2  # as a PNG states it: the exponent of encoding
 # Writers round; what differs by less than this is sRGB, whose pixels stay as they are.
 _GAMMA_SLACK, _CHROMATICITY_SLACK = 0.02, 0.005
+# What a cICP chunk can say (ITU-T H.273): the primaries, and the exponent of encoding or None for
+# the curve of sRGB, by which screens also show what has the camera curve of BT.709. The curves of
+# high dynamic range are not among them: how to reduce their light is a matter of taste.
+_CODED_PRIMARIES = {
+    1: _SRGB_CHROMATICITY,
+    9: (0.3127, 0.3290, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046),  # BT.2020
+    12: (0.3127, 0.3290, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06),  # Display P3
+}
+_CODED_GAMMAS = {1: None, 4: 1 / 2.2, 8: 1.0, 13: None}
 # What cameras mean that mark a picture as Adobe RGB (1998) by DCF 2.0, without a profile
 _ADOBE_CHROMATICITY = (0.3127, 0.3290, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
 _ADOBE_GAMMA = 256 / 563
@@ -36,13 +45,18 @@ _BRADFORD = np.array(
 _STEPS = 65535  # of linear light, before it is encoded
 
 
-def srgb_conversion(info: Mapping[Any, Any], mode: str, exif: Image.Exif) -> Conversion:
+def srgb_conversion(
+    info: Mapping[Any, Any], mode: str, exif: Image.Exif, code: bytes | None = None
+) -> Conversion:
     """How pictures of this mode (L, RGB or CMYK) become RGB in sRGB.
 
-    info, exif: what Pillow read beside the pixels. A PNG without ICC profile and without sRGB chunk
-    is converted by its gAMA and cHRM chunks, as browsers do. Raises PictureError
-    ('colour-profile') if a profile, or these chunks, cannot be used.
+    info, exif: what Pillow read beside the pixels. code: the cICP chunk of a PNG, which comes
+    before all others. A PNG without it, without ICC profile and without sRGB chunk is converted by
+    its gAMA and cHRM chunks, as browsers do. Raises PictureError ('colour-profile') if a profile,
+    or these chunks, cannot be used.
     """
+    if code is not None:
+        return _by_code(code)
     if "icc_profile" in info:
         return _by_profile(info["icc_profile"], mode)
     if "srgb" not in info and mode != "CMYK":
@@ -52,6 +66,22 @@ def srgb_conversion(info: Mapping[Any, Any], mode: str, exif: Image.Exif) -> Con
         if gamma is None and chromaticity is None and _is_adobe_rgb(exif):
             return functools.partial(_by_chunks, _ADOBE_GAMMA, _ADOBE_CHROMATICITY)
     return as_stored
+
+
+def _by_code(code: bytes) -> Conversion:
+    try:
+        primaries, transfer, matrix, is_full = code
+        if (matrix, is_full) != (0, 1):
+            raise ValueError(f"matrix {matrix} and range {is_full}, expected 0 and 1")
+        gamma, chromaticity = _CODED_GAMMAS[transfer], _CODED_PRIMARIES[primaries]
+    except KeyError as error:
+        reason = f"primaries {primaries}, transfer {transfer}: such colours are not known here"
+        raise _unusable("cICP chunk", ValueError(reason)) from error
+    except ValueError as error:
+        raise _unusable("cICP chunk", error) from error
+    if gamma is None and chromaticity == _SRGB_CHROMATICITY:
+        return as_stored
+    return functools.partial(_by_chunks, gamma, chromaticity)
 
 
 def _is_adobe_rgb(exif: Image.Exif) -> bool:

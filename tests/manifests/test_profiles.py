@@ -30,6 +30,11 @@ def primaries(*values: float) -> bytes:
     return chunk(b"cHRM", struct.pack(">8I", *(round(value * 100_000) for value in values)))
 
 
+def code(*values: int) -> bytes:
+    """cICP: primaries, transfer, and by default RGB in its full range."""
+    return chunk(b"cICP", bytes([*values, 0, 1][:4]))
+
+
 def photo(pixels: Pixels, *chunks: bytes) -> Pixels:
     return read_photo(png(pixels.shape[:2], 8, 2, [row.tobytes() for row in pixels], *chunks))
 
@@ -44,6 +49,9 @@ def photo(pixels: Pixels, *chunks: bytes) -> Pixels:
         [gamma(0.45455), primaries(*SRGB)],
         # Whatever a gAMA says beside them, an sRGB chunk or a profile decides
         [chunk(b"sRGB", b"\0"), gamma(1), primaries(*ADOBE)],
+        # And before all of them cICP
+        [code(1, 13), gamma(1), primaries(*ADOBE)],
+        [code(1, 1)],
     ],
 )
 def test_srgb_stays_as_it_is(chunks: list[bytes]) -> None:
@@ -84,6 +92,24 @@ def test_wider_primaries_become_more_saturated() -> None:
     assert not np.array_equal(plain, pixels[0])
 
 
+def test_display_p3_by_its_code() -> None:
+    """cICP wins over the profile. The matrix is the one that is published for linear light."""
+    pixels = np.array([[[200, 60, 40], [120, 120, 120], [60, 180, 60]]], np.uint8)
+    level = pixels / 255
+    linear = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
+    to_srgb = [[1.2249, -0.2247, 0], [-0.0420, 1.0419, 0], [-0.0197, -0.0786, 1.0979]]
+    linear = (linear @ np.array(to_srgb).T).clip(0, 1)
+    expected = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    found = photo(pixels, code(12, 13), gamma(1))
+    assert np.abs(found.astype(int) - 255 * expected).max() <= 1
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", icc_profile=profile)
+    data = file.getvalue()
+    at = data.index(b"iCCP") - 4
+    np.testing.assert_array_equal(read_photo(data[:at] + code(12, 13) + data[at:]), found)
+
+
 @many
 @given(
     st.floats(0.2, 3),
@@ -109,6 +135,12 @@ def test_white_and_black_stay(exponent: float, points: tuple[float, ...], has_ga
         [gamma(20)],
         [primaries(0.3127, 0.3290, *(0.3, 0.3) * 3)],
         [primaries(0.3127, 0, *SRGB[2:])],
+        [code(9, 16)],  # BT.2020 in PQ: high dynamic range
+        [code(12, 18)],
+        [code(2, 13)],
+        [code(1, 13, 1)],
+        [code(1, 13, 0, 0)],
+        [chunk(b"cICP", b"\1\15")],
     ],
 )
 def test_what_no_colours_follow_from_is_named(chunks: list[bytes]) -> None:
