@@ -130,8 +130,8 @@ def _moves(
         placed, left_cut, right_cut = placed[:, ::-1], right_cut, left_cut
     x, y = placed[..., 0], placed[..., 1]
     return (
-        _axis_moves(y, y[0].max(), y[1].min(), top_cut, bottom_cut, settings),
-        _axis_moves(x, x[:, 0].max(), x[:, 1].min(), left_cut, right_cut, settings),
+        _axis_moves(y, float(y[0].max()), float(y[1].min()), top_cut, bottom_cut, settings),
+        _axis_moves(x, float(x[:, 0].max()), float(x[:, 1].min()), left_cut, right_cut, settings),
     )
 
 

@@ -106,6 +106,13 @@ def test_the_ranges_are_used_to_their_ends() -> None:
 
 
 @given(st.sampled_from(SHAPES), seeds)
+def test_numbers_are_those_of_python(shape: str, seed: int) -> None:
+    """NumPy's are printed in another way, and compared by other rules."""
+    placement = draw(shape, seed).foreground
+    assert {type(value) for value in vars(placement).values()} <= {str, bool, float}
+
+
+@given(st.sampled_from(SHAPES), seeds)
 def test_the_same_generator_draws_the_same_recipe(shape: str, seed: int) -> None:
     chosen = Settings(size=SIZE)
     drawn = [
