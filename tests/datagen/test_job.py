@@ -52,6 +52,7 @@ from tests.conftest import (
     finish,
     flip_byte,
     folders,
+    is_alive,
     photo,
     start,
 )
@@ -288,7 +289,7 @@ def settle(processes: set[int]) -> set[int]:
     """Those that are still there after a while.
 
     A worker of Ray that was just starting looks for its raylet first; on a busy machine that took
-    it up to 25 seconds. Ray's agents, which do no work for us, take a minute or two.
+    it up to 25 seconds. Ray's two agents, which do no work for us, wait a minute for an answer.
     """
     processes = {number for number in processes if b"Agent" not in command_line(number)}
     end = time.monotonic() + 60
@@ -337,8 +338,10 @@ def test_interrupt(
     with pytest.raises(RefusedError, match="another datagen compose is running here"):
         make_shard_set(two_workers, sources, LONG, out)
     wait_for("index/train-*.parquet", out, process)
+    others = descendants(process.pid)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     ran = finish(process)
+    assert [command_line(number) for number in others if is_alive(number)] == []
     assert ran.code == INTERRUPTED
     assert "the same command goes on from there" in ran.err
     assert ran.out == ""
