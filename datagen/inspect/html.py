@@ -122,11 +122,11 @@ def _counts(stats: Stats) -> str:
         bar = f'<td class="bar"><span style="width:{cell.samples / most:.1%}"></span></td>'
         return (
             *(_cell(cell.subject), _cell(cell.transparency)),
-            *(_number(f"{cell.foregrounds:,}"), _number(f"{cell.samples:,}"), bar),
-            *(_number(f"{cell.share:.1%}"), _number(f"{cell.unknown_share:.1%}")),
+            *(_number(f"{cell.samples:,}"), bar, _number(f"{cell.share:.1%}")),
+            *(_number(f"{cell.foregrounds:,}"), _number(f"{cell.unknown_share:.1%}")),
         )
 
-    columns = ("subject", "transparency", "foregrounds", "samples", "", "share", "unknown")
+    columns = ("subject", "transparency", "samples", "", "share", "foregrounds", "unknown")
     return _table("Samples by subject and transparency", columns, map(row, stats.cells))
 
 
