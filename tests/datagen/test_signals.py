@@ -14,11 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from datagen.cluster import Cluster
+from datagen.job import make_shard_set
+from datagen.settings import Settings
 from datagen.sources.folders import SourceFolders
-from tests.conftest import QUIET, contents, datagen, descendants, finish, folders
+from tests.conftest import QUIET, contents, descendants, finish, folders
 
 pytestmark = pytest.mark.slow
 
+SETTINGS = Settings(size=160, shard_size=5, samples=60)
 OPTIONS = ("--size", "160", "--shard-size", "5", "--samples", "60", "--workers", "2")
 LATEST = 7.0  # seconds; by then it composes, also on a slow machine
 MOMENTS = int(os.environ.get("MOMENTS", "3"))  # `make campaign` tries more
@@ -40,10 +44,12 @@ def to_all(process: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(sources: SourceFolders, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def whole(
+    two_workers: Cluster, sources: SourceFolders, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes]:
     """What an uninterrupted run leaves."""
     out = tmp_path_factory.mktemp("whole") / "shards"
-    assert datagen("compose", *folders(sources), "--out", str(out), *OPTIONS).code == 0
+    assert not make_shard_set(two_workers, sources, SETTINGS, out).failed
     return contents(out)
 
 
@@ -63,6 +69,7 @@ def test_sigterm_at_any_moment(
     send: Callable[[int], None],
     sources: SourceFolders,
     whole: dict[str, bytes],
+    two_workers: Cluster,
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "shards"
@@ -93,5 +100,5 @@ def test_sigterm_at_any_moment(
         assert not list(out.rglob(".part-*")), "half a shard is left"
         interrupted += 1
     assert interrupted, "all signals came too late"
-    assert datagen(*command).code == 0
+    assert not make_shard_set(two_workers, sources, SETTINGS, out).failed
     assert contents(out) == whole
