@@ -18,21 +18,18 @@ import pytest
 from datagen.cluster import Cluster
 from datagen.embedded import ENVIRONMENT, environment, temporary_folder
 from datagen.job import make_shard_set
-from datagen.settings import Settings
 from datagen.sources.folders import SourceFolders
 from tests.conftest import QUIET, contents, descendants, finish, folders
+from tests.datagen.conftest import OF_SIXTY, SIXTY
 
 pytestmark = pytest.mark.slow
-
-SETTINGS = Settings(size=160, shard_size=5, samples=100)
-OPTIONS = ("--size", "160", "--shard-size", "5", "--samples", "100", "--workers", "2")
 
 
 def begin(
     sources: SourceFolders, out: Path, cwd: Path | None = None, **variables: str
 ) -> subprocess.Popen[str]:
     """`datagen compose`, as its installed script starts it: without the working folder."""
-    options = [*folders(sources), "--out", str(out), *OPTIONS]
+    options = [*folders(sources), "--out", str(out), *OF_SIXTY]
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "datagen", "compose", *options],
         stdout=subprocess.PIPE,
@@ -109,21 +106,11 @@ def test_the_environment_is_restored() -> None:
     assert dict(os.environ) == before
 
 
-@pytest.fixture(scope="module")
-def whole(
-    two_workers: Cluster, sources: SourceFolders, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, bytes]:
-    """What an undisturbed run leaves."""
-    out = tmp_path_factory.mktemp("whole") / "shards"
-    assert not make_shard_set(two_workers, sources, SETTINGS, out).failed
-    return contents(out)
-
-
 @pytest.mark.parametrize("name", ["raylet", "gcs_server"])
 def test_a_lost_process_of_ray_is_one_sentence(
     name: str,
     sources: SourceFolders,
-    whole: dict[str, bytes],
+    undisturbed: dict[str, bytes],
     two_workers: Cluster,
     tmp_path: Path,
 ) -> None:
@@ -137,19 +124,19 @@ def test_a_lost_process_of_ray_is_one_sentence(
         line.startswith(("scan:", "prepare:", "compose:", "warning:", "error: Ray has"))
         for line in ran.err.splitlines()
     ), ran
-    assert not make_shard_set(two_workers, sources, SETTINGS, tmp_path / "shards").failed
-    assert contents(tmp_path / "shards") == whole
+    assert not make_shard_set(two_workers, sources, SIXTY, tmp_path / "shards").failed
+    assert contents(tmp_path / "shards") == undisturbed
 
 
 def test_a_lost_board_costs_nothing(
-    sources: SourceFolders, whole: dict[str, bytes], tmp_path: Path
+    sources: SourceFolders, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     """It shows the progress, and stops tasks."""
     process = begin(sources, tmp_path / "shards")
     wait_for_shard(tmp_path / "shards", process)
     kill(process.pid, "ray::_Board")
     assert finish(process).code == 0
-    assert contents(tmp_path / "shards") == whole
+    assert contents(tmp_path / "shards") == undisturbed
 
 
 def kill(parent: int, name: str) -> None:

@@ -16,14 +16,12 @@ import pytest
 
 from datagen.cluster import Cluster
 from datagen.job import make_shard_set
-from datagen.settings import Settings
 from datagen.sources.folders import SourceFolders
 from tests.conftest import QUIET, contents, descendants, finish, folders
+from tests.datagen.conftest import OF_SIXTY, SIXTY
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = Settings(size=160, shard_size=5, samples=60)
-OPTIONS = ("--size", "160", "--shard-size", "5", "--samples", "60", "--workers", "2")
 LATEST = 7.0  # seconds; by then it composes, also on a slow machine
 MOMENTS = int(os.environ.get("MOMENTS", "3"))  # `make campaign` tries more
 ORDINARY = ("scan:", "warning:", "check:", "prepare:", "compose:")
@@ -43,16 +41,6 @@ def to_all(process: int) -> None:
             os.kill(one, signal.SIGTERM)
 
 
-@pytest.fixture(scope="module")
-def whole(
-    two_workers: Cluster, sources: SourceFolders, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, bytes]:
-    """What an uninterrupted run leaves."""
-    out = tmp_path_factory.mktemp("whole") / "shards"
-    assert not make_shard_set(two_workers, sources, SETTINGS, out).failed
-    return contents(out)
-
-
 def wait_for_handler(process: subprocess.Popen[str]) -> None:
     """Before it, there is only Python."""
     while True:
@@ -68,12 +56,12 @@ def wait_for_handler(process: subprocess.Popen[str]) -> None:
 def test_sigterm_at_any_moment(
     send: Callable[[int], None],
     sources: SourceFolders,
-    whole: dict[str, bytes],
+    undisturbed: dict[str, bytes],
     two_workers: Cluster,
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "shards"
-    command = ("compose", *folders(sources), "--out", str(out), *OPTIONS)
+    command = ("compose", *folders(sources), "--out", str(out), *OF_SIXTY)
     interrupted = 0
     for seed in range(MOMENTS):
         rng = random.Random(f"{send.__name__} {seed}")
@@ -90,7 +78,7 @@ def test_sigterm_at_any_moment(
         send(process.pid)
         ran = finish(process)
         if ran.code == 0:  # it came too late
-            assert contents(out) == whole
+            assert contents(out) == undisturbed
             continue
         assert ran.code == 128 + signal.SIGTERM, ran
         *progress, last = ran.err.splitlines()
@@ -100,5 +88,5 @@ def test_sigterm_at_any_moment(
         assert not list(out.rglob(".part-*")), "half a shard is left"
         interrupted += 1
     assert interrupted, "all signals came too late"
-    assert not make_shard_set(two_workers, sources, SETTINGS, out).failed
-    assert contents(out) == whole
+    assert not make_shard_set(two_workers, sources, SIXTY, out).failed
+    assert contents(out) == undisturbed
