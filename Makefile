@@ -60,6 +60,8 @@ bench: .venv/all .venv-server/all  ## the benchmarks of docs/results.md; needs a
 	$(BIN)/python -m tests.bench.sharpness
 	$(BIN)/python -m tests.bench.crude
 	$(BIN)/python -m tests.bench.loader
+	$(BIN)/python -m tests.bench.verify
+	$(BIN)/python -m tests.bench.scale
 	$(BIN)/python -m tests.bench.brush
 	$(BIN)/python -m tests.bench.annotate
 
