@@ -28,6 +28,7 @@ from console.messages import warn
 from datagen.board import REPORT_SECONDS, Board, Reporter, interrupted_with
 from datagen.embedded import (
     ENVIRONMENT,
+    JOINING,
     end_sessions,
     environment,
     ray_starts,
@@ -184,8 +185,8 @@ def _end() -> None:
 
 def _join(stack: ExitStack, address: str) -> None:
     """Join a cluster, and leave it with the stack."""
-    given = os.environ.get("RAY_USAGE_STATS_ENABLED", "0")
-    stack.enter_context(environment({"RAY_USAGE_STATS_ENABLED": given}))
+    wanted = {name: os.environ.get(name, value) for name, value in JOINING.items()}
+    stack.enter_context(environment(wanted))
     try:
         with sigterm_held(), without_native_messages():
             import ray

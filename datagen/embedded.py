@@ -28,6 +28,12 @@ ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
 }
 
+# For a cluster that others have started, unless the user says otherwise.
+JOINING = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_gcs_server_port_wait_time_s": "3",  # tries; a token that does not fit never will
+}
+
 # Linux allows 107 bytes for the path of a socket, and Ray appends up to 65:
 # /session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store
 _PATH_BYTES = 107 - 65
