@@ -144,6 +144,12 @@ def measure(folder: Path, quick: bool) -> dict[str, float]:
             ratio = (long.wall / long.samples) / (short.wall / short.samples)
             figures["cost_at_10000_over_1000"] = round(ratio, 3)
             two.peak = max(two.peak, long.peak)
+    for kind, count in (
+        ("foreground", len(found.foregrounds)),
+        ("background", len(found.backgrounds)),
+    ):
+        stored = sum(path.stat().st_size for path in (folder / "cache" / f"{kind}s").iterdir())
+        figures[f"{kind}_working_copy_mb"] = round(stored / count / 1e6, 2)
     figures["driver_rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     figures["worker_rss_mb"] = round(max(one.peak, both.peak, two.peak) / 1024)
     return figures
