@@ -29,6 +29,7 @@ from datagen.board import REPORT_SECONDS, Board, Reporter, interrupted_with
 from datagen.embedded import (
     ENVIRONMENT,
     JOINING,
+    SESSIONS_CAN_BE_FOUND,
     end_sessions,
     environment,
     ray_starts,
@@ -36,6 +37,7 @@ from datagen.embedded import (
     temporary_folder,
     without_native_messages,
 )
+from manifests.allocation import keep_freed_memory
 from manifests.pictures import PictureError
 
 Item = TypeVar("Item")
@@ -173,6 +175,10 @@ def _end() -> None:
     """Leave Ray, and end the processes that were started for it."""
     import ray
 
+    if not SESSIONS_CAN_BE_FOUND:
+        with sigterm_held():
+            ray.shutdown()
+        return
     node, ray._private.worker._global_node = ray._private.worker._global_node, None
     kinds = [] if node is None else list(node.all_processes.values())
     processes = [info.process for infos in kinds for info in infos]
@@ -289,6 +295,7 @@ def _attempt(
 ) -> tuple[Any, str, tuple[int, int]]:
     """Run one item in a worker: its value and "", or None and the reason; and what was reported."""
     cv2.setNumThreads(1)  # Ray gives each worker one core
+    keep_freed_memory()
     report = Reporter(board, run, number)
     try:
         with interrupted_with(board, run):

@@ -22,10 +22,6 @@ ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": secrets.token_hex(32),
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # A sample allocates the same few megabytes again and again; glibc would return them to the
-    # kernel each time, and zeroing new pages took 7 % of a worker's time.
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
 }
 
 # For a cluster that others have started, unless the user says otherwise.
@@ -38,6 +34,7 @@ JOINING = {
 # /session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store
 _PATH_BYTES = 107 - 65
 
+SESSIONS_CAN_BE_FOUND = Path("/proc/self/stat").exists()
 _KILL_SECONDS = 5.0  # for processes to end after SIGKILL
 
 _starting: set[int] = set()  # threads that start Ray, while they do
@@ -104,8 +101,13 @@ def ray_starts() -> Iterator[None]:
     """Ray starts inside. Its processes end when this process ends them, and at no other signal.
 
     They get a session of their own, each with the processes that it starts, and they block what a
-    system sends to all processes of a job (Slurm, systemd). So only this process hears of it.
+    system sends to all processes of a job (Slurm, systemd). So only this process hears of it. Where
+    there is no /proc, in which they are found again, they start as usual.
     """
+    if not SESSIONS_CAN_BE_FOUND:
+        with sigterm_held():
+            yield
+        return
     _prepare_forks()
     _starting.add(threading.get_ident())
     try:

@@ -13,7 +13,6 @@ from datagen.sample.build import BuiltSample, build_sample, encode_sample
 from datagen.sample.recipe import draw_recipe, draw_second, generator
 from datagen.sample.working_copies import load_background, load_foreground
 from datagen.settings import Settings
-from manifests.allocation import keep_freed_memory
 from manifests.notes import Origin
 from manifests.samples import EncodedSample
 from manifests.shards import Histogram, ShardWriter
@@ -96,7 +95,6 @@ def make_shard(task: ShardTask, report: Report) -> str:
     settings, shard = task.settings, task.shard
     form, codec = settings.format, settings.image_codec
     check_shared(task.cache)
-    keep_freed_memory()
     with ShardWriter(task.root, shard.name, form, codec, task.origin) as writer:
         written = 0
         for count, pair in enumerate(shard.pairs, start=1):
