@@ -107,6 +107,7 @@ def values_of(outcomes: Iterable[Outcome[Any, Any]]) -> list[Any]:
 
 def measure(folder: Path, quick: bool) -> dict[str, float]:
     settings = Settings(layers=False)
+    (folder / "cache").mkdir()
     with cluster(1) as ray:
         found = scan_sources(ray, SOURCES)
         sources = [*found.foregrounds, *found.backgrounds]
