@@ -60,7 +60,7 @@ def composite(
         return Composite(image[..., ::-1], alpha, None, None)
 
     foreground = behind.copy()  # where alpha is 0, F may be anything
-    foreground[region] = np.where(placed.alpha[..., None] > 0, front, foreground[region])
+    cv2.copyTo(front, placed.alpha, foreground[region])
     kept = blocks_with_soft(alpha)
     layers_kept = [np.full_like(image, _NOT_KEPT) for _ in range(2)]
     for layer, whole in zip(layers_kept, (foreground, behind), strict=True):
