@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,13 @@ Explain = Callable[[Exception], int | None]
 
 # What a user's files, disk, network or settings can cause; anything else is a mistake of ours.
 _EXPECTED = (OSError, ValueError, RuntimeError, FloatingPointError, MemoryError)
+
+# What the system says of these does not say what to do.
+_REASONS = {
+    errno.EEXIST: "is a file, but a folder is needed there; choose another path",
+    errno.ENOTDIR: "is not in a folder, but below a file; choose another path",
+    errno.EISDIR: "is a folder, but a file is needed there; choose another path",
+}
 
 # Typer carries its own copy of click and gives this class no public name.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -123,7 +131,7 @@ def _guarded(
             return explained
         if not isinstance(error, _EXPECTED):
             raise
-        fail(str(error) or _name(error))
+        fail(_sentence(error))
         code = FAILED
     return int(code)
 
@@ -133,5 +141,10 @@ def _discard_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _name(error: Exception) -> str:
-    return "out of memory" if isinstance(error, MemoryError) else type(error).__name__
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.errno is not None:
+        reason = _REASONS.get(error.errno) or (error.strerror or "cannot be used").lower()
+        return f"{error.filename}: {reason}"
+    if isinstance(error, MemoryError):
+        return str(error) or "out of memory"
+    return str(error) or type(error).__name__

@@ -274,9 +274,8 @@ def _explain(error: Exception) -> int | None:
     if isinstance(error, BadSourcesError):
         for problem in error.problems:
             fail(f"{problem.file}: {problem.reason} [{problem.kind}]")
-        warn(
-            f"{len(error.problems)} problems; fix them, or leave these sources out with --skip-bad"
-        )
+        if not error.nothing_left:
+            warn("fix what is wrong, or leave out what cannot be used with --skip-bad")
         return FAILED
     if isinstance(error, KeyError):
         fail(str(error.args[0]))

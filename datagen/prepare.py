@@ -35,13 +35,13 @@ from manifests.sources import Background, Foreground
 
 
 class BadSourcesError(Exception):
-    """The sources have problems, and leaving bad sources out was not asked for."""
+    """The sources have problems, and leaving bad sources out was not asked for, or leaves none."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], nothing_left: bool) -> None:
         first = "; ".join(f"{problem.file}: {problem.reason}" for problem in problems[:3])
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
         super().__init__(f"{len(problems)} problems in the sources: {first}{more}")
-        self.problems = problems
+        self.problems, self.nothing_left = problems, nothing_left
 
 
 def scan_sources(
@@ -93,7 +93,7 @@ def scan_and_split(
     found = scan_sources(cluster, folders, recorded)
     nothing_left = not found.foregrounds or not found.backgrounds
     if found.problems and (nothing_left or not skip_bad):
-        raise BadSourcesError(found.problems)
+        raise BadSourcesError(found.problems, nothing_left)
     for line in summary(found.warnings):
         warn(line)
     found = _allowed(found, folders.licences)

@@ -66,7 +66,8 @@ def print_result(result: Result, out: Path) -> None:
         warn(f"left out {source.file}: {source.reason} ({source.kind})")
     for failure in result.failed:
         fail(f"{failure.shard}: {failure.reason}")
-    speed = f", {result.samples_per_second:,} samples/s" if result.samples_per_second else ""
+    rate = result.samples_per_second
+    speed = f" in all, composing {rate:,.1f} samples/s" if rate else ""
     show(
         f"{out}: {result.samples:,} samples in {result.shards:,} shards, "
         f"{size_text(result.bytes)} ({time_text(result.seconds)}{speed})"

@@ -115,7 +115,9 @@ def _beginning(out: Path) -> Beginning | None:
     origin = _origin_of_a_shard(out) or _origin_of_work(out)
     if origin is not None:
         return Beginning(origin)
-    if out.exists() and (not out.is_dir() or any(p.name != WORK for p in out.iterdir())):
+    if out.exists() and not out.is_dir():
+        raise RefusedError(f"{out}: is a file; --out must name a folder")
+    if out.exists() and any(p.name != WORK for p in out.iterdir()):
         raise RefusedError(
             f"{out}: holds something that is not a shard set, or lost everything that says how its "
             "shards were made; name another --out"

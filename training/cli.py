@@ -104,7 +104,8 @@ def train(
             # The first process says it
             raise (KeyboardInterrupt if processes.first else SystemExit(exit_code())) from None
     if processes.first:
-        say(f"{folder}: trained; `matte predict --checkpoint {folder}` uses its best checkpoint")
+        which = "best" if (folder / "best").is_dir() else "last"
+        say(f"{folder}: trained; `matte predict --checkpoint {folder}` uses its {which} checkpoint")
 
 
 def _is_given(context: typer.Context, option: str) -> bool:

@@ -109,8 +109,10 @@ def report(
     from manifests import open_shards
 
     bad: list[str] = []
-    with open_shards(shards, check=False) as opened, progress("report", samples, "samples") as on:
-        shown = write_report(opened, out, samples, bad.append, on)
+    with open_shards(shards, check=False) as opened:
+        most = min(samples, len(opened))
+        with progress("report", most, "samples") as advance:
+            shown = write_report(opened, out, samples, bad.append, advance)
     for reason in bad:
         fail(reason)
     say(f"{out}: {shown} samples, {size_text(out.stat().st_size)}")

@@ -11,7 +11,7 @@ import typer
 
 from classical.methods import Method
 from console.commands import DONE, FAILED, new_app, run
-from console.messages import fail, say
+from console.messages import fail, say, warn
 from console.options import existing_folder, local_path, switch
 from console.progress import progress
 from console.texts import size_text
@@ -77,10 +77,11 @@ def predict(
     matched = match_folders({"trimaps": trimaps, "images": images}, extras=True)
     without = by_stem("images", images).keys() - {pair.files[1].stem for pair in matched}
     if without:
-        say(f"no trimap for {len(without)} of the images: {listed(sorted(without))}")
+        warn(f"no trimap for {len(without)} of the images: {listed(sorted(without))}")
     with progress("predict", len(matched), "images") as advance:
         failed = predict_folders(model, matched, out, cutouts, advance, fail)
-    say(f"{out}: {len(matched) - failed} alphas, {failed} failed")
+    left = f", {len(without)} without a trimap" if without else ""
+    say(f"{out}: {len(matched) - failed} alphas, {failed} failed{left}")
     raise typer.Exit(FAILED if failed else DONE)
 
 
