@@ -76,7 +76,7 @@ def ended(
         ("exit", FAILED, ""),
         ("abort", INTERRUPTED, "error: interrupted; go on with prog\n"),
         ("interrupt", INTERRUPTED, "error: interrupted; go on with prog\n"),
-        ("file", FAILED, "error: [Errno 2] No such file: 'a\\x1b.png'\n"),
+        ("file", FAILED, "error: a\\x1b.png: no such file\n"),
         ("value", FAILED, "error: size = 3\\nexpected more\n"),
         ("runtime", FAILED, "error: broken [bold]\n"),
         ("number", FAILED, "error: the loss is nan\n"),
