@@ -42,8 +42,8 @@ from manifests.sources import Background, Box, Foreground
 from manifests.storage import writing
 
 # Pixels of a working copy per pixel of the output, and the largest ratio of the down-scales of two
-# neighbouring bands. Worst of the real foregrounds in four views: root mean square error 4.0
-# levels, gradient energy 0.995 to 1.018, geometry right to 0.008 pixels.
+# neighbouring bands. Worst of 61 real foregrounds in four views: root mean square error 5.1 levels
+# (2.0 on average), gradient energy 0.986 to 1.026, geometry right to 0.018 pixels.
 _OVERSAMPLING = 1.75
 _BAND_RATIO = 1.25
 _BAND_MARGIN = 1.012  # a little aliasing is better than a little blur

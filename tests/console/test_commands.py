@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from importlib.metadata import version
@@ -36,6 +37,7 @@ ENDS = {
     "abort": typer.Abort(),
     "interrupt": KeyboardInterrupt(),
     "file": FileNotFoundError(2, "No such file", "a\x1b.png"),
+    "below": NotADirectoryError(errno.ENOTDIR, "Not a directory", "a/b"),
     "value": ValueError("size = 3\nexpected more"),
     "runtime": RuntimeError("broken [bold]"),
     "number": FloatingPointError("the loss is nan"),
@@ -77,6 +79,11 @@ def ended(
         ("abort", INTERRUPTED, "error: interrupted; go on with prog\n"),
         ("interrupt", INTERRUPTED, "error: interrupted; go on with prog\n"),
         ("file", FAILED, "error: a\\x1b.png: no such file\n"),
+        (
+            "below",
+            FAILED,
+            "error: a/b: is not in a folder, but below a file; choose another path\n",
+        ),
         ("value", FAILED, "error: size = 3\\nexpected more\n"),
         ("runtime", FAILED, "error: broken [bold]\n"),
         ("number", FAILED, "error: the loss is nan\n"),

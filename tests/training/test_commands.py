@@ -245,7 +245,7 @@ def test_a_full_disk_ends_a_prediction(
     """No other photo could be written either."""
     ran = run(capsys, *predicting(folders, checkpoint, str(small_disk)))
     assert ran.code == FAILED
-    assert errors(ran) == [f"error: [Errno 28] No space left on device: '{small_disk}/hat.png'"]
+    assert errors(ran) == [f"error: {small_disk}/hat.png: no space left on device"]
     assert [path.name for path in small_disk.iterdir()] == ["fur.png"]
 
 
