@@ -15,7 +15,7 @@ help:  ## list the targets
 
 setup: .venv/all .venv-server/all  ## make both environments: all extras, and the Label Studio server
 
-demo: .venv/core .venv/training  ## sources, shards, statistics, a small model and an alpha, in demo/ (3 minutes)
+demo: .venv/core .venv/training  ## sources, shards, statistics, a small model and an alpha, in demo/ (2 minutes)
 	rm -rf $(DEMO)
 	$(BIN)/datagen synth --out $(DEMO)/sources --fg 40 --bg 60 --size 640
 	$(BIN)/datagen compose --fg $(DEMO)/sources/fgs --bg $(DEMO)/sources/bgs --out $(DEMO)/shards \

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -91,10 +91,7 @@ def preview(
             raise typer.BadParameter(f"{shards}: was composed with --no-layers")
         among = opened.split(split) if split else opened
         keys = draw(opened, out, key or chosen_keys(among, rows, worst), bad.append, layers)
-    for reason in bad:
-        fail(reason)
-    say(f"{out}: {', '.join(keys)}")
-    raise typer.Exit(FAILED if bad else DONE)
+    _end(bad, f"{out}: {', '.join(keys)}")
 
 
 def report(
@@ -113,9 +110,14 @@ def report(
         most = min(samples, len(opened))
         with progress("report", most, "samples") as advance:
             shown = write_report(opened, out, samples, bad.append, advance)
+    _end(bad, f"{out}: {shown} samples, {size_text(out.stat().st_size)}")
+
+
+def _end(bad: list[str], made: str) -> NoReturn:
+    """Say which samples could not be read, and what was made of the others."""
     for reason in bad:
         fail(reason)
-    say(f"{out}: {shown} samples, {size_text(out.stat().st_size)}")
+    say(made)
     raise typer.Exit(FAILED if bad else DONE)
 
 
