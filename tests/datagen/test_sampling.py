@@ -182,6 +182,24 @@ def test_overshoots_of_opaque_tiles_are_kept_until_the_end() -> None:
     assert (colour == 235).all()
 
 
+@pytest.mark.parametrize(("level", "shown"), [(300, 255), (256, 255), (255, 255), (-40, 0)])
+def test_what_overshoots_in_an_opaque_tile_is_white_or_black(level: int, shown: int) -> None:
+    band = np.full((33, 33, 4), OPAQUE, np.int16)
+    band[..., :3] = level * PER_LEVEL
+    tiles = tiled([band, band], np.zeros((33, 33), np.uint8), 256, 0)
+    colour, _ = taken(tiles, np.eye(2, 3), 30, 0, 0.5, limits=NEVER)
+    assert (colour == shown).all()
+
+
+def test_colours_are_black_where_alpha_is_0() -> None:
+    band = np.full((40, 40, 4), 100 * PER_LEVEL, np.int16)
+    band[..., 3] = 20  # less than half a level
+    tiles = tiled([band, band], soft((40, 40)), *ALL_SOFT)
+    colour, alpha = taken(tiles, np.eye(2, 3), 30, 0, 0.5, limits=NEVER)
+    assert not alpha.any()
+    assert not colour.any()
+
+
 @given(st.integers(1, 100), st.integers(1, 100), st.integers(0, 99))
 @settings(max_examples=30, deadline=None)
 def test_only_clear_tiles_are_left_out(height: int, width: int, seed: int) -> None:
