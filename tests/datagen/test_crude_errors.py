@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
 from datagen.sample.crude_errors import (
     _quantile_of_roots,
@@ -16,6 +17,7 @@ from datagen.sample.crude_errors import (
     edge_distance,
     joint_histogram,
 )
+from datagen.sample.crude_loops import nearest_squared
 from manifests.pixels import Pixels
 
 
@@ -59,3 +61,21 @@ def count_every_pixel(alpha: Pixels, mask: Pixels, trimap: Pixels) -> None:
     expected = np.zeros((2, 3, 256), np.int64)
     np.add.at(expected, (mask, trimap, alpha), 1)
     assert np.array_equal(joint_histogram(alpha, mask, trimap), expected)
+
+
+@given(arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12))))
+def test_the_nearest_marked_pixel_is_found_from_everywhere(marked: NDArray[np.bool_]) -> None:
+    assume(marked.any())
+    everywhere = np.arange(marked.size)
+    rows, columns = np.divmod(everywhere, marked.shape[1])
+    there_rows, there_columns = np.nonzero(marked)
+    down, right = rows[:, None] - there_rows, columns[:, None] - there_columns
+    expected = (down**2 + right**2).min(axis=1)
+    assert np.array_equal(nearest_squared(marked, everywhere), expected)
+
+
+def test_a_pixel_far_away_is_found() -> None:
+    """At the other end of the longest side that a canvas may have."""
+    marked = np.zeros((4096, 2), np.bool_)
+    marked[0, 0] = True
+    assert nearest_squared(marked, np.array([2 * 4095 + 1])).tolist() == [4095**2 + 1]
