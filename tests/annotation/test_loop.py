@@ -5,12 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from manifests import open_shards
+from manifests.dataset import read_sources
 from manifests.sources import Foreground, Subject, Transparency
-from manifests.tables import from_table
 from tests.annotation.conftest import DATA, Running
 from tests.annotation.loop import ALPHAMATTING, run_loop
 from tests.conftest import finish, start
@@ -49,5 +48,4 @@ def test_the_whole_loop(server: Running, address: str, title: str, tmp_path: Pat
 
 
 def foregrounds_of(shards: Path) -> list[Foreground]:
-    table = pq.read_table(shards / "sources" / "foregrounds.parquet")
-    return from_table(Foreground, table)
+    return read_sources(shards, Foreground)
