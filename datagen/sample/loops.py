@@ -9,38 +9,33 @@ import math
 
 import numpy as np
 
-from datagen.sample.resize import OPAQUE
 from datagen.sample.tiles import BIAS, COLOUR_BIAS, COLOUR_BITS, SIDE, TILE
 from manifests.compiled import compiled
 
-# Coordinates have 32 binary places. A sample uses 8 of them, so that the weights of its four pixels
-# are multiples of 1/65536. In an opaque tile it uses 5, for weights in 1/1024, which moves colours
+# Coordinates have 32 binary places. Alpha is sampled with 8 of them, so that the weights of its
+# four pixels are multiples of 1/65536, and colours with 5, for weights in 1/1024, which moves them
 # by at most 1/32 of a pixel of the working copy.
-PLACES, _USED, _USED_OPAQUE = 32, 8, 5
-_HALF = 1 << (PLACES - _USED - 1)  # rounds to the places that are used
+PLACES, _OF_ALPHA, _OF_COLOUR = 32, 8, 5
+_HALF = 1 << (PLACES - _OF_ALPHA - 1)  # rounds to the places of alpha
 _TILE_LENGTH = TILE << PLACES
 _TILE_PIXELS = SIDE * SIDE
 
-# Arithmetic on two or three values at once, each in its own part of a word. In a word of a soft
-# tile, these are the first and the third value of a pixel, or, after a shift, the second and the
-# fourth. In a word of an opaque tile, they are the colours in the lower or in the upper band.
-_PAIR = np.uint64(0x0000FFFF_0000FFFF)
-_HALVES = np.uint64(0x00008000_00008000)
+# The three colours of a word are added up at once, each in 20 bits: 10 of its own, 10 of a weight.
 _COLOUR = np.uint64(2**COLOUR_BITS - 1)
 _COLOURS = _COLOUR | _COLOUR << np.uint64(20) | _COLOUR << np.uint64(40)
-_WEIGHTED = np.uint64(2**20 - 1)  # a colour times a weight
-_1, _10, _16, _20, _40, _48 = (np.uint64(n) for n in (1, 10, 16, 20, 40, 48))
-_VALUE = np.uint64(0xFFFF)
+_WEIGHTED = np.uint64(2**20 - 1)
+_1, _10, _16, _20, _40 = (np.uint64(n) for n in (1, 10, 16, 20, 40))
+_ALPHA = np.uint64(0xFFFF)
 _SHARE_ONE = np.uint64(1 << 16)
 
 
 @compiled
 def gather(
-    index, soft, known, opaque, band, share, to_copy, from_copy, clear, solid, colour, alpha
+    index, colours, alphas, known, band, share, to_copy, from_copy, clear, solid, colour, alpha
 ):
     """Tile by tile, so that the pixels that are read next are next to each other in memory."""
-    bands, soft_tiles = soft.shape[3], soft.shape[0]
-    soft, known, opaque = soft.reshape(-1), known.reshape(-1), opaque.reshape(-1)
+    pairs, soft_tiles = colours.shape[3], known.shape[0]
+    colours, alphas, known = colours.reshape(-1), alphas.reshape(-1), known.reshape(-1)
     x_right, x_down, x_start = to_copy[0]
     y_right, y_down, y_start = to_copy[1]
     x_start, y_start = x_start + _HALF, y_start + _HALF
@@ -55,30 +50,19 @@ def gather(
                 x = x_start + row * x_down + columns[0] * x_right - tile_column * _TILE_LENGTH
                 first, end = _run(y, y_right, x, x_right, columns[1] - columns[0])
                 y, x = y + first * y_right, x + first * x_right
-                first, end = columns[0] + first, columns[0] + end
-                if tile < soft_tiles:
-                    start = tile * _TILE_PIXELS
-                    for column in range(first, end):
-                        at = start + (y >> PLACES) * SIDE + (x >> PLACES)
-                        own, pixel = _soft(soft, known, at, bands, band, y, x, share, clear, solid)
-                        if own > 0:
-                            alpha[row, column] = own
-                            colour[row, column, 0] = pixel[0]
-                            colour[row, column, 1] = pixel[1]
-                            colour[row, column, 2] = pixel[2]
-                        y += y_right
-                        x += x_right
-                else:
-                    start = (tile - soft_tiles) * _TILE_PIXELS
-                    for column in range(first, end):
-                        at = start + (y >> PLACES) * SIDE + (x >> PLACES)
-                        pixel = _opaque(opaque, at, bands - 1, band, y, x, share)
-                        alpha[row, column] = 255
-                        colour[row, column, 0] = pixel[0]
-                        colour[row, column, 1] = pixel[1]
-                        colour[row, column, 2] = pixel[2]
-                        y += y_right
-                        x += x_right
+                for column in range(columns[0] + first, columns[0] + end):
+                    at = tile * _TILE_PIXELS + (y >> PLACES) * SIDE + (x >> PLACES)
+                    level = 255
+                    if tile < soft_tiles:
+                        level = _level(alphas, known, at, pairs, band, y, x, share, clear, solid)
+                    if level > 0:
+                        alpha[row, column] = level
+                        red, green, blue = _straight(colours, at, pairs, band, y, x, share)
+                        colour[row, column, 0] = red
+                        colour[row, column, 1] = green
+                        colour[row, column, 2] = blue
+                    y += y_right
+                    x += x_right
 
 
 @compiled
@@ -138,9 +122,36 @@ def _weights(y, x, used):
 
 
 @compiled
-def _opaque(words, at, pairs, band, y, x, share):
-    """The straight colour at a position in an opaque tile."""
-    weights = _weights(y, x, _USED_OPAQUE)
+def _level(alphas, known, at, pairs, band, y, x, share, clear, solid):
+    """Alpha at a position in a soft tile, as a level from 0 to 255."""
+    weights = _weights(y, x, _OF_ALPHA)
+    total = (
+        weights[0] * np.uint64(known[at])
+        + weights[1] * np.uint64(known[at + 1])
+        + weights[2] * np.uint64(known[at + SIDE])
+        + weights[3] * np.uint64(known[at + SIDE + 1])
+    )
+    distance = np.int64((total + (_SHARE_ONE >> _1)) >> _16)
+    if distance >= clear:
+        return 0
+    if distance <= solid:
+        return 255
+    at, below = at * pairs + band, (at + SIDE) * pairs + band
+    found = (alphas[at], alphas[at + pairs], alphas[below], alphas[below + pairs])
+    lower, upper = np.uint64(0), np.uint64(0)
+    for number in range(4):
+        word = np.uint64(found[number])
+        lower += (word & _ALPHA) * weights[number]
+        upper += (word >> _16) * weights[number]
+    mixed = lower * (_SHARE_ONE - share) + upper * share
+    own = np.int64((mixed + (_1 << np.uint64(31))) >> np.uint64(32)) - BIAS
+    return min(max((own + 32) >> 6, 0), 255)
+
+
+@compiled
+def _straight(words, at, pairs, band, y, x, share):
+    """The straight colour at a position."""
+    weights = _weights(y, x, _OF_COLOUR)
     at, below = at * pairs + band, (at + SIDE) * pairs + band
     found = (words[at], words[at + pairs], words[below], words[below + pairs])
     lower, upper = np.uint64(0), np.uint64(0)
@@ -148,80 +159,18 @@ def _opaque(words, at, pairs, band, y, x, share):
         lower += (found[number] & _COLOURS) * weights[number]
         upper += (found[number] >> _10 & _COLOURS) * weights[number]
     return (
-        _mixed_colour(lower & _WEIGHTED, upper & _WEIGHTED, share),
-        _mixed_colour(lower >> _20 & _WEIGHTED, upper >> _20 & _WEIGHTED, share),
-        _mixed_colour(lower >> _40, upper >> _40, share),
+        _mixed(lower & _WEIGHTED, upper & _WEIGHTED, share),
+        _mixed(lower >> _20 & _WEIGHTED, upper >> _20 & _WEIGHTED, share),
+        _mixed(lower >> _40, upper >> _40, share),
     )
 
 
 @compiled
-def _mixed_colour(lower, upper, share):
+def _mixed(lower, upper, share):
     """A level from two values of the bands, in 1/2048 of a level."""
     mixed = lower * (_SHARE_ONE - share) + upper * share
     level = np.int64((mixed + (_1 << np.uint64(26))) >> np.uint64(27)) - COLOUR_BIAS // 2
     return min(max(level, 0), 255)
-
-
-@compiled
-def _soft(words, known, at, bands, band, y, x, share, clear, solid):
-    """Alpha and the straight colour at a position in a soft tile."""
-    weights = _weights(y, x, _USED)
-    distance = _distance(known, at, weights)
-    if distance >= clear:
-        return 0, (0, 0, 0)
-    red, green, blue, own = _mixed(words, at * bands + band, bands, weights, share)
-    level = 255 if distance <= solid else _level(own)
-    if own == OPAQUE:  # the same without a division
-        return level, (_level(red), _level(green), _level(blue))
-    weight = max(own, 1)
-    inverse = np.int64((255 << 24) / weight)  # division is exactly rounded on every machine
-    return level, (_times(red, inverse), _times(green, inverse), _times(blue, inverse))
-
-
-@compiled
-def _distance(known, at, weights):
-    total = (
-        weights[0] * np.uint64(known[at])
-        + weights[1] * np.uint64(known[at + 1])
-        + weights[2] * np.uint64(known[at + SIDE])
-        + weights[3] * np.uint64(known[at + SIDE + 1])
-    )
-    return np.int64((total + (_SHARE_ONE >> _1)) >> _16)
-
-
-@compiled
-def _mixed(words, at, bands, weights, share):
-    """(red, green, blue, alpha), premultiplied, in 1/64 of a level, rounded to nearest."""
-    even, odd = _HALVES, _HALVES
-    for offset, weight in (
-        (0, weights[0]),
-        (bands, weights[1]),
-        (bands * SIDE, weights[2]),
-        (bands * (SIDE + 1), weights[3]),
-    ):
-        of_upper = (weight * share) >> _16
-        of_lower = weight - of_upper
-        lower, upper = words[at + offset], words[at + offset + 1]
-        even += (lower & _PAIR) * of_lower + (upper & _PAIR) * of_upper
-        odd += (lower >> _16 & _PAIR) * of_lower + (upper >> _16 & _PAIR) * of_upper
-    return (
-        np.int64(even >> _16 & _VALUE) - BIAS,
-        np.int64(odd >> _16 & _VALUE) - BIAS,
-        np.int64(even >> _48) - BIAS,
-        np.int64(odd >> _48) - BIAS,
-    )
-
-
-@compiled
-def _level(value):
-    """1/64 of a level -> a level from 0 to 255."""
-    return min(max((value + 32) >> 6, 0), 255)
-
-
-@compiled
-def _times(value, inverse):
-    """A premultiplied value times 255 / alpha in 1/2**24: a level from 0 to 255."""
-    return min((max(value, 0) * inverse + (1 << 23)) >> 24, 255)
 
 
 @compiled

@@ -38,7 +38,7 @@ def gather(
     from_copy = np.column_stack([linear, -linear @ to_copy[:, 2]])
     share = np.uint64(round(upper_share * 2**16))
     loops.gather(
-        *(tiles.index, tiles.soft, tiles.known, tiles.opaque),
+        *(tiles.index, tiles.colours, tiles.alphas, tiles.known),
         *(band, share, fixed, from_copy),
         *limits,
         colour,

@@ -1,14 +1,13 @@
 """A working copy in tiles: what is clear is left out, and what is near is near in memory.
 
 A tile has TILE x TILE pixels and repeats the first row and column of its neighbours, so that a
-bilinear sample needs one tile only. There are two kinds of tiles, and both hold words of 64 bits.
+bilinear sample needs one tile only. The values of two neighbouring bands are in one word, because
+a sample mixes them.
 
-- In a soft tile, a pixel is one word per band: premultiplied red, green and blue, and alpha, in 16
-  bits each, from the lowest bits up, in 1/64 of a level and with `BIAS` added, so that overshoots
-  below 0 fit, too.
-- An opaque tile is opaque wherever it is sampled. A pixel is one word per pair of neighbouring
-  bands: straight red of the lower and of the upper band, then green, then blue, in 10 bits each, in
-  1/2 of a level and with `COLOUR_BIAS` added.
+- Colours are straight, in 1/2 of a level with `COLOUR_BIAS` added: red of the lower and of the
+  upper band, then green, then blue, in 10 bits each.
+- Alpha is in 1/64 of a level with `BIAS` added, so that overshoots below 0 fit, too: 16 bits for
+  the lower and 16 for the upper band. An opaque tile has no alphas.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,19 +33,22 @@ COLOUR_BITS = 10
 
 _CLEAR = 255  # of `known_distance`: nothing is near
 
+# A colour under less alpha than this is mostly rounding and the lobes of the kernels. It is
+# replaced by the mean of the pixels around, weighted by their alpha.
+_FAINT = 16 * PER_LEVEL
+_AROUND = 5  # pixels of the working copy, on a side
+
 Words = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """The tiles of a working copy that are not clear."""
+    """The tiles of a working copy that are not clear; soft tiles come before opaque ones."""
 
-    # tiles down x tiles across: the number of a tile, -1 if it is clear. The numbers of opaque
-    # tiles follow those of soft tiles.
-    index: NDArray[np.int32]
-    soft: Words  # tiles x SIDE x SIDE x bands
-    known: Pixels  # the same tiles x SIDE x SIDE, see `resize.known_distance`
-    opaque: Words  # tiles x SIDE x SIDE x (bands - 1)
+    index: NDArray[np.int32]  # tiles down x tiles across: the number of a tile, -1 if it is clear
+    colours: Words  # tiles x SIDE x SIDE x (bands - 1)
+    alphas: NDArray[np.uint32]  # soft tiles x SIDE x SIDE x (bands - 1)
+    known: Pixels  # soft tiles x SIDE x SIDE, see `resize.known_distance`
 
 
 def tiled(bands: Sequence[Premultiplied], known: Pixels, clear: int, opaque: int) -> Tiles:
@@ -58,12 +61,12 @@ def tiled(bands: Sequence[Premultiplied], known: Pixels, clear: int, opaque: int
     missing = (down * TILE + 1 - known.shape[0], across * TILE + 1 - known.shape[1])
     around = ((0, missing[0]), (0, missing[1]))
     known = np.pad(known, around, constant_values=_CLEAR)
-    words = np.stack([_soft_words(band) for band in bands], axis=-1)
-    nothing = _soft_words(np.zeros((1, 1, 4), np.int16))[0, 0]
-    words = np.pad(words, (*around, (0, 0)), constant_values=nothing)
-    colours = [_colours(band) for band in bands]
-    pairs = [_pairs(*two) for two in pairwise(colours)]
-    pairs_of_all = np.pad(np.stack(pairs, axis=-1), (*around, (0, 0)))
+    straight = [_colours(band) for band in bands]
+    colours = np.stack([_colour_words(*two) for two in pairwise(straight)], axis=-1)
+    own = [_alphas(band) for band in bands]
+    alphas = np.stack([low | high << np.uint32(16) for low, high in pairwise(own)], axis=-1)
+    colours = np.pad(colours, (*around, (0, 0)))
+    alphas = np.pad(alphas, (*around, (0, 0)), constant_values=BIAS | BIAS << 16)
     parts = {(row, column): _part(row, column) for row in range(down) for column in range(across)}
     opaque_parts = {at: part for at, part in parts.items() if known[part].max() <= opaque}
     soft_parts = {
@@ -76,9 +79,9 @@ def tiled(bands: Sequence[Premultiplied], known: Pixels, clear: int, opaque: int
         index[at] = number
     return Tiles(
         index,
-        _stacked(words, soft_parts.values()),
+        _stacked(colours, [*soft_parts.values(), *opaque_parts.values()]),
+        _stacked(alphas, soft_parts.values()),
         _stacked(known, soft_parts.values()),
-        _stacked(pairs_of_all, opaque_parts.values()),
     )
 
 
@@ -92,22 +95,22 @@ def _stacked(pixels: NDArray[Any], parts: Collection[tuple[slice, slice]]) -> ND
     return tiles.reshape(len(parts), SIDE, SIDE, *pixels.shape[2:])
 
 
-def _soft_words(pixels: Premultiplied) -> Words:
-    """h x w x 4 -> h x w"""
-    biased = np.clip(pixels.astype(np.int32) + BIAS, 0, 2**16 - 1)
-    words: Words = np.ascontiguousarray(biased, "<u2").view("<u8")[..., 0].astype(np.uint64)
-    return words
+def _alphas(pixels: Premultiplied) -> NDArray[np.uint32]:
+    return np.clip(pixels[..., 3].astype(np.int32) + BIAS, 0, 2**16 - 1).astype(np.uint32)
 
 
 def _colours(pixels: Premultiplied) -> Words:
-    """The straight colours, h x w x 3, as opaque tiles hold them."""
-    wide = pixels.astype(np.int64)
+    """The straight colours, h x w x 3, of premultiplied pixels."""
+    values = np.maximum(pixels, 0).astype(np.float64)  # whole numbers, so that sums are exact
+    around = cv2.boxFilter(values, -1, (_AROUND, _AROUND), normalize=False)
+    is_faint = values[..., 3:] < _FAINT
+    wide = np.where(is_faint, around, values).astype(np.int64)
     alpha = np.maximum(wide[..., 3:], 1)
     halves = (2 * 255 * wide[..., :3] + alpha // 2) // alpha
     return np.asarray(np.clip(halves + COLOUR_BIAS, 0, 2**COLOUR_BITS - 1), np.uint64)
 
 
-def _pairs(lower: Words, upper: Words) -> Words:
+def _colour_words(lower: Words, upper: Words) -> Words:
     """Two h x w x 3 -> h x w"""
     both = lower | upper << np.uint64(COLOUR_BITS)
     places = np.arange(3, dtype=np.uint64) * np.uint64(2 * COLOUR_BITS)

@@ -205,8 +205,8 @@ def background_path(cache: Path, source: Background, settings: Settings) -> Path
 def save_foreground(path: Path, copy: WorkingCopy) -> None:
     """Write the arrays one after the other, without headers, into one file."""
     tiles = copy.tiles
-    counts = np.array([len(tiles.soft), len(tiles.opaque)], np.int64)
-    arrays = (counts, copy.mass, tiles.soft, tiles.opaque, tiles.index, tiles.known, copy.cut)
+    counts = np.array([len(tiles.colours), len(tiles.known)], np.int64)
+    arrays = (counts, copy.mass, tiles.colours, tiles.alphas, tiles.index, tiles.known, copy.cut)
     with writing(path) as part, part.open("wb") as file:
         for array in arrays:
             file.write(array.data)  # ndarray.tofile would hide the reason of a disk error
@@ -220,14 +220,14 @@ def load_foreground(cache: Path, source: Foreground, settings: Settings) -> Prep
     """
     grid = grid_of(source.box, settings)
     mapped = _map(foreground_path(cache, source, settings))
-    soft, opaque = mapped[:16].view(np.int64).tolist()
+    count, soft = mapped[:16].view(np.int64).tolist()
     tiles_down, tiles_across = (-(-axis.length // TILE) for axis in (grid.rows, grid.columns))
-    bands = len(grid.scales)
+    pairs = len(grid.scales) - 1
     shapes: tuple[tuple[type, tuple[int, ...]], ...] = (
         (np.int64, (2,)),
         (np.int64, (_MASS_CELLS, _MASS_CELLS)),
-        (np.uint64, (soft, SIDE, SIDE, bands)),
-        (np.uint64, (opaque, SIDE, SIDE, bands - 1)),
+        (np.uint64, (count, SIDE, SIDE, pairs)),
+        (np.uint32, (soft, SIDE, SIDE, pairs)),
         (np.int32, (tiles_down, tiles_across)),
         (np.uint8, (soft, SIDE, SIDE)),
         (np.bool_, (4,)),
@@ -237,8 +237,8 @@ def load_foreground(cache: Path, source: Foreground, settings: Settings) -> Prep
     for kind, shape in shapes:
         arrays.append(np.frombuffer(mapped, kind, math.prod(shape), at).reshape(shape))
         at += arrays[-1].nbytes
-    _, mass, soft_words, opaque_words, index, known, cut = arrays
-    tiles = Tiles(index, soft_words, known, opaque_words)
+    _, mass, colours, alphas, index, known, cut = arrays
+    tiles = Tiles(index, colours, alphas, known)
     return PreparedForeground(source, WorkingCopy(grid, tiles, mass, cut))
 
 

@@ -3,10 +3,11 @@
     python -m tests.bench.sharpness [--canvas 400] [--quick] [--json]
 
 For every real foreground larger than the canvas, in four views (--quick: one): the root mean square
-error in the soft region (levels of 255), the gradient energy kept, and how far any point of the
-subject is from where it should be (pixels); then the worst of all. The reference is Lanczos-3 in
-float64, its kernel stretched by the down-scale, under the same affine map. Its lobes are clipped to
-0..1 and not corrected otherwise.
+error in the soft region (levels of 255), of alpha and of what the foreground adds to an image; the
+gradient energy kept, and how far any point of the subject is from where it should be (pixels); then
+the worst of all. The reference is Lanczos-3 of premultiplied colour in float64, its kernel
+stretched by the down-scale, under the same affine map. Its lobes are clipped to 0..1 and not
+corrected otherwise.
 """
 
 from __future__ import annotations
@@ -37,22 +38,27 @@ RMS_LEVELS, GRADIENT_LOW, GRADIENT_HIGH, GEOMETRY = 6.0, 0.95, 1.03, 0.05
 
 @dataclass(frozen=True)
 class Sharpness:
-    """One foreground: rms in levels, gradient energy over the ideal's, geometry in pixels."""
+    """One foreground: errors in levels, gradient energy over the ideal's, geometry in pixels."""
 
     file: str
-    rms: float
+    rms: float  # of alpha
+    colour: float  # rms of alpha times straight colour, both as a shard stores them
     gradient: float
     geometry: float
 
 
-def ideal_alpha(alpha: Pixels, to_canvas: Plane, rows: slice, columns: slice) -> Plane:
-    """Lanczos-3 of an H x W alpha under a 2 x 3 map, for one part of the canvas; 0..1."""
+def ideal(cutout: Pixels, to_canvas: Plane, rows: slice, columns: slice) -> Plane:
+    """Lanczos-3 of an H x W x 4 cut-out under a 2 x 3 map, for one part of the canvas.
+
+    Returns h x w x 4 in 0..1, straight colour and alpha.
+    """
     linear, shift = to_canvas[:, :2], to_canvas[:, 2]
     inverse = np.linalg.inv(linear)
     padded_by = int(np.ceil(3 * np.abs(inverse).sum(axis=1).max())) + 1
-    source = np.pad(alpha.astype(np.float64) / 255, padded_by)
+    source = np.pad(cutout.astype(np.float64) / 255, ((padded_by,) * 2, (padded_by,) * 2, (0, 0)))
+    source[..., :3] *= source[..., 3:]
     offsets = np.arange(-padded_by, padded_by + 1)
-    result = np.empty((rows.stop - rows.start, columns.stop - columns.start))
+    result = np.empty((rows.stop - rows.start, columns.stop - columns.start, 4))
     for row in range(rows.start, rows.stop):
         x = np.arange(columns.start, columns.stop) + 0.5
         centre = inverse @ (np.stack([x, np.full(x.shape, row + 0.5)]) - shift[:, None])
@@ -65,7 +71,9 @@ def ideal_alpha(alpha: Pixels, to_canvas: Plane, rows: slice, columns: slice) ->
         taken_y = np.clip(nearest[1][:, None] + offsets + padded_by, 0, source.shape[0] - 1)
         taken_x = np.clip(nearest[0][:, None] + offsets + padded_by, 0, source.shape[1] - 1)
         values = source[taken_y[:, :, None], taken_x[:, None, :]]
-        result[row - rows.start] = (weights * values).sum((1, 2)) / weights.sum((1, 2))
+        total = np.einsum("nyx,nyxc->nc", weights, values)
+        result[row - rows.start] = total / weights.sum((1, 2))[:, None]
+    result[..., :3] /= np.maximum(result[..., 3:], 1e-6)
     return np.clip(result, 0, 1)
 
 
@@ -74,16 +82,22 @@ def _lanczos(x: Plane) -> Plane:
 
 
 def compare(file: str, found: Plane, ideal: Plane) -> Sharpness:
-    """Two h x w alphas in 0..1 of the same part of the canvas."""
-    is_soft = (ideal > 0.5 / 255) & (ideal < 254.5 / 255)
-    rms = 255 * np.sqrt(((found - ideal)[is_soft] ** 2).mean())
-    energies = [sum((np.diff(a, axis=axis) ** 2).sum() for axis in (0, 1)) for a in (found, ideal)]
+    """Two h x w x 4 of straight colour and alpha, in 0..1, of the same part of the canvas."""
+    alphas = (found[..., 3], ideal[..., 3])
+    is_soft = (alphas[1] > 0.5 / 255) & (alphas[1] < 254.5 / 255)
+    added = [(one[..., :3] * one[..., 3:])[is_soft] for one in (found, ideal)]
+    energies = [sum((np.diff(a, axis=axis) ** 2).sum() for axis in (0, 1)) for a in alphas]
     return Sharpness(
         file,
-        round(float(rms), 2),
+        _rms(alphas[0][is_soft], alphas[1][is_soft]),
+        _rms(*added),
         round(float(energies[0] / energies[1]), 4),
-        _offset(found, ideal),
+        _offset(*alphas),
     )
+
+
+def _rms(found: Plane, ideal: Plane) -> float:
+    return round(float(255 * np.sqrt(((found - ideal) ** 2).mean())), 2)
 
 
 def _offset(found: Plane, ideal: Plane) -> float:
@@ -110,8 +124,8 @@ def measure(file: str, cutout: Pixels, canvas: int, scale: float, rotation: floa
     settings = Settings(size=canvas)
     subject = place(prepare_cutout(cutout, box, settings), placement, box, canvas)
     to_canvas = source_to_canvas(placement, box)
-    ideal = ideal_alpha(alpha, to_canvas, subject.rows, subject.columns)
-    return compare(file, subject.alpha / 255, ideal)
+    found = np.dstack([subject.colour, subject.alpha]) / 255
+    return compare(file, found, ideal(cutout, to_canvas, subject.rows, subject.columns))
 
 
 def main() -> None:
@@ -131,9 +145,11 @@ def main() -> None:
         for scale, rotation in VIEWS[:1] if options.quick else VIEWS:
             found.append(one := measure(path.name, cutout, options.canvas, scale, rotation))
             if not options.json:
-                print(f"{one.rms:6.2f} {one.gradient:7.4f} {one.geometry:7.4f}  {one.file}")
+                errors = f"{one.rms:6.2f} {one.colour:6.2f}"
+                print(f"{errors} {one.gradient:7.4f} {one.geometry:7.4f}  {one.file}")
     worst = {
         "rms": max(s.rms for s in found),
+        "colour": max(s.colour for s in found),
         "gradient_low": min(s.gradient for s in found),
         "gradient_high": max(s.gradient for s in found),
         "geometry": max(s.geometry for s in found),

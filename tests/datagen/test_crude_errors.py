@@ -51,7 +51,7 @@ def test_the_joint_histogram_counts_every_pixel(drawn: Pixels) -> None:
     count_every_pixel(drawn[0], drawn[1] % np.uint8(2), drawn[2] % np.uint8(3))
 
 
-# alpha, mask, trimap: the two that are counted eight at a time, and those that differ in one of them
+# alpha, mask, trimap: the two that are counted eight at a time, and some that differ in one value
 EQUAL = [
     (0, 0, 0),
     (0, 0, 1),

@@ -131,13 +131,13 @@ def test_a_cutout_comes_back_from_its_file(
     loaded = load_foreground(cache, source, chosen)
     assert loaded.source is source
     read = loaded.copy
-    tiles = made.tiles  # a soft pixel has two bands of 8 bytes and a distance
-    pixels = 17 * tiles.known.size + 8 * tiles.opaque.size
+    tiles = made.tiles  # 8 bytes of colour a pixel; a soft one has alphas and a distance, too
+    pixels = 8 * tiles.colours.size + 5 * tiles.known.size
     assert path.stat().st_size == 8 * (2 + 1024) + 4 * tiles.index.size + pixels + 4
     assert np.array_equal(read.mass, made.mass)
     assert np.array_equal(read.cut, made.cut)
     assert read.grid == made.grid
-    for name in ("index", "soft", "known", "opaque"):
+    for name in ("index", "colours", "alphas", "known"):
         one, other = getattr(read.tiles, name), getattr(made.tiles, name)
         assert one.dtype == other.dtype
         assert one.flags.aligned
@@ -190,7 +190,7 @@ def test_distances_are_of_alpha_and_not_of_the_colours() -> None:
     grey = np.dstack([cutout[..., 3]] * 4)
     made, expected = (prepare_cutout(picture, box, Settings(size=32)) for picture in (cutout, grey))
     assert np.array_equal(made.tiles.known, expected.tiles.known)
-    assert np.array_equal(made.tiles.soft >> np.uint64(48), expected.tiles.soft >> np.uint64(48))
+    assert np.array_equal(made.tiles.alphas, expected.tiles.alphas)
 
 
 def test_a_range_of_one_scale_is_possible() -> None:
