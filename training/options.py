@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+
+Value = TypeVar("Value")
 
 CacheOption = Annotated[
     str,
@@ -57,7 +58,7 @@ def _named(given: Mapping[str, object]) -> str:
     return ", ".join(f"--{n.replace('_', '-')}" for n, value in given.items() if value is not None)
 
 
-def needed(name: str, value: Path | None) -> Path:
+def needed(name: str, value: Value | None) -> Value:
     """The value of an option. Raises BadParameter if it is not given."""
     if value is None:
         raise typer.BadParameter(f"--{name} is needed here")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -71,19 +72,24 @@ def _latency(model: MattingModel, height: int, width: int, seconds: float) -> fl
     image = torch.rand(1, 3, height, width, device=weights.device, dtype=weights.dtype)
     trimap = torch.ones(1, 1, height, width, device=weights.device, dtype=weights.dtype)
     image = image.contiguous(memory_format=torch.channels_last)
-    taken: list[float] = []
+    is_cuda = weights.device.type == "cuda"
+
+    def run() -> None:
+        model(image, trimap)
+        if is_cuda:
+            torch.cuda.synchronize(weights.device)
+
     with torch.inference_mode():
-        for _ in range(3 if weights.device.type == "cuda" else 1):  # to warm up
-            model(image, trimap)
-        while len(taken) < _LEAST or sum(taken) < seconds:
-            _finish(weights.device)
-            begin = time.perf_counter()
-            model(image, trimap)
-            _finish(weights.device)
-            taken.append(time.perf_counter() - begin)
+        return median_seconds(run, seconds, 3 if is_cuda else 1)
+
+
+def median_seconds(run: Callable[[], object], seconds: float, warm_up: int = 1) -> float:
+    """How long a call takes, after so many to warm up, measured for `seconds`."""
+    for _ in range(warm_up):
+        run()
+    taken: list[float] = []
+    while len(taken) < _LEAST or sum(taken) < seconds:
+        begin = time.perf_counter()
+        run()
+        taken.append(time.perf_counter() - begin)
     return statistics.median(taken)
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

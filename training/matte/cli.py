@@ -273,16 +273,51 @@ def export(
         Path, typer.Option(help="File to write, .onnx.", metavar="FILE", callback=local_path)
     ],
     fp16: Annotated[bool, switch("--fp16", "Use 16-bit weights and arithmetic.")] = False,
+    int8: Annotated[
+        bool,
+        switch("--int8", "Use 8-bit weights and arithmetic, and measure size, time and errors."),
+    ] = False,
+    shards: Annotated[
+        str | None,
+        typer.Option(
+            help="Shard set for --int8: split train gives the ranges, split val the errors.",
+            metavar="S",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            help="How many samples of each split --int8 uses.",
+            min=1,
+            metavar="N",
+            show_default="32",
+        ),
+    ] = None,
+    cache: CacheOption = "",
 ) -> None:
     """Export the model without its trimap decoder to ONNX, and compare it with PyTorch."""
     from training.checkpoint import load_network
-    from training.matte.export import export as export_model
 
-    for size in export_model(load_network(checkpoint), out, fp16):
-        say(
-            f"{size.width} x {size.height}: alpha differs from PyTorch's by {size.difference:.1e} "
-            "at most"
-        )
+    of_int8 = {"shards": shards, "limit": limit, "cache": cache or None}
+    check_partners("int8", int8 or None, of_int8, {"fp16": fp16 or None})
+    if int8:
+        from manifests import open_shards
+        from training.matte.printing import show_exported
+        from training.matte.quantise import export_int8
+
+        opened = open_shards(needed("shards", shards), cache or None)
+        model = load_network(checkpoint)
+        with progress("evaluate", None, "images") as advance:
+            found = export_int8(model, out, opened, limit or 32, lambda done, _: advance(done))
+        show_exported(found)
+    else:
+        from training.matte.export import export as export_model
+
+        for size in export_model(load_network(checkpoint), out, fp16):
+            say(
+                f"{size.width} x {size.height}: alpha differs from PyTorch's by "
+                f"{size.difference:.1e} at most"
+            )
     say(f"{out}: {size_text(out.stat().st_size)}")
 
 

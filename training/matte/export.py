@@ -72,8 +72,7 @@ def export(
 def _write(module: nn.Module, path: Path) -> None:
     example = (torch.zeros(1, 3, 96, 64), torch.zeros(1, 1, 96, 64))
     sides = {2: torch.export.Dim("height", min=2), 3: torch.export.Dim("width", min=2)}
-    with warnings.catch_warnings(), _quiet("torch.onnx"):
-        warnings.simplefilter("ignore")  # from the exporter's own libraries
+    with quiet("torch.onnx"):  # it warns about torchvision, which is not needed
         program = torch.onnx.export(
             module.eval(),
             example,
@@ -88,15 +87,20 @@ def _write(module: nn.Module, path: Path) -> None:
 
 
 @contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """Only errors of a logger: the exporter warns about torchvision, which is not needed."""
-    logger = logging.getLogger(name)
+def quiet(name: str) -> Iterator[None]:
+    """Only errors of a logger, and no warnings of libraries. "" is the root logger, which the first
+    message through it would set up for the rest of the process, if it had no handler."""
+    logger, silent = logging.getLogger(name), logging.NullHandler()
     before = logger.level
+    logger.addHandler(silent)
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logger.setLevel(before)
+        logger.removeHandler(silent)
 
 
 def parity(model: MattingModel, path: Path, sizes: Sequence[tuple[int, int]]) -> list[Parity]:

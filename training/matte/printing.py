@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.messages import fail, say, show_json, show_pairs, show_table
+from console.texts import size_text
 from manifests.storage import write_bytes
 from training.matte.evaluate import COLUMNS, Evaluation, mean_rows, to_json, without_unknown
 from training.matte.layouts import COLUMNS as PAPER_COLUMNS
@@ -16,6 +17,7 @@ from training.matte.layouts import paper_row
 
 if TYPE_CHECKING:  # it needs torch, which evaluations of files do without
     from training.matte.bench import Cost
+    from training.matte.quantise import Exported
 
 
 def show_evaluation(found: Evaluation, out: Path | None, as_json: bool) -> None:
@@ -68,3 +70,23 @@ def show_cost(cost: Cost, size: int, as_json: bool) -> None:
         ("frames/s at 1920 x 1080", f"{cost.frames_per_second_1080p:.1f}"),
     ]
     show_pairs(pairs)
+
+
+def show_exported(found: Sequence[Exported]) -> None:
+    """A row for each precision: what it weighs, how long it takes, and its errors."""
+    from training.matte.quantise import THREADS, TIMED
+
+    for failure in found[0].errors.failed:
+        fail(f"{failure.name}: {failure.reason}")
+    rows = []
+    for one in found:
+        times = [f"{1000 * seconds:.0f} ms" for seconds in one.seconds]
+        errors = mean_rows(one.errors)[-1][3:] if one.errors.scores else ()
+        rows.append([f"{one.bits} bits", size_text(one.bytes), *times, *errors])
+    threads = [f"{count} thread{'s' * (count > 1)}" for count in THREADS]
+    show_table("", ["", "size", *threads, *COLUMNS[3:]], rows)
+    height, width = TIMED
+    say(
+        f"times are of one image of {width} x {height}; errors are means over "
+        f"{len(found[0].errors.scores)} samples of split val with crude trimaps"
+    )
