@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from console.interrupts import silent_stdout
 from console.options import existing_folder, local_path, switch
+from manifests.storage import Location, Url, location_of, refuse_unwritable
+
+Place = TypeVar("Place", Path, Location)
 
 
 class Protocol(StrEnum):
@@ -33,6 +36,22 @@ def about_option(help_: str, metavar: str = "TEXT") -> Any:
     return typer.Option(help=help_, metavar=metavar, show_default=False, rich_help_panel=panel)
 
 
+def location_option(help_: str, is_written: bool = False) -> Any:
+    """A folder or a URL, as text for `location_of`."""
+
+    def checked(text: str | None) -> str | None:
+        if text is not None:
+            try:
+                location = location_of(text)
+                if is_written and isinstance(location, Url):
+                    refuse_unwritable(location)
+            except ValueError as error:
+                raise typer.BadParameter(str(error)) from error
+        return text
+
+    return typer.Option(help=help_, metavar="DIR|URL", callback=checked)
+
+
 FgOption = Annotated[
     Path, folder_option("--fg", "Folder of foregrounds: RGBA cut-outs, or RGB images with --alpha.")
 ]
@@ -41,7 +60,7 @@ AlphaOption = Annotated[
     Path | None,
     folder_option("--alpha", "Folder of the alphas of the foregrounds, if those are RGB images."),
 ]
-ShardsOption = Annotated[Path, path_option("Folder of the shard set.")]
+ShardsOption = Annotated[str, location_option("Folder or URL of the shard set.")]
 JsonOption = Annotated[bool, switch("--json", "Print JSON on standard output.")]
 WorkersOption = Annotated[
     int | None,
@@ -66,6 +85,8 @@ def workers_of(workers: int | None, address: str | None = None) -> Iterator[Any]
         yield ray
 
 
-def for_workers(path: Path, ray_address: str | None) -> Path:
-    """The path as workers can use it: those of a cluster run in folders of their own."""
-    return path if ray_address is None else path.absolute()
+def for_workers(location: Place, ray_address: str | None) -> Place:
+    """A folder or URL as workers can use it: those of a cluster run in folders of their own."""
+    if isinstance(location, Path) and ray_address is not None:
+        return location.absolute()
+    return location

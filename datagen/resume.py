@@ -32,10 +32,9 @@ from manifests.shards import (
     data_path,
     read_notes,
     read_shard_record,
-    sha256_of,
 )
 from manifests.sources import Background, Foreground
-from manifests.storage import write_bytes
+from manifests.storage import sha256_of, write_bytes
 
 WORK = ".work"  # inside the shard set while it is made: the settings, the lock, the working copies
 

@@ -27,7 +27,7 @@ from manifests.parquet import MAX_ROWS, read_parquet, table_errors
 from manifests.pixels import ImageCodec
 from manifests.shards import Root, Shard, ShardFormat
 from manifests.sources import NOT_STATED, Background, Foreground, licence_of
-from manifests.storage import Location, read_bytes, write_bytes, write_changed
+from manifests.storage import Location, exists, read_bytes, write_bytes, write_changed
 from manifests.tables import from_dict, from_table, to_dict, to_table
 
 # Raised with every change that an old reader would misread. Sets of contract 1 are read, too: their
@@ -113,7 +113,7 @@ def croissant_path(root: Root) -> Root:
     return root / "croissant.json"
 
 
-def write_manifest(root: Path, manifest: Manifest, text: str = "") -> None:
+def write_manifest(root: Location, manifest: Manifest, text: str = "") -> None:
     """Write README.md and croissant.json, then dataset.json.
 
     What people wrote into README.md stays.
@@ -121,7 +121,7 @@ def write_manifest(root: Path, manifest: Manifest, text: str = "") -> None:
     text: what the program that made the set says about it in README.md.
     """
     readme, settings = card_path(root), from_dict(ShardSettings, manifest.settings)
-    before = readme.read_bytes() if readme.is_file() else b""
+    before = read_bytes(readme) if exists(readme) else b""
     is_tar = settings.format is ShardFormat.WEBDATASET
     card = card_of(
         manifest.shards,
@@ -227,7 +227,7 @@ def sources_sha256(sources: Iterable[Foreground] | Iterable[Background]) -> str:
     return digest.hexdigest()
 
 
-def write_sources(root: Path, kind: type[Source], sources: Sequence[Source]) -> str:
+def write_sources(root: Location, kind: type[Source], sources: Sequence[Source]) -> str:
     """Write the table of one kind of source, and return its `sources_sha256`.
 
     It has one column more than the records, for those who read it elsewhere: `licence`, which

@@ -47,8 +47,8 @@ def open_shards(
     >>> [sample.key for sample in shards.split("val")]
     ['val-00000000', 'val-00000001']
 
-    location: a folder or a URL (file://, http://, https://, s3://, gs://). Shards behind a URL are
-        fetched when one of their samples is read.
+    location: a folder or a URL (file://, https://, s3://, gs://, az://, hf://). Shards behind a URL
+        are fetched when one of their samples is read.
     cache: a folder in which fetched shards stay. Without it a temporary folder holds the last few.
     check: compare each shard of a folder with its checksum before its first sample is read, which
         takes about a second a gigabyte. Shards from elsewhere are always compared.
@@ -75,7 +75,7 @@ def open_shards(
 
 
 def shard_set_of(
-    folder: Path,
+    folder: Location,
     manifest: Manifest,
     foregrounds: Sequence[Foreground],
     backgrounds: Sequence[Background],
@@ -132,13 +132,6 @@ class ShardSet(Sequence["DecodedSample"]):
 
     def __repr__(self) -> str:
         return f"<ShardSet {self.root}: {len(self)} samples in {len(self.shards)} shards>"
-
-    @property
-    def folder(self) -> Path:
-        """The folder that holds the set. Raises ValueError if it is behind a URL."""
-        if isinstance(self.root, Path):
-            return self.root
-        raise ValueError(f"{self.root}: expected a folder of this machine; download the set first")
 
     @property
     def fingerprint(self) -> str:

@@ -30,7 +30,16 @@ from manifests.parquet import read_footer, read_parquet, table_errors
 from manifests.pixels import ImageCodec
 from manifests.samples import EncodedSample, Sample
 from manifests.sources import Split
-from manifests.storage import Location, Url, read_bytes, write_bytes, writing
+from manifests.storage import (
+    Location,
+    Url,
+    exists,
+    files_below,
+    read_bytes,
+    sha256_of,
+    write_bytes,
+    writing,
+)
 from manifests.table_shards import OpenTable, TableStreams, read_table
 from manifests.tables import from_table, schema_of, to_dict
 from manifests.tar_shards import OpenTar, TarStreams, read_tar
@@ -70,12 +79,17 @@ def data_path(root: Root, name: str, form: ShardFormat) -> Root:
 
 
 def index_path(root: Root, name: str) -> Root:
-    return root / "index" / f"{name}.parquet"
+    return index_folder(root) / f"{name}.parquet"
 
 
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def index_folder(root: Root) -> Root:
+    return root / "index"
+
+
+def shards_there(root: Location) -> list[str]:
+    """The names of all shards that have an index, sorted."""
+    names = files_below(index_folder(root))
+    return sorted(name.removesuffix(".parquet") for name in names if name.endswith(".parquet"))
 
 
 class ShardWriter:
@@ -87,7 +101,7 @@ class ShardWriter:
 
     def __init__(
         self,
-        root: Path,
+        root: Location,
         name: str,
         form: ShardFormat,
         codec: ImageCodec,
@@ -103,6 +117,7 @@ class ShardWriter:
         with contextlib.ExitStack() as stack:
             part = stack.enter_context(writing(data_path(self._root, self._name, self._form)))
             self._part = part
+            stack.push(self._measure)
             kind = TarStreams if self._form is ShardFormat.WEBDATASET else TableStreams
             self._streams = stack.enter_context(contextlib.closing(kind(part, self._codec)))
             self._context = stack.pop_all()
@@ -120,14 +135,18 @@ class ShardWriter:
         if error[0] is None:
             self._write_index()
 
+    def _measure(self, *error: Any) -> None:
+        """Before the data file leaves this machine."""
+        if error[0] is None:
+            self._sha256, self._bytes = sha256_of(self._part), self._part.stat().st_size
+
     def _write_index(self) -> None:
-        data = data_path(self._root, self._name, self._form)
-        notes = Notes(sha256_of(data), data.stat().st_size, self._histograms, self._origin)
+        notes = Notes(self._sha256, self._bytes, self._histograms, self._origin)
         table = pa.Table.from_pylist(self._rows, schema=schema_of(Sample))
         write_index(self._root, self._name, table, notes)
 
 
-def write_index(root: Path, name: str, table: pa.Table, notes: Notes) -> None:
+def write_index(root: Location, name: str, table: pa.Table, notes: Notes) -> None:
     """Write the index of a shard; `table` holds its rows."""
     buffer = io.BytesIO()
     with pq.ParquetWriter(buffer, table.schema, compression="zstd") as writer:
@@ -171,7 +190,7 @@ def read_shard(path: Path) -> Iterator[EncodedSample]:
     return read_tar(path) if path.suffix == ".tar" else read_table(path)
 
 
-def read_index(root: Path, name: str) -> list[Sample]:
+def read_index(root: Location, name: str) -> list[Sample]:
     """The rows of one shard. Raises ValueError that names the file if it is damaged."""
     data = _read_index(root, name)[0]
     with table_errors(str(index_path(root, name))):
@@ -190,25 +209,24 @@ def read_columns_and_notes(root: Location, name: str, columns: list[str]) -> tup
         return read_parquet(data, columns), notes
 
 
-def read_shard_record(root: Path, name: str, split: Split) -> Shard | None:
+def read_shard_record(root: Location, name: str, split: Split) -> Shard | None:
     """The record of a shard; None if the shard is not finished. Raises ValueError as `read_index`.
 
     The data file is not read.
     """
-    path = index_path(root, name)
-    if not path.exists():
+    if not exists(index_path(root, name)):
         return None
     data, rows, notes = _read_index(root, name)
     index_sha256 = hashlib.sha256(data).hexdigest()
     return Shard(name, split, rows, notes.bytes, notes.sha256, index_sha256)
 
 
-def read_notes(root: Path, name: str) -> Notes:
+def read_notes(root: Location, name: str) -> Notes:
     """What the index of a shard says beside its rows. Raises ValueError as `read_index`."""
     return _read_index(root, name)[2]
 
 
-def read_alpha_histograms(root: Path, name: str) -> Mapping[Cell, Histogram]:
+def read_alpha_histograms(root: Location, name: str) -> Mapping[Cell, Histogram]:
     """256 counts of alpha levels for each cell (subject, transparency) of one shard.
 
     Raises ValueError as `read_index`.

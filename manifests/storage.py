@@ -1,44 +1,36 @@
 """Files at a path or behind a URL, and the one way in which files are written.
 
-A file is written under another name beside its place, then renamed: if it is there, it is whole.
-What is behind a URL is read, never written.
+If a file is there, it is whole: it is written under another name beside its place, then renamed, or
+it is sent to its store in one request. http(s):// and hf:// are read only.
 """
 
 from __future__ import annotations
 
 import errno
-import http.client
+import hashlib
 import io
 import os
-import shutil
-import time
-import urllib.error
+import tempfile
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, NoReturn, TypeVar
+from typing import IO, Any
 from urllib.parse import urlsplit, urlunsplit
 
-import pyarrow as pa
-from pyarrow import fs
-
-Value = TypeVar("Value")
+from manifests import hub, object_store, web
 
 _PART = ".part-"
 _NO_SYNC = {errno.EACCES, errno.EINVAL, errno.ENOTSUP}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # writing raises these without a file's name
-_CHUNK = 1 << 20
-_TIMEOUT = 30.0  # seconds without a byte
-PAUSES = (0.25, 1.0, 4.0)  # seconds before each further attempt
-_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses that may go away by themselves
+_WRITTEN = ", ".join(f"{scheme}://" for scheme in object_store.SCHEMES)
 
 
 @dataclass(frozen=True)
 class Url:
-    """A folder or file behind a URL: http(s), or what pyarrow supports (s3, gs, ...).
+    """A folder or file behind a URL: s3://, gs://, az://, hf://, http(s)://.
 
     Its text form leaves out user names, passwords and signatures, since it is printed and logged.
     """
@@ -46,27 +38,52 @@ class Url:
     text: str = field(repr=False)
 
     def __truediv__(self, part: str) -> Url:
+        if not self.is_of_web:
+            return Url(f"{self.text.rstrip('/')}/{part}")
         parts = urlsplit(self.text)
         return Url(urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{part}")))
 
     def __str__(self) -> str:
+        if not self.is_of_web:  # any letter may be in a name
+            return self.text
         parts = urlsplit(self.text)
         host = parts.netloc.rpartition("@")[2]
         return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
     @property
+    def scheme(self) -> str:
+        return self.text.partition("://")[0]
+
+    @property
+    def is_of_web(self) -> bool:
+        return self.scheme in {"http", "https"}
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(str(self).partition("://")[2]).name
+
+    @property
     def suffix(self) -> str:
-        return PurePosixPath(urlsplit(self.text).path).suffix
+        return PurePosixPath(self.name).suffix
 
 
 Location = Path | Url
 
 
 def location_of(text: str | Path) -> Location:
-    """A path, file://, or a URL. Raises ValueError if a file:// URL names another machine."""
+    """A path, file://, or a URL.
+
+    Raises ValueError if a file:// URL names another machine, or if a bucket's holds a password.
+    """
     if isinstance(text, Path) or "://" not in text:
         return Path(text)
     parts = urlsplit(text)
+    if parts.scheme in object_store.SCHEMES and (parts.query or "@" in parts.netloc):
+        raise ValueError(
+            f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}: leave passwords and "
+            "options out of it, every user of the machine can read them; the environment is their "
+            "place (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...)"
+        )
     if parts.scheme != "file":
         return Url(text)
     if parts.netloc not in {"", "localhost"}:
@@ -86,7 +103,7 @@ def read_bytes(location: Location) -> bytes:
         download(location, buffer)
         return buffer.getvalue()
 
-    return _with_retries(location, attempt)
+    return web.with_retries(str(location), attempt)
 
 
 def fetch(url: Url, path: Path) -> None:
@@ -100,88 +117,119 @@ def fetch(url: Url, path: Path) -> None:
         with writing(path) as part, part.open("wb") as file:
             download(url, file)
 
-    _with_retries(url, attempt)
-
-
-class _TransientError(Exception):
-    """A fault that may be gone at the next attempt."""
-
-
-def _with_retries(url: Url, attempt: Callable[[], Value]) -> Value:
-    for pause in (*PAUSES, None):
-        try:
-            return attempt()
-        except _TransientError as error:
-            if pause is None:
-                tries = len(PAUSES) + 1
-                raise OSError(f"{url}: {error} (tried {tries} times)") from error
-            time.sleep(pause)
-    raise AssertionError("the last attempt returns or raises")
+    web.with_retries(str(url), attempt)
 
 
 def download(url: Url, sink: IO[bytes]) -> None:
-    """One attempt: the whole file into `sink`, or _TransientError, or what `fetch` raises."""
-    if urlsplit(url.text).scheme not in {"http", "https"}:
-        _download_by_arrow(url, sink)
+    """One attempt: the whole file into `sink`, or web.TransientError, or what `fetch` raises."""
+    _reader(url).download(url.text, str(url), sink)
+
+
+@contextmanager
+def as_file(location: Location) -> Iterator[Path]:
+    """The path of a file of this machine, or of a copy that is removed with the body's end."""
+    if isinstance(location, Path):
+        yield location
         return
-    with _faults_named(url):
-        response = urllib.request.urlopen(url.text, timeout=_TIMEOUT)
-    read = 0
-    with response:
-        while True:
-            with _faults_named(url):
-                chunk = response.read(_CHUNK)
-            if not chunk:
-                break
-            sink.write(chunk)
-            read += len(chunk)
-        length = response.headers["Content-Length"]
-    # When a connection ends early, http.client returns what it has received
-    if length is not None and read != int(length):
-        raise _TransientError(f"only {read} of {length} bytes came")
+    with tempfile.TemporaryDirectory(prefix=_PART) as folder:
+        path = Path(folder) / location.name
+        fetch(location, path)
+        yield path
 
 
-@contextmanager
-def _faults_named(url: Url) -> Iterator[None]:
+def exists(location: Location) -> bool:
+    """Whether there is such a file. Raises OSError if what holds it does not say."""
     try:
-        yield
-    except urllib.error.HTTPError as error:
-        _raise_for(url, error)
-    except (http.client.HTTPException, OSError) as error:  # URLError and timeouts are OSErrors
-        raise _TransientError(getattr(error, "reason", None) or repr(error)) from error
+        return size_of(location) >= 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
-def _raise_for(url: Url, error: urllib.error.HTTPError) -> NoReturn:
-    error.close()
-    said = f"HTTP {error.code} {error.reason}"
-    if error.code in _TRANSIENT:
-        raise _TransientError(said) from error
-    kinds = {401: PermissionError, 403: PermissionError, 404: FileNotFoundError}
-    raise kinds.get(error.code, OSError)(f"{url}: {said}") from error
+def size_of(location: Location) -> int:
+    """Bytes of a file. Raises OSError (FileNotFoundError if it is not there)."""
+    if isinstance(location, Path):
+        return location.stat().st_size
+    called = str(location)
+    ask = _reader(location).size_of
+    return int(web.with_retries(called, lambda: ask(location.text, called)))
 
 
-def _download_by_arrow(url: Url, sink: IO[bytes]) -> None:
-    try:
-        system, path = fs.FileSystem.from_uri(url.text)
-        with system.open_input_stream(path) as source:
-            shutil.copyfileobj(source, sink, _CHUNK)
-    except pa.ArrowInvalid as error:
-        scheme = urlsplit(url.text).scheme
+def sha256_of(location: Location) -> str:
+    """Of the content of a file, which is read once. Raises as `read_bytes`."""
+    if isinstance(location, Path):
+        with location.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    with as_file(location) as path:
+        return sha256_of(path)
+
+
+def files_below(folder: Location) -> dict[str, int]:
+    """All files below a folder, by their names with '/' between the parts, and their sizes.
+
+    Empty if there is no such folder: a store has no folders, only names. Raises OSError if they
+    cannot be listed, ValueError for http(s)://, whose servers do not say what they have.
+    """
+    if isinstance(folder, Path):
+        paths = (path for path in folder.rglob("*") if path.is_file())
+        return {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
+    reader = _reader(folder)
+    if reader is web:
         raise ValueError(
-            f"{url}: pyarrow cannot open {scheme}:// here; expected a path, file://, http://, "
-            f"https://, s3:// or gs:// ({error})"
-        ) from error
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{url}: not found") from error
-    except Exception as error:  # hf:// raises the errors of a library of its own
-        if isinstance(error, OSError) and error.errno is not None:  # of the sink, on a full disk
-            raise
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise OSError(f"{url}: cannot be fetched ({reason})") from error
+            f"{folder}: a web server does not say which files it has; name a folder, or a bucket "
+            f"({_WRITTEN}, hf://)"
+        )
+    return dict(reader.listing(folder.text, str(folder)))
+
+
+def remove(location: Location) -> None:
+    """Remove a file; no error if it is not there."""
+    if isinstance(location, Path):
+        location.unlink(missing_ok=True)
+    else:
+        object_store.delete(refuse_unwritable(location).text, str(location))
+
+
+def refuse_unwritable(url: Url) -> Url:
+    """The same URL. Raises ValueError if files of its kind are only read."""
+    if url.scheme not in object_store.SCHEMES:
+        raise ValueError(f"{url}: {url.scheme}:// is read, not written; write to {_WRITTEN}")
+    return url
+
+
+def _reader(url: Url) -> Any:
+    """The module that reads this kind of URL: each has `download` and `size_of`."""
+    if url.scheme in object_store.SCHEMES:
+        return object_store
+    if url.is_of_web:
+        return web
+    if url.scheme == "hf":
+        return hub
+    raise ValueError(
+        f"{url}: {url.scheme}:// is not a kind of URL that is read here; expected a path, file://, "
+        f"http://, https://, hf://, {_WRITTEN}"
+    )
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Path]:
+def writing(location: Location) -> Iterator[Path]:
+    """A temporary path for what `location` will hold, whole, when the body ends.
+
+    That of a path lies beside it and is renamed. That of a URL is where the system wants temporary
+    files, and is sent. If the body raises, it is removed, and nothing else has happened.
+    """
+    if isinstance(location, Path):
+        with _writing_beside(location) as part:
+            yield part
+        return
+    refuse_unwritable(location)
+    with tempfile.TemporaryDirectory(prefix=_PART) as folder:
+        part = Path(folder) / "file"
+        yield part
+        object_store.upload(location.text, str(location), part)
+
+
+@contextmanager
+def _writing_beside(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it at the end; removed if the body raises.
 
     The name is unique, because a task may run twice at the same time. The one that ends last wins,
@@ -207,16 +255,27 @@ def _is_about(error: OSError, part: Path) -> bool:
     return is_unnamed or error.filename in {part, str(part)}
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(location: Location, data: bytes) -> None:
     """Write a whole small file, atomically."""
-    with writing(path) as part:
+    if isinstance(location, Url):
+        object_store.upload(refuse_unwritable(location).text, str(location), data)
+        return
+    with writing(location) as part:
         part.write_bytes(data)
 
 
-def write_changed(path: Path, data: bytes) -> None:
+def write_new(location: Url, data: bytes) -> bool:
+    """As `write_bytes`, but only if there is no such file; returns False if there is one.
+
+    Of several machines that try at the same time, one succeeds.
+    """
+    return object_store.upload(refuse_unwritable(location).text, str(location), data, is_new=True)
+
+
+def write_changed(location: Location, data: bytes) -> None:
     """As `write_bytes`, but a file that has this content already is not touched."""
-    if not path.is_file() or path.read_bytes() != data:
-        write_bytes(path, data)
+    if not exists(location) or read_bytes(location) != data:
+        write_bytes(location, data)
 
 
 def make_folder(folder: Path) -> None:

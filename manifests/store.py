@@ -26,9 +26,8 @@ from manifests.shards import (
     data_path,
     open_shard,
     read_index_columns,
-    sha256_of,
 )
-from manifests.storage import Location, Url, fetch
+from manifests.storage import Location, Url, fetch, sha256_of
 
 # How many shards a process keeps open. Readers in shuffled order come back to each of them. An open
 # tar takes a megabyte, an open table up to three of its row groups.

@@ -21,6 +21,7 @@ from console.interrupts import silent_stdout
 from datagen.cli import main
 from datagen.cluster import Cluster, cluster
 from datagen.sources.folders import SourceFolders
+from tests.object_store import Store, object_store
 
 LABELS = """file,subject,transparency
 fur.png,non-human,Strongly
@@ -148,6 +149,15 @@ def here(capsys: pytest.CaptureFixture[str], *arguments: str) -> Ran:
         main(arguments)
     printed = capsys.readouterr()
     return Ran(int(stop.value.code or 0), printed.out, printed.err)
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[Store]:
+    """An object store that this process, and those that it starts later, find."""
+    with object_store() as found, pytest.MonkeyPatch.context() as patch:
+        for name, value in found.environment.items():
+            patch.setenv(name, value)
+        yield found
 
 
 def is_alive(process: int) -> bool:

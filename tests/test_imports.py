@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PRODUCTS = ("datagen", "annotation", "training")
-GROUND_FLOOR = {"manifests", "numpy", "pyarrow", "PIL", "cv2", "isal", "numba"}
+LIBRARIES_OF_FILES = {"isal", "numba", "obstore", "huggingface_hub"}
+GROUND_FLOOR = {"manifests", "numpy", "pyarrow", "PIL", "cv2", *LIBRARIES_OF_FILES}
 CLASSICAL = {"classical", "manifests", "numpy", "pymatting", "cv2"}
 
 CLI = {
@@ -36,6 +37,8 @@ HOMES = {
     "pymatting": {"classical/library.py"},
     "isal": {"manifests/png.py"},
     "numba": {"manifests/compiled.py"},
+    "obstore": {"manifests/object_store.py"},
+    "huggingface_hub": {"manifests/hub.py"},
     "rich": {"console/messages.py", "console/progress.py"},
 }
 HOME_PACKAGES = {

@@ -9,8 +9,7 @@ from typing import Any
 
 from manifests.documents import parse_object
 from manifests.shard_set import ShardSet
-from manifests.shards import sha256_of
-from manifests.storage import write_bytes
+from manifests.storage import sha256_of, write_bytes
 from training.checkpoint import checkpoints, sweep
 from training.loading.batches import epoch_length
 from training.log import is_busy

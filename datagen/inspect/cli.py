@@ -25,10 +25,11 @@ from datagen.options import (
     path_option,
     workers_of,
 )
+from manifests.storage import location_of
 
 
 def stats(
-    shards: ShardsOption = Path("shards"),
+    shards: ShardsOption = "shards",
     by_transparency: Annotated[
         bool, switch("--by-transparency", "Also show a row for each subject and transparency.")
     ] = False,
@@ -60,7 +61,7 @@ def stats(
 
 
 def preview(
-    shards: ShardsOption = Path("shards"),
+    shards: ShardsOption = "shards",
     out: Annotated[Path, path_option("Picture to draw.", "FILE.png")] = Path("preview.png"),
     rows: Annotated[
         int, typer.Option(help="How many samples to draw.", min=1, max=64, metavar="N")
@@ -88,14 +89,14 @@ def preview(
     bad: list[str] = []
     with open_shards(shards, check=False) as opened:
         if layers and not opened.settings.layers:
-            raise typer.BadParameter(f"{shards}: was composed with --no-layers")
+            raise typer.BadParameter(f"{opened.root}: was composed with --no-layers")
         among = opened.split(split) if split else opened
         keys = draw(opened, out, key or chosen_keys(among, rows, worst), bad.append, layers)
     _end(bad, f"{out}: {', '.join(keys)}")
 
 
 def report(
-    shards: ShardsOption = Path("shards"),
+    shards: ShardsOption = "shards",
     out: Annotated[Path, path_option("Page to write.", "FILE.html")] = Path("report.html"),
     samples: Annotated[
         int, typer.Option(help="About how many samples to show.", min=16, max=1000, metavar="N")
@@ -122,7 +123,7 @@ def _end(bad: list[str], made: str) -> NoReturn:
 
 
 def verify(
-    shards: ShardsOption = Path("shards"),
+    shards: ShardsOption = "shards",
     workers: WorkersOption = None,
     ray_address: AddressOption = None,
     json_: JsonOption = False,
@@ -132,7 +133,7 @@ def verify(
     from datagen.printing import print_findings
     from manifests import open_shards
 
-    opened = open_shards(for_workers(shards, ray_address))
+    opened = open_shards(for_workers(location_of(shards), ray_address))
     findings, samples = [], 0
     total = len(opened)
     with workers_of(workers, ray_address) as ray, progress("verify", total, "samples") as advance:
@@ -153,7 +154,7 @@ def replay(
     fg: FgOption,
     bg: BgOption,
     out: Annotated[Path, path_option("Folder to write the sample to.")],
-    shards: ShardsOption = Path("shards"),
+    shards: ShardsOption = "shards",
     alpha: AlphaOption = None,
 ) -> None:
     """Compose one sample of a shard set again, and compare it byte for byte."""
@@ -166,6 +167,6 @@ def replay(
     for path in found.files:
         say(str(path))
     if found.different:
-        fail(f"{key}: {', '.join(found.different)} differ from what {shards} holds")
+        fail(f"{key}: {', '.join(found.different)} differ from what {opened.root} holds")
         raise typer.Exit(FAILED)
     show(f"{key}: matches, byte for byte")

@@ -33,7 +33,7 @@ def chosen_keys(shards: ShardSet, count: int, by_crude: bool = False) -> list[st
     """
     if by_crude:
         return [shards.key(number) for number in worst(read_rows(shards), count)]
-    return [row.key for row in varied(read_index(shards.folder, shards.shards[0].name), count)]
+    return [row.key for row in varied(read_index(shards.root, shards.shards[0].name), count)]
 
 
 def draw(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +28,9 @@ CELLS: tuple[Cell, ...] = tuple(
     for subject in (Subject.HUMAN, Subject.NON_HUMAN)
     for transparency in Transparency
 )
+
+
+_READERS = 8  # indices that are read at a time, since a store takes its time to answer
 
 
 @dataclass(frozen=True)
@@ -81,11 +86,13 @@ def read_rows(shards: ShardSet) -> Rows:
     """The columns that are counted, in the order of the samples. Raises as `read_stats`."""
     tables: list[pa.Table] = []
     histograms: dict[Cell, Histogram] = {}
-    for shard in shards.shards:
-        table, notes = read_columns_and_notes(shards.folder, shard.name, list(_COLUMNS))
-        tables.append(table)
-        for cell, counts in notes.alpha_histograms.items():
-            histograms[cell] = histograms.get(cell, np.zeros(256, np.int64)) + counts
+    names = [shard.name for shard in shards.shards]
+    with ThreadPoolExecutor(_READERS) as pool:
+        read = partial(read_columns_and_notes, shards.root, columns=list(_COLUMNS))
+        for table, notes in pool.map(read, names):
+            tables.append(table)
+            for cell, counts in notes.alpha_histograms.items():
+                histograms[cell] = histograms.get(cell, np.zeros(256, np.int64)) + counts
     return Rows(pa.concat_tables(tables), histograms)
 
 

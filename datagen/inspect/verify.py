@@ -33,9 +33,9 @@ from manifests.shards import (
     read_alpha_histograms,
     read_index,
     read_shard,
-    sha256_of,
 )
 from manifests.sources import Background, Foreground
+from manifests.storage import Location, as_file, exists, sha256_of
 
 # Allowed mean difference, over the soft pixels, between a JPEG image of quality 95 and the blend of
 # its JPEG layers, and the increase for each step of quality below 95. White noise, the worst case,
@@ -62,16 +62,15 @@ class Promises:
     It is sent with every task, so it holds nothing that grows with the number of shards or sources.
     """
 
-    root: Path
+    root: Location
     settings: ShardSettings
     sources: tuple[str, str]  # checksums of the tables of foregrounds and backgrounds
 
 
 def promises_of(shards: ShardSet) -> Promises:
-    """Raises ValueError if the set is not in a folder."""
     names = (table_name(Foreground), table_name(Background))
     foregrounds, backgrounds = (shards.sources.get(name, "") for name in names)
-    return Promises(shards.folder, shards.settings, (foregrounds, backgrounds))
+    return Promises(shards.root, shards.settings, (foregrounds, backgrounds))
 
 
 @lru_cache(maxsize=1)
@@ -93,13 +92,41 @@ def verify(cluster: Cluster, shards: ShardSet) -> Iterator[tuple[Shard, list[Fin
 
 def verify_shard(promises: Promises, shard: Shard) -> list[Finding]:
     """Every broken rule in one shard."""
+    location = data_path(promises.root, shard.name, promises.settings.format)
+    index = index_path(promises.root, shard.name)
+    of_index = _fault(index, index, shard.index_sha256)
+    if not exists(location):
+        return _of_files(shard, f"{location}: missing; {_REMEDY}", of_index)
+    with as_file(location) as data:
+        findings = _of_files(shard, _fault(location, data, shard.sha256), of_index)
+        return (
+            [*findings, *_content_faults(promises, shard, data, location)]
+            if exists(index)
+            else findings
+        )
+
+
+def _of_files(shard: Shard, *faults: str) -> list[Finding]:
+    return [Finding(shard.name, "", fault) for fault in faults if fault]
+
+
+def _fault(location: Location, content: Location, sha256: str) -> str:
+    """What is wrong with a file, whose content may be in a copy; "" if nothing is."""
+    if not exists(content):
+        return f"{location}: missing; {_REMEDY}"
+    if sha256_of(content) != sha256:
+        return f"{location}: its sha256 is not the one in dataset.json; {_REMEDY}"
+    return ""
+
+
+def _content_faults(
+    promises: Promises, shard: Shard, data: Path, location: Location
+) -> list[Finding]:
+    """Every broken rule about the samples of a shard; `data` is its file, or a copy of it."""
     root = promises.root
-    data = data_path(root, shard.name, promises.settings.format)
-    findings = [Finding(shard.name, "", reason) for reason in _file_faults(root, data, shard)]
+    findings: list[Finding] = []
     about_samples: list[Finding] = []
     keys: set[str] = set()
-    if not data.exists() or not index_path(root, shard.name).exists():
-        return findings
     histogram = np.zeros(256, np.int64)
     count = 0
     try:
@@ -120,16 +147,9 @@ def verify_shard(promises: Promises, shard: Shard) -> list[Finding]:
         ):
             findings.append(Finding(shard.name, "", "the alpha histogram in the index is wrong"))
     except (ValueError, OSError) as error:
-        findings.append(Finding(shard.name, "", str(error)))
+        reason = str(error).replace(str(data), str(location))
+        findings.append(Finding(shard.name, "", reason))
     return findings + about_samples
-
-
-def _file_faults(root: Path, data: Path, shard: Shard) -> Iterator[str]:
-    for path, sha256 in ((data, shard.sha256), (index_path(root, shard.name), shard.index_sha256)):
-        if not path.exists():
-            yield f"{path}: missing; {_REMEDY}"
-        elif sha256_of(path) != sha256:
-            yield f"{path}: its sha256 is not the one in dataset.json; {_REMEDY}"
 
 
 def _sample_faults(

@@ -11,7 +11,8 @@ import pytest
 from datagen.job import make_shard_set
 from datagen.settings import Settings
 from datagen.sources.folders import SourceFolders
-from manifests.shards import ShardFormat, data_path, index_path, sha256_of
+from manifests.shards import ShardFormat, data_path, index_path
+from manifests.storage import sha256_of
 from tests.conftest import contents
 from tests.datagen.disk import Crash, Disk
 from tests.datagen.in_process import InProcess

@@ -21,8 +21,9 @@ from datagen.sources.folders import SourceFolders
 from manifests import open_shards
 from manifests.dataset import read_sources, sources_path
 from manifests.samples import Sample
-from manifests.shards import ShardFormat, index_path, read_index, read_notes, sha256_of
+from manifests.shards import ShardFormat, index_path, read_index, read_notes
 from manifests.sources import Background, Foreground
+from manifests.storage import sha256_of
 from manifests.tables import to_table
 from tests.conftest import contents
 from tests.datagen.in_process import InProcess

@@ -49,9 +49,9 @@ from manifests.shards import (
     read_alpha_histograms,
     read_index,
     read_shard,
-    sha256_of,
 )
 from manifests.sources import Background, Box, Foreground, Split, Subject, Transparency
+from manifests.storage import sha256_of
 
 SIZE = 44  # not a multiple of a block
 CELLS = (

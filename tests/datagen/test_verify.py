@@ -52,9 +52,9 @@ from manifests.shards import (
     data_path,
     index_path,
     read_shard_record,
-    sha256_of,
 )
 from manifests.sources import Background, Box, Foreground, Split, Subject, Transparency
+from manifests.storage import sha256_of
 from tests.datagen.in_process import InProcess
 
 Source = TypeVar("Source", Foreground, Background)

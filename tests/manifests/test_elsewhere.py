@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from manifests import open_shards, storage
+from manifests import web as webs
 from manifests.shards import ShardFormat, data_path
 from manifests.sources import Split
-from manifests.storage import PAUSES, Url, fetch, location_of, read_bytes
+from manifests.storage import Url, fetch, location_of, read_bytes
+from manifests.web import PAUSES
 from tests.training.shard_sets import write_set
 from tests.web import Web, serving
 
@@ -31,7 +33,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many attempts, without the seconds between them."""
-    monkeypatch.setattr(storage, "PAUSES", (0.0,) * len(storage.PAUSES))
+    monkeypatch.setattr(webs, "PAUSES", (0.0,) * len(PAUSES))
 
 
 @pytest.fixture
@@ -66,11 +68,8 @@ def test_a_file_url_of_another_machine() -> None:
     [
         ("http://h:80/a", "http://h:80/a/b/c.tar", "http://h:80/a/b/c.tar"),
         ("https://h/", "https://h/b/c.tar", "https://h/b/c.tar"),
-        (
-            "s3://key:secret@b/a?region=x",
-            "s3://key:secret@b/a/b/c.tar?region=x",
-            "s3://b/a/b/c.tar",
-        ),
+        ("s3://b/a/", "s3://b/a/b/c.tar", "s3://b/a/b/c.tar"),
+        ("https://k:secret@h/a", "https://k:secret@h/a/b/c.tar", "https://h/a/b/c.tar"),
         ("https://h/a?sig=secret", "https://h/a/b/c.tar?sig=secret", "https://h/a/b/c.tar"),
     ],
 )
@@ -142,7 +141,7 @@ def test_the_pauses_grow_and_end() -> None:
 def test_there_is_a_pause_before_each_further_attempt(
     web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "PAUSES", (0.05, 0.1))
+    monkeypatch.setattr(webs, "PAUSES", (0.05, 0.1))
     web.faults["/file.bin"] += [503, 503]
     started = time.monotonic()
     assert read_bytes(Url(web.url) / "file.bin") == DATA
@@ -164,7 +163,9 @@ def test_a_full_disk_is_not_the_network_s_fault(web: Web) -> None:
 
 
 def test_an_unknown_kind_of_url() -> None:
-    with pytest.raises(ValueError, match=r"gopher://host/x: .*expected a path, file://, http://"):
+    with pytest.raises(
+        ValueError, match=r"gopher://host/x: .*is not a kind of URL .* file://, http://"
+    ):
         read_bytes(Url("gopher://host/x"))
 
 
@@ -183,22 +184,6 @@ def test_a_shard_set_by_url(tmp_path: Path, form: ShardFormat) -> None:
             open_shards(root)
 
 
-def test_an_object_store(tmp_path: Path) -> None:
-    """S3's protocol, spoken by pyarrow with a server on loopback."""
-    write_set(tmp_path / "bucket" / "set", {Split.TRAIN: [2]})
-    with serving(tmp_path) as web:
-        options = f"scheme=http&region=here&endpoint_override=127.0.0.1%3A{web.port}"
-        root = location_of(f"s3://name:secret@bucket/set?{options}")
-        assert open_shards(root).fingerprint == open_shards(tmp_path / "bucket" / "set").fingerprint
-        assert isinstance(root, Url)
-        fetch(data_path(root, "train-00000", ShardFormat.WEBDATASET), tmp_path / "copy.tar")
-        with pytest.raises(FileNotFoundError) as error:
-            open_shards(root / "none")
-        assert str(error.value).startswith("s3://bucket/set/none/dataset.json: ")
-    data = tmp_path / "bucket" / "set" / "data" / "train-00000.tar"
-    assert (tmp_path / "copy.tar").read_bytes() == data.read_bytes()
-
-
 READ = """
 import sys
 from manifests.storage import location_of, read_bytes
@@ -209,23 +194,17 @@ except OSError as error:
 """
 
 
-@pytest.mark.parametrize(
-    ("url", "name"),
-    [
-        ("hf://datasets/none/such", "hf://datasets/none/such"),
-        ("s3://k:s@bucket/set?scheme=http&endpoint_override=127.0.0.1%3A9", "s3://bucket/set"),
-    ],
-)
 @pytest.mark.slow
-def test_a_host_that_cannot_be_reached_is_a_sentence(url: str, name: str) -> None:
+def test_a_host_that_cannot_be_reached_is_a_sentence() -> None:
     """Whatever the library of its protocol raises. Port 9 of this machine is closed."""
+    url = "hf://datasets/none/such"
     ran = subprocess.run(
         [sys.executable, "-c", READ, url],
         capture_output=True,
         text=True,
         check=True,
-        env=os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"},
+        env=os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9"},
     )
     (line,) = ran.stdout.splitlines()
-    assert line.startswith(f"{name}: cannot be fetched (")
+    assert line.startswith(f"{url}: cannot be fetched (")
     assert "onnect" in line

@@ -76,7 +76,7 @@ def test_what_a_set_says_of_itself(shards: ShardSet, root: Path) -> None:
     form = ShardFormat.WEBDATASET if list(root.glob("data/*.tar")) else ShardFormat.PARQUET
     assert shards.settings == ShardSettings(form, ImageCodec.PNG, 95, 40, 1000, True)
     assert shards.all_settings["format"] == str(form)
-    assert (shards.root, shards.folder, shards.splits) == (root, root, ("train", "val"))
+    assert (shards.root, shards.splits) == (root, ("train", "val"))
     assert (shards.libraries, shards.skipped) == ({}, ())
     assert (shards.foregrounds, shards.backgrounds) == ({}, {})
     assert [(shard.name, shard.samples) for shard in shards.shards] == [
@@ -332,8 +332,6 @@ def test_a_set_behind_a_url(tmp_path: Path, form: ShardFormat) -> None:
             assert fetched() == []
             assert_holds(opened["val-00000002"], "val-00000002")
             assert fetched() == [f"val-00001.{form.extension}"]
-            with pytest.raises(ValueError, match=rf"{web.url}: expected a folder"):
-                opened.folder  # noqa: B018
             with ProcessPoolExecutor(2, get_context("forkserver")) as pool:
                 assert [key for key, _ in pool.map(read, [opened] * 11, range(11))] == KEYS
         assert len(fetched()) == len(set(fetched())) == 5, "each once, by whichever process"

@@ -27,9 +27,9 @@ from manifests.shards import (
     read_index_columns,
     read_shard,
     read_shard_record,
-    sha256_of,
 )
 from manifests.sources import Split
+from manifests.storage import sha256_of
 from tests.strategies import encoded_samples, few, many
 
 NAME = "train-00000"

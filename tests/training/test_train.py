@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from console.commands import DONE, FAILED, WRONG_USAGE
 from manifests import open_shards
-from manifests.shards import sha256_of
+from manifests.storage import sha256_of
 from tests.conftest import Ran
 from tests.training.conftest import VAL_SAMPLES, called, lively
 from tests.training.runs import (
