@@ -2,6 +2,10 @@
 
 Pushes and pulls tasks of 4K soft alphas and measures the time and the memory of each command. Then
 it runs the whole loop on the photos of alphamatting.com and prints the SAD against their alphas.
+
+    python -m tests.bench.annotate --small 10000 --tasks 0 --photos 0
+
+measures what the number of tasks costs, with photos of a few pixels.
 """
 
 from __future__ import annotations
@@ -22,18 +26,19 @@ from PIL import Image
 from annotation.serve import Service, free_port, serving
 from annotation.server.client import Client
 from annotation.server.find import existing_project
+from annotation.server.project import Project
 from manifests.annotations import annotations_path, read_annotations
 from manifests.pixels import Pixels, decode_alpha, encode_alpha
 from tests.annotation.conftest import (
     DATA,
-    HASTY,
     PASSWORD,
     USER,
     Running,
-    accept,
+    save_alpha,
+    save_photo,
     server_venv,
+    soft_alpha,
     start_annotate,
-    tasks_of,
     warmed_template,
 )
 from tests.annotation.loop import ALPHAMATTING, run_loop
@@ -95,20 +100,31 @@ def sources(folder: Path, count: int) -> list[Pixels]:
     return kinds
 
 
-def many(server: Running, folder: Path, count: int) -> dict[str, dict[str, float]]:
-    """Push and pull many 4K tasks. Raises SystemExit if a pulled alpha differs."""
-    kinds = sources(folder, count)
-    project, out = ("--project", f"{count} tasks"), folder / "out"
-    given = ("--photos", str(folder / "photos"), "--alphas", str(folder / "alphas"))
+def small_sources(folder: Path, count: int) -> list[Pixels]:
+    """As `sources`, of 24 x 32 pixels."""
+    kinds = [soft_alpha(number, 24, 32) for number in range(ALPHAS)]
+    for number in range(count):
+        save_photo(folder / "photos", f"{number:05d}.png", number, 24, 32)
+        save_alpha(folder / "alphas", f"{number:05d}.png", kinds[number % ALPHAS])
+    return kinds
+
+
+def many(
+    server: Running, folder: Path, kinds: Sequence[Pixels], *more: str
+) -> dict[str, dict[str, float]]:
+    """Push, approve and pull the pairs of a folder. Raises SystemExit if a pulled alpha differs."""
+    count = len(list((folder / "photos").iterdir()))
+    title, out = f"{folder.name} {count} tasks", folder / "out"
+    project = ("--project", title)
+    given = ("--photos", str(folder / "photos"), "--alphas", str(folder / "alphas"), *more)
     found = {"push": run(server, "push", *project, *given)}
     found["push again"] = run(server, "push", *project, *given)
-    with Client(server.url, server.token, HASTY) as client:
-        one = existing_project(client, f"{count} tasks")
-        for task in tasks_of(one).values():
-            accept(one, task)
+    with Client(server.url, server.token) as client:
+        accept_all(existing_project(client, title))
     found["pull"] = run(server, "pull", *project, "--out", str(out))
     found["pull again"] = run(server, "pull", *project, "--out", str(out))
     found["status"] = run(server, "status", *project)
+    found["status again"] = run(server, "status", *project)
     rows = read_annotations(annotations_path(out))
     for row in rows:
         number = int(Path(row.photo_file).stem)
@@ -120,10 +136,34 @@ def many(server: Running, folder: Path, count: int) -> dict[str, dict[str, float
     return found
 
 
+def accept_all(project: Project) -> None:
+    """Submit all predictions untouched, as the data manager does it for many tasks at once."""
+    where: dict[str, str | int] = {"id": "predictions_to_annotations", "project": project.id}
+    chosen: dict[str, object] = {
+        "selectedItems": {"all": True, "excluded": []},
+        "ordering": [],
+        "filters": None,
+    }
+    project.client.post("/api/dm/actions/", chosen, **where)
+
+
+def show(commands: dict[str, dict[str, float]], count: int) -> None:
+    """One line for each command."""
+    for name, figures in commands.items():
+        print(
+            f"{name:<12} {figures['seconds']:7.1f} s {figures['seconds'] / count:7.3f} s per task "
+            f"{figures['peak_mb']:6.0f} MB",
+            flush=True,
+        )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print a table or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", type=int, default=200)
+    parser.add_argument(
+        "--small", type=int, default=1000, help="Number of photos of a few pixels; 0: none."
+    )
+    parser.add_argument("--tasks", type=int, default=200, help="Number of 4K photos; 0: none.")
     parser.add_argument(
         "--photos",
         type=int,
@@ -141,19 +181,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         root = Path(folder)
         shutil.copytree(template, root / "data")
         token = (root / "data" / "token").read_text()
-        service = Service(root / "data", free_port(), venv, USER, PASSWORD, token)
+        (root / "files").mkdir()
+        service = Service(root / "data", free_port(), venv, USER, PASSWORD, token, root / "files")
         found: dict[str, object] = {}
         with serving(service):
             server = Running(service)
+            if options.small:
+                kinds = small_sources(server.files / "small", options.small)
+                shown = ("--local-files", str(server.files))  # nothing is uploaded
+                commands = many(server, server.files / "small", kinds, *shown)
+                found["small"] = commands
+                if not options.json:
+                    show(commands, options.small)
             if options.tasks:
-                commands = many(server, root / "many", options.tasks)
+                kinds = sources(root / "many", options.tasks)
+                commands = many(server, root / "many", kinds)
                 found["commands"] = commands
-                for name, figures in commands.items() if not options.json else ():
-                    per = figures["seconds"] / options.tasks
-                    print(
-                        f"{name:<12} {figures['seconds']:7.1f} s {per:7.3f} s per task "
-                        f"{figures['peak_mb']:6.0f} MB"
-                    )
+                if not options.json:
+                    show(commands, options.tasks)
             names = sorted(path.name for path in (ALPHAMATTING / "input").glob("*.png"))
             if options.photos:
                 loop = run_loop(
