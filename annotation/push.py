@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -65,12 +65,12 @@ class Pushed:
 
 @dataclass
 class _Push:
-    """One push. `known`: the tasks that were there before; `waiting`: photos, and their tasks as
+    """One push. `known`: the task of each photo's id that was there before; `waiting`: photos, and their tasks as
     JSON, that wait for one import, by their identity."""
 
     project: Project
     root: Path | None
-    known: Sequence[TaskSummary]
+    known: Mapping[str, TaskSummary]
     uploads: dict[str, str]
     waiting: dict[Identity, tuple[str, bytes]] = field(default_factory=dict)
     created: int = 0
@@ -81,8 +81,9 @@ class _Push:
     def take(self, photo: Photo, given: Companions) -> None:
         """Let a photo wait for the next import, unless it has a task or cannot have one."""
         try:
-            task = _task_of(self.project, photo, given, self.known)
-            if task is not None:
+            row = self.known.get(photo.id)
+            if row is not None:
+                _check_task(self.project, photo, given, row)
                 self.kept += 1
                 return
             alpha = _alpha(photo, given.alpha)
@@ -163,7 +164,8 @@ def push(client: Client, title: str, sources: Sources, begin: Progress) -> Pushe
     if root is not None:
         project.serve_folder(sources.photos.resolve())
     known = project.summaries()
-    work = _Push(project, root, known, project.uploads(), failed=failed)
+    oldest = {identity(row)[0]: row for row in reversed(known)}
+    work = _Push(project, root, oldest, project.uploads(), failed=failed)
     advance = begin(len(photos))
     for number, photo in enumerate(photos, 1):
         work.take(photo, companions[photo.id])
@@ -194,14 +196,8 @@ def identity(row: TaskSummary) -> Identity:
     return str(row.data.get("photo")), str(row.data.get("photo_sha256"))
 
 
-def _task_of(
-    project: Project, photo: Photo, given: Companions, rows: Sequence[TaskSummary]
-) -> TaskSummary | None:
-    """The task of a photo, if it has one. Raises ValueError if it has one that was made with
-    something else."""
-    row = next((row for row in rows if identity(row)[0] == photo.id), None)
-    if row is None:
-        return None
+def _check_task(project: Project, photo: Photo, given: Companions, row: TaskSummary) -> None:
+    """Raises ValueError if the task of a photo was made with something else."""
     where = project.task_url(row.id)
     if identity(row)[1] != photo.sha256:
         raise ValueError(
@@ -229,7 +225,6 @@ def _task_of(
             f"{str(row.data.get(IMAGE))[:80]!r}, but the server's files are below "
             f"{project.files!r} now; delete the task, and push again"
         )
-    return row
 
 
 def _alpha(photo: Photo, path: Path | None) -> Pixels | None:

@@ -83,8 +83,8 @@ def list_files(folder: Path) -> tuple[list[str], list[Failure]]:
 def scan_photos(folder: Path) -> tuple[list[Photo], list[Failure]]:
     """(every photo below a folder, sorted by file; a Failure for each that cannot be annotated).
 
-    Files that are not pictures by `is_picture` are passed over. Raises ValueError if `folder` is
-    not a folder.
+    Pixels are not decoded: a photo that has its task already costs only its hash. Files that are
+    not pictures by `is_picture` are passed over. Raises ValueError if `folder` is not a folder.
     """
     photos: dict[str, Photo] = {}
     files, failures = list_files(folder)
@@ -122,18 +122,17 @@ def _scan(path: Path, file: str) -> Photo:
     if max(height, width) > MAX_SIDE:
         found = f"has {height} x {width} pixels, at most {MAX_SIDE} a side are annotated"
         raise ValueError(f"{found}; make it smaller first")
-    read_photo(data)  # a damaged file is named now, not when it is pushed
     sha256 = hashlib.sha256(data).hexdigest()
     return Photo(name, file, path, sha256, height, width, header.is_upright)
 
 
 def image_bytes(photo: Photo) -> tuple[bytes, str]:
-    """(the bytes to upload, "jpg" or "png"). Raises ValueError if the file cannot be read or has
-    changed since the scan."""
+    """(the bytes to upload, "jpg" or "png"). Raises PictureError or ValueError if the file cannot
+    be decoded, or has changed since the scan."""
     data = read_file(photo.path)
     if hashlib.sha256(data).hexdigest() != photo.sha256:
         raise ValueError(f"{photo.path}: it was changed while it was pushed; push again")
-    header = read_header(data)
+    header, pixels = read_header(data), read_photo(data)
     if photo.is_upright and header.format in _SHOWN and header.mode in ("RGB", "L", "P"):
         return data, _SHOWN[header.format]
-    return encode_colour(read_photo(data), ImageCodec.PNG), "png"
+    return encode_colour(pixels, ImageCodec.PNG), "png"
