@@ -193,11 +193,15 @@ def status(
     timeout: TimeoutOption = TIMEOUT,
     json_: JsonOption = False,
 ) -> None:
-    """Show how far a project is: tasks by state, what is missing, how far annotators agree."""
+    """Show how far a project is: by state, what is missing, and the annotators.
+
+    Only tasks that changed since the last time are read.
+    """
+    from annotation.files.memory import cache_folder
     from annotation.status import measure
 
     with _client(url, token, timeout) as client, _progress("status", "tasks") as begin:
-        found = measure(client, project, target, begin)
+        found = measure(client, project, target, begin, cache_folder())
     _show(found, print_status, json_)
     raise typer.Exit(FAILED if found.bad else DONE)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # what leads to results takes long to import, and a help page
     from annotation.pull import Pulled
     from annotation.push import Pushed
     from annotation.solve import Solved
-    from annotation.status import Status
+    from annotation.status import Annotator, Status
 
 
 def print_pushed(found: Pushed) -> None:
@@ -65,6 +65,16 @@ def print_exported(found: Exported) -> None:
     )
 
 
+def _times(one: Annotator) -> tuple[str, str, str]:
+    """Hours in all, minutes and seconds for one annotation, and levels of 255; "-": unknown."""
+    median = one.median_seconds
+    return (
+        f"{one.seconds / 3600:.1f}" if one.timed else "-",
+        "-" if median is None else f"{int(median) // 60}:{int(median) % 60:02d}",
+        "-" if one.difference is None else f"{one.difference:.2f}",
+    )
+
+
 def print_status(found: Status) -> None:
     """`annotate status`."""
     for one in found.bad:
@@ -84,6 +94,21 @@ def print_status(found: Status) -> None:
     ]
     columns = ("subject", "transparency", "approved", "tasks", "missing")
     show_table("By subject and transparency", columns, cells, left=2)
+    people = [
+        (
+            one.name or "(removed)",
+            *(f"{n:,}" for n in (one.painted, one.judged, one.approved)),
+            *times,
+        )
+        for one in found.annotators
+        for times in [_times(one)]
+    ]
+    if people:
+        show_table(
+            "By annotator",
+            ("annotator", "painted", "judged", "approved", "hours", "median", "difference"),
+            people,
+        )
     if found.mean_difference is not None:
         count = len(found.agreement)
         worst = max(found.agreement, key=lambda pair: pair.difference)

@@ -27,6 +27,7 @@ from annotation.form.regions import IMAGE, BadAnnotationError
 from annotation.form.results import Painted, record_of
 from annotation.form.tasks import Task, read_task
 from annotation.found import Found, find
+from annotation.server.ahead import Ahead
 from annotation.server.client import Client
 from annotation.server.faults import ServerError, ends_session
 from annotation.server.find import existing_project
@@ -87,13 +88,14 @@ def pull(
     folder.load()
     listed = project.summaries()
     folder.check(listed)
-    work = _Work(project, folder, prune, {row.id for row in listed})
+    changed = [row for row in listed if not (folder.is_seen(row) or _is_empty(folder, row))]
+    work = _Work(project, folder, Ahead(project, changed), prune, {row.id for row in listed})
     advance = begin(len(listed))
     fetched = 0
     try:
         work.settle_missing()
         for number, row in enumerate(listed, 1):
-            if row.annotations + row.skipped == 0 and row.id not in folder.rows:
+            if _is_empty(folder, row):
                 folder.see(row, is_whole=True)
             elif not folder.is_unchanged(row):
                 is_whole = work.take(row)
@@ -120,12 +122,18 @@ def pull(
     )
 
 
+def _is_empty(folder: Folder, row: TaskSummary) -> bool:
+    """Whether there is nothing of a task, neither on the server nor in the folder."""
+    return row.annotations + row.skipped == 0 and row.id not in folder.rows
+
+
 @dataclass
 class _Work:
     """One pull. `there`: the tasks that the server lists."""
 
     project: Project
     folder: Folder
+    ahead: Ahead
     prune: bool
     there: set[int]
     bad: list[BadAnnotation] = field(default_factory=list)
@@ -163,7 +171,7 @@ class _Work:
             return False
 
     def _take(self, listed: TaskSummary) -> bool:
-        json = self.project.find_task(listed.id)
+        json = self.ahead.find_task(listed)
         if json is None:
             if not self.project.is_there():
                 raise ServerError(

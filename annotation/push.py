@@ -65,8 +65,8 @@ class Pushed:
 
 @dataclass
 class _Push:
-    """One push. `known`: the task of each photo's id that was there before; `waiting`: photos, and their tasks as
-    JSON, that wait for one import, by their identity."""
+    """One push. `known`: the tasks that were there before, by their photo's id; `waiting`: photos,
+    and their tasks as JSON, that wait for one import, by their identity."""
 
     project: Project
     root: Path | None

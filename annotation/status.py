@@ -1,22 +1,25 @@
-"""How far a project is: tasks by state, cells that are still missing, agreement of annotators."""
+"""How far a project is: tasks by state, cells that are still missing, annotators and agreement.
+
+Only tasks that changed since the last count are read.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
 
 import numpy as np
 
-from annotation.bad import BadAnnotation, bad_annotation, bad_task, id_of, person_of
-from annotation.files.failures import failure
-from annotation.form.choose import NOTHING_TO_APPROVE, approvals, choose
-from annotation.form.regions import BadAnnotationError, Json
-from annotation.form.results import Chosen, Painted, SkippedError, read_chosen, read_result
-from annotation.form.tasks import Task, read_task
+from annotation.bad import BadAnnotation
+from annotation.count import Agreement, Counted, Work, as_json, count_task, counted_of
+from annotation.files.memory import memory_of, read_memory, write_memory
+from annotation.server.ahead import Ahead
 from annotation.server.client import Client
-from annotation.server.faults import ends_session
 from annotation.server.find import existing_project
 from annotation.server.project import Project, TaskSummary
 from manifests.annotations import Kind, State
@@ -41,17 +44,23 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """Two people's annotations of one task and kind; the mean absolute difference of their alphas,
-    0..255 (of trimaps: of 0, 128 and 255)."""
+class Annotator:
+    """One person: annotations that were painted, those that only judge, and how many of the
+    painted are the approved results of their tasks.
 
-    photo: str
-    url: str  # the task in the browser
-    task: int
-    annotations: tuple[int, int]
-    authors: tuple[str, str]
-    kind: str
-    difference: float
+    seconds: how long all of them took, as the browser measured it, of `timed` annotations;
+    median_seconds: for one, None if nobody knows. difference: the mean absolute difference from
+    what others painted for the same tasks, 0..255; None if there is nothing to compare.
+    """
+
+    name: str
+    painted: int
+    judged: int
+    approved: int
+    timed: int
+    seconds: float
+    median_seconds: float | None
+    difference: float | None
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,7 @@ class Status:
     states: Mapping[str, int]
     approved_trimaps: int
     cells: tuple[Cell, ...]
+    annotators: tuple[Annotator, ...]
     agreement: tuple[Agreement, ...]
     bad: tuple[BadAnnotation, ...]
 
@@ -78,127 +88,92 @@ class Status:
         return float(np.mean([pair.difference for pair in self.agreement]))
 
 
-def measure(client: Client, title: str, target: int, begin: Progress) -> Status:
-    """Count a project. Raises ServerError if it does not exist, or the server does not answer."""
+def measure(
+    client: Client, title: str, target: int, begin: Progress, kept: Path | None = None
+) -> Status:
+    """Count a project.
+
+    kept: a folder in which the counts of tasks are kept for the next time; None: all are read.
+    Raises ServerError if the project does not exist, or the server does not answer.
+    """
     project = existing_project(client, title)
     rows = project.summaries()
     advance = begin(len(rows))
-    states: Counter[str] = Counter(dict.fromkeys(STATES, 0))
-    labelled: Counter[tuple[str, str]] = Counter()
-    approved: Counter[tuple[str, str]] = Counter()
-    pairs: list[Agreement] = []
-    bad: list[BadAnnotation] = []
-    trimaps = 0
-    for number, row in enumerate(rows, 1):
-        task = _count_alone(project, row, pairs, bad)
-        states[task.state] += 1
-        labelled[task.cell] += 1
-        if task.state == State.APPROVED:
-            approved[task.cell] += task.kind is Kind.ALPHA
-            trimaps += task.kind is Kind.TRIMAP
-        advance(number)
-    cells = itertools.product(map(str, SUBJECTS), map(str, Transparency))
-    share = -(-target // (len(SUBJECTS) * len(Transparency)))
+    counts: list[Counted] = []
+    for counted in _counted(project, rows, kept):
+        counts.append(counted)
+        advance(len(counts))
+    states = Counter(one.state for one in counts)
+    approved = [one for one in counts if one.state == State.APPROVED]
+    pairs = tuple(pair for one in counts for pair in one.pairs)
     return Status(
         project=project.title,
         url=project.url,
         tasks=len(rows),
-        states=dict(states),
-        approved_trimaps=trimaps,
-        cells=tuple(
-            Cell(*cell, approved[cell], labelled[cell], max(0, share - approved[cell]))
-            for cell in cells
-        ),
-        agreement=tuple(pairs),
-        bad=tuple(bad),
+        states={state: states[state] for state in STATES},
+        approved_trimaps=sum(one.kind == Kind.TRIMAP for one in approved),
+        cells=_cells(counts, approved, target),
+        annotators=_annotators([one for task in counts for one in task.work], pairs),
+        agreement=pairs,
+        bad=tuple(fault for one in counts for fault in one.bad),
     )
 
 
-@dataclass(frozen=True)
-class _Counted:
-    """One task; `cell` is (subject, transparency), `kind` that of its result, if it has one."""
-
-    state: str
-    cell: tuple[str, str]
-    kind: Kind | None = None
-
-
-def _count_alone(
-    project: Project, row: TaskSummary, pairs: list[Agreement], bad: list[BadAnnotation]
-) -> _Counted:
-    """`_count`, but whatever happens to a task ends this task and no other, unless it would meet
-    all of them."""
+def _counted(project: Project, rows: Sequence[TaskSummary], kept: Path | None) -> Iterator[Counted]:
+    """Every task, from memory if it is as it was. One with faults is read, and reported, again."""
+    file = memory_of(kept, project.client.url, project.id) if kept else None
+    memory = read_memory(file) if file else {}
+    known = {row.id: _recall(memory, row) for row in rows}
+    ahead = Ahead(project, [row for row in rows if row.annotations and known[row.id] is None])
+    found = {str(row.id): memory[str(row.id)] for row in rows if known[row.id] is not None}
     try:
-        return _count(project, row, pairs, bad)
-    except Exception as error:
-        if ends_session(error, 401):
-            raise
-        bad.append(bad_task(project, row.id, row.data.get("file"), failure("", error).reason))
-        return _Counted("bad", _cell(row))
+        for row in rows:
+            counted = known[row.id] or count_task(project, ahead, row)
+            if row.annotations and not counted.bad:
+                found.setdefault(str(row.id), [row.state, as_json(counted)])
+            yield counted
+    finally:
+        if file and found != memory:
+            write_memory(file, found)
 
 
-def _cell(row: TaskSummary) -> tuple[str, str]:
-    return str(row.data.get("subject", "")), str(row.data.get("transparency", ""))
+def _recall(memory: Mapping[str, Any], row: TaskSummary) -> Counted | None:
+    match memory.get(str(row.id)):
+        case [row.state, counted]:
+            return counted_of(counted)
+    return None
 
 
-def _count(
-    project: Project, row: TaskSummary, pairs: list[Agreement], bad: list[BadAnnotation]
-) -> _Counted:
-    """The state of a task. Its faults go to `bad`, annotations by several people to `pairs`."""
-    cell = _cell(row)
-    if row.annotations == 0:
-        return _Counted("skipped" if row.skipped else "new", cell)
-    task = read_task(project.task(row.id))
-
-    def refuse(annotation: object, reason: str) -> None:
-        who = (id_of(annotation), person_of(annotation))
-        bad.append(bad_annotation(project, row.id, task.data.file, *who, reason))
-
-    found: list[tuple[Chosen, Json]] = []
-    for annotation in task.annotations:
-        try:
-            found.append((read_chosen(task, annotation), annotation))
-        except SkippedError:
-            continue
-        except BadAnnotationError as error:
-            refuse(annotation, str(error))
-    painted = [(chosen, annotation) for chosen, annotation in found if chosen.kind]
-    reviews = [chosen for chosen, _ in found if not chosen.kind]
-    result, _ = choose([chosen for chosen, _ in painted], reviews)
-    if result is None:
-        approved = approvals(reviews)
-        for annotation in task.annotations:
-            if id_of(annotation) in approved:
-                refuse(annotation, NOTHING_TO_APPROVE)
-        return _Counted("bad" if approved or not reviews else str(State.REJECTED), cell)
-    if len({chosen.author for chosen, _ in painted}) > 1:
-        pairs += _pairs(project, task, [annotation for _, annotation in painted])
-    return _Counted(str(result.state), (str(result.subject), result.transparency), result.kind)
+def _cells(counts: Sequence[Counted], approved: Sequence[Counted], target: int) -> tuple[Cell, ...]:
+    tasks = Counter((one.subject, one.transparency) for one in counts)
+    done = Counter((one.subject, one.transparency) for one in approved if one.kind == Kind.ALPHA)
+    cells = [*itertools.product(map(str, SUBJECTS), map(str, Transparency))]
+    share = -(-target // len(cells))
+    return tuple(Cell(*cell, done[cell], tasks[cell], max(0, share - done[cell])) for cell in cells)
 
 
-def _pairs(project: Project, task: Task, annotations: Sequence[Json]) -> list[Agreement]:
-    """Every two people's annotations of one kind: a trimap and the alpha solved from it agree."""
-    read: list[Painted] = []
-    for annotation in annotations:
-        try:
-            read.append(read_result(task, annotation))
-        except BadAnnotationError:
-            continue  # pull names it
-    return [
-        Agreement(
-            photo=task.data.file,
-            url=project.task_url(task.id),
-            task=task.id,
-            annotations=(first.annotation_id, second.annotation_id),
-            authors=(first.author, second.author),
-            kind=str(first.kind),
-            difference=_difference(first, second),
-        )
-        for first, second in itertools.combinations(read, 2)
-        if first.kind is second.kind and first.author != second.author
-    ]
+def _annotators(work: Sequence[Work], pairs: Sequence[Agreement]) -> tuple[Annotator, ...]:
+    """Everybody who made an annotation that can be used, by name."""
+    of = defaultdict[str, list[Work]](list)
+    for one in work:
+        of[one.author].append(one)
+    differences = defaultdict[str, list[float]](list)
+    for pair in pairs:
+        for author in pair.authors:
+            differences[author].append(pair.difference)
+    return tuple(_annotator(name, of[name], differences[name]) for name in sorted(of))
 
 
-def _difference(first: Painted, second: Painted) -> float:
-    levels = 1.0 if first.kind is Kind.ALPHA else 127.5
-    return levels * float(np.mean(np.abs(first.pixels.astype(np.int16) - second.pixels)))
+def _annotator(name: str, work: Sequence[Work], differences: Sequence[float]) -> Annotator:
+    times = [one.seconds for one in work if one.seconds is not None]
+    painted = sum(one.is_painted for one in work)
+    return Annotator(
+        name=name,
+        painted=painted,
+        judged=len(work) - painted,
+        approved=sum(one.is_approved for one in work),
+        timed=len(times),
+        seconds=sum(times),
+        median_seconds=median(times) if times else None,
+        difference=float(np.mean(differences)) if differences else None,
+    )

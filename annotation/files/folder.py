@@ -93,9 +93,13 @@ class Folder:
         }
         write_bytes(self.memory, json.dumps(memory, indent=1).encode())
 
+    def is_seen(self, row: TaskSummary) -> bool:
+        """Whether a task is as it was seen."""
+        return self.seen.get(str(row.id)) == row.state
+
     def is_unchanged(self, row: TaskSummary) -> bool:
         """Whether a task is as it was seen, and its files are as they were written."""
-        if self.seen.get(str(row.id)) != _state(row):
+        if not self.is_seen(row):
             return False
         rows = self.rows.get(row.id, [])
         files = {one.path: one.sha256 for one in rows}
@@ -121,7 +125,7 @@ class Folder:
         """Remember the state of a task. One with faults is fetched, and reported, again."""
         self.seen.pop(str(row.id), None)
         if is_whole:
-            self.seen[str(row.id)] = _state(row)
+            self.seen[str(row.id)] = row.state
 
     def forget(self, there: set[int]) -> None:
         """Forget the state of tasks that are no longer on the server; their rows stay."""
@@ -136,7 +140,3 @@ def is_file(path: Path, sha256: str) -> bool:
         return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
     except OSError:
         return False
-
-
-def _state(row: TaskSummary) -> str:
-    return f"{row.updated} {row.annotations} {row.skipped}"

@@ -6,7 +6,6 @@ the same command may be given as often as needed.
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -15,11 +14,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from annotation.files.photos import MAX_SIDE
 from annotation.server.client import Client
 from annotation.server.faults import RefusedError, ServerError
-from annotation.server.once import TRIES, make_once
+from annotation.server.once import make_once
 
-_PAGE = 25  # the server reads every annotation of a page from its database even to list ids
+# The server reads every annotation of a page from its database even to list ids.
+_FIRST_PAGE, _LONGEST_PAGE = 25, 250  # tasks
+_PAGE_PIXELS = 25 * 4096 * 2160  # of their photos: what is painted grows with them
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?P<name>[^/]+)\Z")  # the server's name for an upload
 
 
@@ -32,6 +34,20 @@ class TaskSummary:
     updated: str
     annotations: int
     skipped: int
+
+    @property
+    def pixels(self) -> int:
+        """Those of the photo; of the largest, if the data does not say."""
+        sides = self.data.get("height"), self.data.get("width")
+        height, width = (
+            side if type(side) is int and 0 < side <= MAX_SIDE else MAX_SIDE for side in sides
+        )
+        return height * width
+
+    @property
+    def state(self) -> str:
+        """Another text after each change of the task or its annotations."""
+        return f"{self.updated} {self.annotations} {self.skipped}"
 
 
 class Project:
@@ -71,31 +87,44 @@ class Project:
         rows: list[TaskSummary] = []
         size = _FIRST_PAGE
         while True:
-            listed = self._tasks(_after(rows[-1].id if rows else 0), size)
-            found, total = read_page(listed, "tasks", "total")
-            rows += map(self._row, found)
-            if not found or len(found) >= total:
+            found, total = self._list(_after(rows[-1]) if rows else {}, size)
+            some = [*map(self._row, found)]
+            rows += some
+            if not some or len(some) >= total:
                 return rows
-            size = _page_size(rows[-len(found) :])
+            size = _page_size(some)
 
     def tasks(self, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """Tasks as `task` gives them, by their ids, in one request: it costs the server as much
-        as one task does. Those that were deleted are left out."""
-        listed = self._tasks({"selectedItems": {"all": False, "included": list(ids)}}, len(ids), "all")
-        found, _ = read_page(listed, "tasks", "total")
+        """Tasks as `task` gives them, by their ids, in one request: a request costs the server
+        more than a task does.
+
+        Left out are those that were deleted, and those of people who are not listed.
+        """
+        which = {"selectedItems": {"all": False, "included": list(ids)}}
+        people = self._people
+        found, _ = self._list(which, len(ids), "all")
+        whole = {}
         for task in found:
-            for one in task.get("annotations") or ():
-                one["completed_by"] = self._people.get(one.get("completed_by"), one.get("completed_by"))
-        return {int(task["id"]): task for task in found}
+            annotations = [one for one in task.get("annotations") or () if isinstance(one, dict)]
+            if all(one.get("completed_by") in people for one in annotations):
+                for one in annotations:
+                    one["completed_by"] = people[one["completed_by"]]
+                whole[int(task["id"])] = task
+        return whole
 
     @cached_property
-    def _people(self) -> dict[int, dict[str, Any]]:
-        """The accounts of the server: a list of tasks has only their numbers."""
-        return {one["id"]: {"id": one["id"], "email": one.get("email")} for one in listed}
+    def _people(self) -> dict[int | None, Any]:
+        """The accounts of the server by their numbers, which are all that lists of tasks have;
+        None stands for those that were removed."""
+        listed = self.client.get("/api/users/")
+        found = {one["id"]: one for one in listed if isinstance(one, dict) and "id" in one}
+        return {None: None, **found}
 
-    def _tasks(self, which: Mapping[str, Any], size: int, fields: str = "task_only") -> Any:
-        """A page of the tasks that the data manager would show."""
-        return self.client.get(
+    def _list(
+        self, which: Mapping[str, Any], size: int, fields: str = "task_only"
+    ) -> tuple[list[dict[str, Any]], int]:
+        """(The first tasks of those that a query of the data manager finds, how many there are)."""
+        page = self.client.get(
             "/api/tasks/",
             project=self.id,
             page=1,
@@ -104,6 +133,7 @@ class Project:
             resolve_uri="false",
             query=json.dumps({"ordering": ["tasks:id"], **which}),
         )
+        return read_page(page, "tasks", "total")
 
     def _row(self, task: Mapping[str, Any]) -> TaskSummary:
         try:
@@ -217,6 +247,18 @@ class Project:
 
         if not find():
             make_once(self.client, make, find, remove, f"local-files storage {path}")
+
+
+def _after(row: TaskSummary) -> dict[str, Any]:
+    """The query for all later tasks. Numbers of pages would move when a task is deleted."""
+    later = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": row.id}
+    return {"filters": {"conjunction": "and", "items": [later]}}
+
+
+def _page_size(before: Sequence[TaskSummary]) -> int:
+    """How many tasks to list at once, after a page of some."""
+    pixels = max(1, sum(row.pixels for row in before) // len(before))
+    return min(max(_FIRST_PAGE, _PAGE_PIXELS // pixels), _LONGEST_PAGE)
 
 
 def _same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,8 +165,12 @@ def save_alpha(folder: Path, file: str, alpha: Pixels) -> None:
     path.write_bytes(encode_alpha(alpha))
 
 
+CACHE = tempfile.TemporaryDirectory(prefix="annotate-cache-")  # until the tests end
+
+
 def start_annotate(*arguments: str, **settings: str) -> subprocess.Popen[str]:
     """`annotate` as a process, the leader of its own group."""
+    settings = {"XDG_CACHE_HOME": CACHE.name} | settings
     return subprocess.Popen(
         [sys.executable, "-m", "annotation.cli", *arguments],
         stdout=subprocess.PIPE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shlex
 import shutil
@@ -115,6 +116,16 @@ def test_push_makes_each_task_once(
     for task in tasks_of(project).values():
         assert client.get_bytes(project.task(task)["data"]["image"])
     assert push(unlucky, title, three, quiet).kept == 3
+
+
+def test_what_a_photo_costs_does_not_grow_with_their_number(
+    unlucky: Client, proxy: Proxy, title: str, three: Sources
+) -> None:
+    assert push(unlucky, title, three, quiet).created == 3
+    assert sum(re.match(UPLOAD, request) is not None for request in proxy.seen) == 3
+    asked = [request for request in proxy.seen if "/file-uploads?" in request]
+    assert sum("all=true" in request for request in asked) == 1
+    assert len(asked) == 1 + 3
 
 
 def test_what_one_photo_meets_ends_only_that_photo(
@@ -399,12 +410,13 @@ def test_interrupted_pull_goes_on(
     for task in tasks_of(project).values():
         accept(project, task)
     last = max(tasks_of(project).values())
-    proxy.troubles.append(Trouble("slow", f"GET /api/tasks/{last}/", seconds=20))
+    picture = project.task(last)["data"]["image"]  # what is asked for when a task's turn comes
+    proxy.troubles.append(Trouble("slow", f"GET {re.escape(picture)}", seconds=20))
     out = ("--out", str(tmp_path / "out"))
     settings = {"LABEL_STUDIO_URL": proxy.url, "LABEL_STUDIO_API_KEY": server.token}
     process = start_annotate("pull", "--project", title, *out, **settings)
     end = time.monotonic() + 120
-    while not any(f"/api/tasks/{last}/" in request for request in proxy.seen):
+    while not any(picture in request for request in proxy.seen):
         assert process.poll() is None, finish(process)
         assert time.monotonic() < end
         time.sleep(0.05)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,7 @@ from manifests.annotations import (
 from manifests.pixels import decode_alpha
 from tests.annotation.conftest import quiet
 from tests.annotation.pulled import SHAPE, soft_alpha
-from tests.annotation.toy import TITLE, Toy, serving_toy
+from tests.annotation.toy import TITLE, Toy, person, serving_toy
 
 APPROVED, REJECTED = choice("review", "approved"), choice("review", "rejected")
 
@@ -178,13 +179,34 @@ def test_a_project_that_is_deleted_meanwhile(toy: Toy, client: Client, out: Path
 
 
 def test_a_list_that_grows_shorter_while_it_is_read(client: Client, toy: Toy) -> None:
-    """A task that is deleted moves the ones behind it to pages that were read already."""
+    """A task that is deleted after it was listed moves none of those behind it."""
     for number in range(60):
         toy.add(number, f"{number}.png")
     toy.page_size = 25
-    toy.deleted_after_page.append(0)
+    toy.deleted_after_page += [40, 7]  # of the second page, and of the first
     rows = existing_project(client, TITLE).summaries()
-    assert [row.id for row in rows] == list(range(1, 60))
+    assert [row.id for row in rows] == list(range(60))
+    assert sorted(toy.tasks) == [number for number in range(60) if number not in (7, 40)]
+
+
+@pytest.mark.parametrize(("how", "alone"), [("all", 0), ("no strangers", 10), ("nobody", 30)])
+def test_tasks_come_together_where_people_are_listed(
+    toy: Toy, client: Client, out: Path, how: str, alone: int
+) -> None:
+    """What is pulled, and whose it is, does not depend on it."""
+    for number in range(1, 31):
+        toy.add(number, f"{number}.png")
+        toy.annotate(number, soft_alpha(number % 7), author="a" * (1 + number % 3))
+    toy.tasks[9]["annotations"][0]["completed_by"] = None  # the account was removed
+    toy.strangers = {person("aa")["id"]} if how == "no strangers" else set()
+    toy.hides_people = how == "nobody"
+    found = pulled(client, out)
+    assert (found.fetched, found.bad) == (30, ())
+    assert alphas(out) == {number: [number % 7] for number in range(1, 31)}
+    authors = {row.task_id: row.author for row in rows_of(out)}
+    expected = {number: f"{'a' * (1 + number % 3)}@example.org" for number in range(1, 31)}
+    assert authors == expected | {9: ""}
+    assert len([one for one in toy.asked if re.match(r"GET /api/tasks/\d+/", one)]) == alone
 
 
 def test_the_second_task_of_a_photo_touches_no_file(toy: Toy, client: Client, out: Path) -> None:
@@ -384,16 +406,6 @@ def test_what_one_task_raises_ends_only_that_task(toy: Toy, client: Client, out:
     assert alphas(out) == {5: [5], 7: [7]}
 
 
-def test_status_counts_on_when_a_task_is_deleted_meanwhile(toy: Toy, client: Client) -> None:
-    for number in (5, 6):
-        toy.add(number, f"{number}.png")
-        toy.annotate(number, soft_alpha(number))
-    toy.gone.add(5)
-    status = measure(client, TITLE, 8, quiet)
-    assert (status.states["bad"], status.states["submitted"]) == (1, 1)
-    assert [one.photo for one in status.bad] == ["5.png"]
-
-
 def test_what_is_noted_is_pulled_and_said_each_time(toy: Toy, client: Client, out: Path) -> None:
     toy.add(5, "5.png")
     is_inside = np.zeros(SHAPE, bool)
@@ -432,29 +444,6 @@ def test_approved_trimaps_are_no_foregrounds(toy: Toy, client: Client, out: Path
     (found,) = [one for one in status.cells if one.tasks]
     assert (found.subject, found.transparency) == ("human", "Medium")
     assert (found.approved, found.tasks, found.missing) == (1, 2, 1)
-
-
-def test_status_follows_the_rule_of_pull(toy: Toy, client: Client, out: Path) -> None:
-    """A correction that was sent after a rejection waits for its judgement."""
-    toy.add(5)
-    toy.annotate(5, soft_alpha(1), REJECTED)
-    toy.annotate(5, soft_alpha(2))
-    pulled(client, out)
-    assert [row.state for row in rows_of(out) if row.accepted] == [State.SUBMITTED]
-    assert measure(client, TITLE, 8, quiet).states["submitted"] == 1
-
-
-def test_agreement_is_between_people(toy: Toy, client: Client) -> None:
-    toy.add(5)
-    toy.annotate(5, soft_alpha(1))
-    toy.annotate(5, soft_alpha(2))
-    assert measure(client, TITLE, 8, quiet).agreement == ()
-    third = toy.annotate(5, np.full(SHAPE, 255, np.uint8), author="otto")
-    pairs = measure(client, TITLE, 8, quiet).agreement
-    assert [pair.annotations for pair in pairs] == [(100, third), (101, third)]
-    assert pairs[1].difference == pytest.approx(255 - soft_alpha(2).mean())
-    assert (pairs[1].photo, pairs[1].url) == ("x.png", f"{toy.url}/projects/3/data?task=5")
-    assert pairs[1].authors == ("anna@example.org", "otto@example.org")
 
 
 def test_a_project_that_is_there_stays_as_it_was_set(toy: Toy, client: Client) -> None:

@@ -154,6 +154,25 @@ def test_nothing_twice(server: Running, title: str, tmp_path: Path) -> None:
             assert secret not in first.out + first.err + again.out + again.err
 
 
+def test_several_tasks_are_as_one(pushed: Project) -> None:
+    """What is read of many tasks in one request, and page by page, is what each of them says."""
+    ids = sorted(tasks_of(pushed).values())
+    accept(pushed, ids[0], choice("review", "approved"))
+    submit(pushed, ids[1], [], was_cancelled=True)
+    together = pushed.tasks([*ids, 999_999])
+    assert sorted(together) == ids
+    for task in ids:
+        alone = pushed.task(task)
+        assert together[task]["predictions"] == alone["predictions"]
+        assert together[task]["data"] == alone["data"]
+        for one, other in zip(together[task]["annotations"], alone["annotations"], strict=True):
+            assert one["completed_by"]["email"] == other["completed_by"]["email"] == USER
+            assert one | {"completed_by": 0} == other | {"completed_by": 0}
+    rows = pushed.summaries()
+    assert [row.id for row in rows] == ids
+    assert [(row.annotations, row.skipped) for row in rows[:3]] == [(1, 0), (0, 1), (0, 0)]
+
+
 def test_other_alpha_for_a_pushed_photo(pushed: Project, tmp_path: Path) -> None:
     given = Sources(tmp_path / "src" / "photos", tmp_path / "src" / "alphas")
     save_alpha(tmp_path / "src" / "alphas", "a b.png", soft_alpha(9, 60, 80))

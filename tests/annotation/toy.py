@@ -11,6 +11,7 @@ import io
 import json
 import re
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,6 +48,8 @@ class Toy:
     is_gone: bool = False
     page_size: int = 1000
     deleted_after_page: list[int] = field(default_factory=list)
+    strangers: set[int] = field(default_factory=set)
+    hides_people: bool = False
     asked: list[str] = field(default_factory=list)
     later: list[tuple[int, dict[str, str]]] = field(default_factory=list)
 
@@ -72,8 +75,12 @@ class Toy:
         found = self.tasks[task]
         number = 100 + sum(len(one["annotations"]) for one in self.tasks.values())
         time = f"2026-11-22T11:{number - 100:02d}:00.000000Z"
-        who = {"id": len(author), "email": f"{author}@example.org"}
-        one = {"id": number, "completed_by": who, "updated_at": time, "result": list(result)}
+        one = {
+            "id": number,
+            "completed_by": person(author),
+            "updated_at": time,
+            "result": list(result),
+        }
         found["annotations"].append(one | more)
         found["updated_at"] = time
         return number
@@ -85,27 +92,61 @@ class Toy:
             titles = parse_qs(url.query).get("title", [""])
             found = [{"id": self.number, "title": self.title}] if titles[0] in self.title else []
             return 200, {"results": found, "count": len(found)}
-        if url.path == f"/api/projects/{self.number}/":
-            if self.is_gone:
-                return 404, "not found"
+        if url.path == f"/api/projects/{self.number}/" and not self.is_gone:
             return (200, self.settings) if method == "GET" else (400, "no such model version")
+        if url.path == "/api/users/":
+            return (403, "not allowed") if self.hides_people else (200, self._people())
         if url.path == "/api/tasks/":
-            page, total = int(parse_qs(url.query)["page"][0]), len(self.tasks)
-            some = list(self.tasks.values())[(page - 1) * self.page_size : page * self.page_size]
-            if self.deleted_after_page:
-                del self.tasks[self.deleted_after_page.pop()]
-            return 200, {"tasks": [*map(_listed, some)], "total": total}
+            return 200, self._list({name: found[0] for name, found in parse_qs(url.query).items()})
         task = re.fullmatch(r"/api/tasks/(\d+)/", url.path)
         if task and int(task[1]) not in self.gone:
             return 200, self.tasks[int(task[1])]
         picture = self.pictures.get(path)
         return (404, "not found") if picture is None else (200, picture)
 
+    def _people(self) -> list[Json]:
+        everything = [one for task in self.tasks.values() for one in task["annotations"]]
+        people = [one["completed_by"] for one in everything if one.get("completed_by")]
+        return [one for one in people if one["id"] not in self.strangers]
+
+    def _list(self, given: dict[str, str]) -> Json:
+        """A page of the list of tasks; with all fields, as the real server has them."""
+        query, is_whole = json.loads(given["query"]), given.get("fields") == "all"
+        found = [self.tasks[number] for number in sorted(self.tasks)]
+        for item in query.get("filters", {}).get("items", []):
+            assert (item["filter"], item["operator"]) == ("filter:tasks:id", "greater")
+            found = [task for task in found if task["id"] > item["value"]]
+        if "selectedItems" in query:
+            chosen = set(query["selectedItems"]["included"]) - self.gone
+            found = [task for task in found if task["id"] in chosen]
+        assert given["page"] == "1"
+        some = found[: min(self.page_size, int(given["page_size"]))]
+        if self.deleted_after_page:
+            del self.tasks[self.deleted_after_page.pop()]
+        return {"tasks": [*map(_whole if is_whole else _listed, some)], "total": len(found)}
+
+
+def person(author: str) -> Json:
+    """An account, as the server shows it."""
+    return {"id": zlib.crc32(author.encode()), "email": f"{author}@example.org"}
+
 
 def _listed(task: Json) -> Json:
     """A task as in a list, without its annotations."""
     counts = {"total_annotations": len(task["annotations"]), "cancelled_annotations": 0}
     return {key: value for key, value in task.items() if key != "annotations"} | counts
+
+
+def _whole(task: Json) -> Json:
+    """A task as in a list with all fields: of people it has only the numbers."""
+
+    def numbered(one: Any) -> Any:
+        who = one.get("completed_by") if isinstance(one, dict) else None
+        return one | {"completed_by": who["id"]} if isinstance(who, dict) else one
+
+    annotations = task["annotations"]
+    is_list = isinstance(annotations, list)
+    return task | {"annotations": [*map(numbered, annotations)] if is_list else annotations}
 
 
 @contextmanager
