@@ -22,8 +22,6 @@ Pixels = NDArray[np.uint8]
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 1, 2
 
-_CODE_OF_LEVEL = np.array([BACKGROUND, *[UNKNOWN] * 254, FOREGROUND], np.uint8)
-
 # Black, grey, white: viewers show the trimap in its usual colours, and readers of palette indices
 # get 0, 1 and 2.
 _TRIMAP_PALETTE = bytes((0, 0, 0, 128, 128, 128, 255, 255, 255))
@@ -52,7 +50,7 @@ class ImageCodec(StrEnum):
 
 def trimap_of(alpha: Pixels) -> Pixels:
     """Eq. (2): 2 exactly where alpha is 255, 0 exactly where it is 0, 1 elsewhere (H x W)."""
-    return np.asarray(cv2.LUT(alpha, _CODE_OF_LEVEL), np.uint8)
+    return np.asarray((alpha > 0).view(np.uint8) + (alpha == 255).view(np.uint8), np.uint8)
 
 
 def check_trimap(trimap: Pixels, name: str) -> None:

@@ -161,12 +161,17 @@ def _peak(image: Pixels) -> int:
 
 def _holes(subject: Pixels, largest: float) -> NDArray[np.bool_]:
     """Background that does not touch the grid's border, in parts of at most `largest` cells."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(1 - subject, connectivity=4)
-    outer = np.concatenate((labels[0], labels[-1], labels[:, 0], labels[:, -1]))
-    is_hole = stats[:, cv2.CC_STAT_AREA] <= largest
-    is_hole[outer] = False
-    is_hole[0] = False  # the subject itself
-    return np.asarray(is_hole[labels], np.bool_)
+    filled = cv2.copyMakeBorder(subject, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0,))
+    cv2.floodFill(filled, None, (0, 0), (1,))
+    holes = 1 - filled[1:-1, 1:-1]
+    left, top, width, height = cv2.boundingRect(holes)
+    if width:
+        part = holes[top : top + height, left : left + width]
+        _, labels = cv2.connectedComponents(part, connectivity=4)
+        is_small = np.bincount(labels.ravel()) <= largest
+        is_small[0] = False  # what is no hole
+        part[...] = is_small[labels]
+    return np.asarray(holes.view(np.bool_))
 
 
 def _grown(
@@ -203,17 +208,10 @@ def _moved(
 
     A network leaves no gap between the frame and a subject that the frame cuts.
     """
-    warp = round(32 * recipe.warp * size)  # in 1/32 of a cell, the grid of cv2.remap
-    down, right = (np.int16(round(32 * part * size)) for part in recipe.shift)
-    y, x = (
-        ((np.int16(warp) * (noise.astype(np.int16) - 128)) >> 7) - shift
-        for noise, shift in ((noise_y, down), (noise_x, right))
-    )
-    whole = np.empty((*certainty.shape, 2), np.int16)
-    whole[..., 0] = (x >> 5) + np.arange(certainty.shape[1], dtype=np.int16)
-    whole[..., 1] = (y >> 5) + np.arange(certainty.shape[0], dtype=np.int16)[:, None]
-    part = ((y & 31) * 32 + (x & 31)).astype(np.uint16)
-    moved = cv2.remap(certainty, whole, part, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    from datagen.sample import crude_loops
+
+    down, right, warp = (round(32 * part * size) for part in (*recipe.shift, recipe.warp))
+    moved = crude_loops.moved(certainty, noise_y, noise_x, (down, right), warp)
     return np.asarray(moved, np.uint8)
 
 

@@ -105,7 +105,9 @@ def _around(mask: Pixels) -> tuple[slice, slice]:
 
 def mask_edge(mask: Pixels) -> Pixels:
     """H x W uint8 of 0 and 1 -> 1 where the 3 x 3 pixels around have both values."""
-    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, NEIGHBOURS), np.uint8)
+    from datagen.sample import crude_loops
+
+    return np.asarray(crude_loops.edge(mask), np.uint8)
 
 
 def _share(part: int, whole: int, of_nothing: float = 0.0) -> float:

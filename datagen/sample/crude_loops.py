@@ -11,6 +11,7 @@ from manifests.compiled import compiled
 
 LANES = 4  # of the counts
 _ALL_1, _ALL_2, _ALL_255 = (np.uint64(n * 0x01010101_01010101) for n in (1, 2, 255))
+_5, _10, _31, _32, _512 = (np.uint32(n) for n in (5, 10, 31, 32, 512))
 FAR = 15_000  # pixels; more than between any two of one column
 
 
@@ -35,6 +36,23 @@ def joint_histogram(alpha, mask, trimap, eights):
     for at in range(8 * alphas.size, alpha.size):
         counts[0, mask[at], trimap[at], alpha[at]] += 1
     return counts
+
+
+@compiled
+def edge(mask):
+    """1 where the 3 x 3 pixels around have both values, 0 and 1; the image ends at its frame."""
+    height, width = mask.shape
+    found = np.empty((height, width), np.uint8)
+    sums = np.empty(width + 2, np.uint8)  # of three rows; its ends are repeated
+    for row in range(height):
+        above, below = mask[max(row - 1, 0)], mask[min(row + 1, height - 1)]
+        for column in range(width):
+            sums[column + 1] = above[column] + mask[row, column] + below[column]
+        sums[0], sums[width + 1] = sums[1], sums[width]
+        for column in range(width):
+            around = sums[column] + sums[column + 1] + sums[column + 2]
+            found[row, column] = (around > 0) & (around < 9)
+    return found
 
 
 @compiled
@@ -83,6 +101,36 @@ def _marked_rows(marked):
 @compiled
 def _squared_along_column(above, below, row, column):
     return min(row - above[row, column], below[row, column] - row) ** 2
+
+
+@compiled
+def moved(cells, noise_y, noise_x, shift, warp):
+    """Bilinear samples of the cells, shifted by (down, right) and warped, in 1/32 of a cell.
+
+    The noise, 0..255, warps by at most `warp`. The border is repeated.
+    """
+    height, width = cells.shape
+    pixels, result = cells.reshape(-1), np.empty((height, width), np.uint8)
+    ys, xs = np.empty((2, width), np.uint32)
+    for row in range(height):
+        for column in range(width):
+            ys[column] = _moved_to(row, noise_y[row, column], shift[0], warp, height)
+            xs[column] = _moved_to(column, noise_x[row, column], shift[1], warp, width)
+        for column in range(width):
+            y, x = ys[column], xs[column]
+            down, right = y & _31, x & _31
+            at = (y >> _5) * np.uint64(width) + (x >> _5)
+            below, beside = np.uint64(down > 0) * np.uint64(width), np.uint64(right > 0)
+            upper = (_32 - right) * pixels[at] + right * pixels[at + beside]
+            lower = (_32 - right) * pixels[at + below] + right * pixels[at + below + beside]
+            result[row, column] = ((_32 - down) * upper + down * lower + _512) >> _10
+    return result
+
+
+@compiled
+def _moved_to(place, noise, shift, warp, length):
+    moved = np.int32(32 * place - shift) + (np.int32(warp) * (np.int32(noise) - np.int32(128)) >> 7)
+    return np.uint32(min(max(moved, np.int32(0)), np.int32(32 * (length - 1))))
 
 
 @compiled
