@@ -250,7 +250,7 @@ def _layer_faults(streams: dict[str, Pixels], jpeg_quality: int | None) -> Itera
     if not is_soft.any():
         return
     blended = streams["background"].copy()
-    blend_into(blended, streams["foreground"], streams["alpha"])
+    blend_into(blended, streams["foreground"], streams["alpha"], 0, 0)
     difference = np.asarray(cv2.absdiff(streams["image"], blended), np.uint8)
     if jpeg_quality is None:
         most = (difference * is_soft[..., None]).max()

@@ -55,7 +55,7 @@ def composite(
     alpha[region] = placed.alpha
     image = jitter(background, background_colour[::-1])
     behind = image.copy() if layers else None
-    blend_into(image[region], front, placed.alpha)
+    blend_into(image, front, placed.alpha, placed.rows.start, placed.columns.start)
     if behind is None:
         return Composite(image[..., ::-1], alpha, None, None)
 

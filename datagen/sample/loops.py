@@ -19,23 +19,32 @@ PLACES, _OF_ALPHA, _OF_COLOUR = 32, 8, 5
 _HALF = 1 << (PLACES - _OF_ALPHA - 1)  # rounds to the places of alpha
 _TILE_LENGTH = TILE << PLACES
 _TILE_PIXELS = SIDE * SIDE
+_SIDE = np.uint64(SIDE)
 
 # The three colours of a word are added up at once, each in 20 bits: 10 of its own, 10 of a weight.
-_COLOUR = np.uint64(2**COLOUR_BITS - 1)
-_COLOURS = _COLOUR | _COLOUR << np.uint64(20) | _COLOUR << np.uint64(40)
-_WEIGHTED = np.uint64(2**20 - 1)
-_1, _10, _16, _20, _40 = (np.uint64(n) for n in (1, 10, 16, 20, 40))
+# The sum is in 1/2048 of a level.
+_COLOURS, _ROUNDED = (
+    np.uint64(n * (1 + (1 << 20) + (1 << 40))) for n in (2**COLOUR_BITS - 1, 1024)
+)
+_LEVELS = np.uint64(2**9 - 1)
+_1, _2, _3, _10, _11, _16, _31, _51 = (np.uint64(n) for n in (1, 2, 3, 10, 11, 16, 31, 51))
 _ALPHA = np.uint64(0xFFFF)
-_SHARE_ONE = np.uint64(1 << 16)
+_SHARE_ONE, _SHARE_HALF = np.uint64(1 << 16), np.uint64(1 << 15)
 
 
 @compiled
 def gather(
     index, colours, alphas, known, band, share, to_copy, from_copy, clear, solid, colour, alpha
 ):
-    """Tile by tile, so that the pixels that are read next are next to each other in memory."""
-    pairs, soft_tiles = colours.shape[3], known.shape[0]
+    """Tile by tile, so that the pixels that are read next are next to each other in memory.
+
+    Arrays are flat and their indices unsigned, which spares the question whether they are negative.
+    """
+    pairs, soft_tiles = np.uint64(colours.shape[3]), known.shape[0]
+    band = np.uint64(band)
     colours, alphas, known = colours.reshape(-1), alphas.reshape(-1), known.reshape(-1)
+    shape, width = alpha.shape, alpha.shape[1]
+    colour, alpha = colour.reshape(-1), alpha.reshape(-1)
     x_right, x_down, x_start = to_copy[0]
     y_right, y_down, y_start = to_copy[1]
     x_start, y_start = x_start + _HALF, y_start + _HALF
@@ -44,23 +53,23 @@ def gather(
             tile = index[tile_row, tile_column]
             if tile < 0:
                 continue
-            rows, columns = _span(from_copy, tile_row, tile_column, alpha.shape)
+            rows, columns = _span(from_copy, tile_row, tile_column, shape)
             for row in range(rows[0], rows[1]):
                 y = y_start + row * y_down + columns[0] * y_right - tile_row * _TILE_LENGTH
                 x = x_start + row * x_down + columns[0] * x_right - tile_column * _TILE_LENGTH
                 first, end = _run(y, y_right, x, x_right, columns[1] - columns[0])
                 y, x = y + first * y_right, x + first * x_right
                 for column in range(columns[0] + first, columns[0] + end):
-                    at = tile * _TILE_PIXELS + (y >> PLACES) * SIDE + (x >> PLACES)
+                    at = np.uint64(tile * _TILE_PIXELS + (y >> PLACES) * SIDE + (x >> PLACES))
                     level = 255
                     if tile < soft_tiles:
                         level = _level(alphas, known, at, pairs, band, y, x, share, clear, solid)
                     if level > 0:
-                        alpha[row, column] = level
-                        red, green, blue = _straight(colours, at, pairs, band, y, x, share)
-                        colour[row, column, 0] = red
-                        colour[row, column, 1] = green
-                        colour[row, column, 2] = blue
+                        to = np.uint64(row * width + column)
+                        alpha[to] = level
+                        to *= _3
+                        straight = _straight(colours, at, pairs, band, y, x, share)
+                        colour[to], colour[to + _1], colour[to + _2] = straight
                     y += y_right
                     x += x_right
 
@@ -127,16 +136,16 @@ def _level(alphas, known, at, pairs, band, y, x, share, clear, solid):
     weights = _weights(y, x, _OF_ALPHA)
     total = (
         weights[0] * np.uint64(known[at])
-        + weights[1] * np.uint64(known[at + 1])
-        + weights[2] * np.uint64(known[at + SIDE])
-        + weights[3] * np.uint64(known[at + SIDE + 1])
+        + weights[1] * np.uint64(known[at + _1])
+        + weights[2] * np.uint64(known[at + _SIDE])
+        + weights[3] * np.uint64(known[at + _SIDE + _1])
     )
     distance = np.int64((total + (_SHARE_ONE >> _1)) >> _16)
     if distance >= clear:
         return 0
     if distance <= solid:
         return 255
-    at, below = at * pairs + band, (at + SIDE) * pairs + band
+    at, below = at * pairs + band, (at + _SIDE) * pairs + band
     found = (alphas[at], alphas[at + pairs], alphas[below], alphas[below + pairs])
     lower, upper = np.uint64(0), np.uint64(0)
     for number in range(4):
@@ -150,47 +159,51 @@ def _level(alphas, known, at, pairs, band, y, x, share, clear, solid):
 
 @compiled
 def _straight(words, at, pairs, band, y, x, share):
-    """The straight colour at a position."""
+    """The straight colour at a position.
+
+    The weights of the bands are rounded, too. They add up to 1, and two bands differ little.
+    """
     weights = _weights(y, x, _OF_COLOUR)
-    at, below = at * pairs + band, (at + SIDE) * pairs + band
+    at, below = at * pairs + band, (at + _SIDE) * pairs + band
     found = (words[at], words[at + pairs], words[below], words[below + pairs])
-    lower, upper = np.uint64(0), np.uint64(0)
+    total = _ROUNDED
     for number in range(4):
-        lower += (found[number] & _COLOURS) * weights[number]
-        upper += (found[number] >> _10 & _COLOURS) * weights[number]
+        upper = (weights[number] * share + _SHARE_HALF) >> _16
+        total += (found[number] & _COLOURS) * (weights[number] - upper)
+        total += (found[number] >> _10 & _COLOURS) * upper
     return (
-        _mixed(lower & _WEIGHTED, upper & _WEIGHTED, share),
-        _mixed(lower >> _20 & _WEIGHTED, upper >> _20 & _WEIGHTED, share),
-        _mixed(lower >> _40, upper >> _40, share),
+        _level_of(total >> _11 & _LEVELS),
+        _level_of(total >> _31 & _LEVELS),
+        _level_of(total >> _51),
     )
 
 
 @compiled
-def _mixed(lower, upper, share):
-    """A level from two values of the bands, in 1/2048 of a level."""
-    mixed = lower * (_SHARE_ONE - share) + upper * share
-    level = np.int64((mixed + (_1 << np.uint64(26))) >> np.uint64(27)) - COLOUR_BIAS // 2
-    return min(max(level, 0), 255)
+def _level_of(biased):
+    return min(max(np.int64(biased) - COLOUR_BIAS // 2, 0), 255)
 
 
 @compiled
-def blend_into(image, foreground, alpha):
-    """Eq. (1), rounded to nearest; `image` holds the background before."""
-    for row in range(alpha.shape[0]):
-        for column in range(alpha.shape[1]):
-            front = np.uint32(alpha[row, column])
-            if front == 0:
-                continue
-            behind = np.uint32(255) - front
-            if behind == 0:
-                for channel in range(3):
-                    image[row, column, channel] = foreground[row, column, channel]
-                continue
+def blend_into(image, foreground, alpha, top, left):
+    """Eq. (1), rounded to nearest; `image` holds the background before.
+
+    No pixel is an exception, so that many are computed at once.
+    """
+    height, width = alpha.shape
+    fronts = np.empty((width, 3), np.uint16)  # alpha for each of the colours
+    for row in range(height):
+        for column in range(width):
             for channel in range(3):
-                total = (
-                    front * np.uint32(foreground[row, column, channel])
-                    + behind * np.uint32(image[row, column, channel])
-                    + np.uint32(128)
-                )
-                # total / 255, rounded exactly, because total is at most 255 * 255 + 128
-                image[row, column, channel] = (total + (total >> np.uint32(8))) >> np.uint32(8)
+                fronts[column, channel] = alpha[row, column]
+        pixels = image[top + row].reshape(-1)[3 * left : 3 * (left + width)]
+        _blend_row(pixels, foreground[row].reshape(-1), fronts.reshape(-1))
+
+
+@compiled
+def _blend_row(pixels, colours, fronts):
+    for at in range(pixels.size):
+        front = fronts[at]
+        behind = np.uint16(255) - front
+        total = np.uint16(front * colours[at] + behind * pixels[at] + np.uint16(128))
+        # total / 255, rounded exactly, because total is at most 255 * 255 + 128
+        pixels[at] = np.uint16(total + (total >> np.uint16(8))) >> np.uint16(8)

@@ -46,11 +46,12 @@ def gather(
     )
 
 
-def blend_into(image: Pixels, foreground: Pixels, alpha: Pixels) -> None:
+def blend_into(image: Pixels, foreground: Pixels, alpha: Pixels, top: int, left: int) -> None:
     """Eq. (1): I = alpha F + (1 - alpha) B, rounded to nearest; `image` holds B, and then I.
 
-    image, foreground: h x w x 3 uint8; alpha: h x w uint8.
+    image: H x W x 3 uint8; foreground, alpha: h x w x 3 and h x w uint8, of the part of the image
+    whose first pixel is (top, left).
     """
     from datagen.sample import loops
 
-    loops.blend_into(image, foreground, alpha)
+    loops.blend_into(image, foreground, alpha, top, left)

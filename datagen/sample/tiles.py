@@ -30,6 +30,7 @@ SIDE = TILE + 1
 BIAS = 256 * PER_LEVEL  # values from -256 to 767 levels fit
 COLOUR_BIAS = 128 * 2  # values from -128 to 383 levels fit
 COLOUR_BITS = 10
+COLOUR_MOST = 2**COLOUR_BITS - 2  # leaves room for rounding
 
 _CLEAR = 255  # of `known_distance`: nothing is near
 
@@ -107,7 +108,7 @@ def _colours(pixels: Premultiplied) -> Words:
     wide = np.where(is_faint, around, values).astype(np.int64)
     alpha = np.maximum(wide[..., 3:], 1)
     halves = (2 * 255 * wide[..., :3] + alpha // 2) // alpha
-    return np.asarray(np.clip(halves + COLOUR_BIAS, 0, 2**COLOUR_BITS - 1), np.uint64)
+    return np.asarray(np.clip(halves + COLOUR_BIAS, 0, COLOUR_MOST), np.uint64)
 
 
 def _colour_words(lower: Words, upper: Words) -> Words:

@@ -75,7 +75,7 @@ def test_a_blend_is_equation_1_rounded_for_all_levels(a: int) -> None:
     alpha = np.full((256, 256), a, np.uint8)
     foreground, image = (np.repeat(level[..., None], 3, axis=2) for level in (front, back))
     kept = foreground.copy()
-    blend_into(image, foreground, alpha)
+    blend_into(image, foreground, alpha, 0, 0)
     # No sum of two products is halfway between two levels, because 255 is odd.
     exact = np.rint((a * front.astype(np.int64) + (255 - a) * back.astype(np.int64)) / 255)
     assert np.array_equal(image, np.repeat(exact[..., None], 3, axis=2))
@@ -110,6 +110,18 @@ def test_a_subject_of_the_backgrounds_colour_cannot_be_seen(size: int, grey: int
     found = composite(put(cutout, size), SAME, background, SAME, False)
     assert (found.alpha == 255).any()
     assert np.abs(found.image.astype(int) - grey).max() <= 1
+
+
+def test_only_the_part_of_the_image_is_blended() -> None:
+    image = np.full((40, 50, 3), 100, np.uint8)
+    foreground, alpha = np.full((9, 11, 3), 200, np.uint8), np.full((9, 11), 255, np.uint8)
+    alpha[4, 5] = 51
+    foreground[0, 0] = (1, 2, 3)
+    expected = image.copy()
+    expected[20:29, 30:41] = foreground
+    expected[24, 35] = 120
+    blend_into(image, foreground, alpha, 20, 30)
+    assert np.array_equal(image, expected)
 
 
 @settings(max_examples=25, deadline=None)

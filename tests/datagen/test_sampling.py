@@ -72,22 +72,24 @@ def straight(band: Values) -> NDArray[np.float64]:
     )
     used = np.where(values[..., 3:] < 16 * PER_LEVEL, around, values)
     levels = 255 * used[..., :3] / np.maximum(used[..., 3:], 1)
-    return np.asarray(np.clip(np.floor(2 * levels + 0.5) / 2, -128, 383.5), np.float64)
+    return np.asarray(np.clip(np.floor(2 * levels + 0.5) / 2, -128, 383), np.float64)
 
 
-def noise(seed: int, height: int, width: int) -> Values:
-    """Premultiplied pixels with overshoots."""
+def noise(seed: int, height: int, width: int) -> list[Values]:
+    """Bands of premultiplied pixels with overshoots; they differ as those of one picture do."""
     rng = np.random.default_rng(seed)
     alpha = rng.choice([0, OPAQUE, *rng.integers(-2000, 20_000, 5)], (height, width, 1))
     colour = alpha * rng.random((height, width, 3)) * 1.2 - 300
-    return np.asarray(np.concatenate([colour, alpha], axis=2), np.int16)
+    picture = np.concatenate([colour, alpha], axis=2)
+    shares = [1 + 0.1 * rng.uniform(-1, 1, picture.shape) for _ in range(3)]
+    return [np.asarray(picture * share, np.int16) for share in shares]
 
 
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 0.25, 1.0]), st.integers(0, 1))
 @settings(max_examples=12, deadline=None)
 def test_samples_are_exact(seed: int, share: float, band: int) -> None:
     rng = np.random.default_rng(seed)
-    bands = [noise(seed + n, 50, 75) for n in range(3)]
+    bands = noise(seed, 50, 75)
     tiles = tiled(bands, soft((50, 75)), *ALL_SOFT)
     angle, scale = rng.uniform(0, 7), rng.uniform(0.5, 2)
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
@@ -98,8 +100,9 @@ def test_samples_are_exact(seed: int, share: float, band: int) -> None:
     assert found[1].any()
     # The last row and column are beside the pixels that a tile adds.
     inner = exact_inside(to_copy, 30, 50, 75)
-    for one, other in zip(found, expected, strict=True):
-        difference = np.abs(one[inner].astype(int) - other[inner])
+    visible = inner & (found[1] > 0) & (expected[1] > 0)
+    for one, other, where in zip(found, expected, (visible, inner), strict=True):
+        difference = np.abs(one[where].astype(int) - other[where])
         assert difference.max() <= 1  # at a tie
         assert (difference == 0).mean() > 0.97
 
