@@ -37,7 +37,7 @@ from manifests.annotations import Annotation, Kind, State
 from manifests.pixels import encode_alpha, encode_trimap
 from manifests.storage import write_bytes
 
-_SAVE_EVERY = 25  # tasks; an interruption loses at most as many
+_SAVE_EVERY = 25  # tasks, or a twentieth of all: what the end of the machine loses at most
 _KEPT = "what was pulled of it is kept; --prune removes it"
 
 Advance = Callable[[int], None]
@@ -91,7 +91,7 @@ def pull(
     changed = [row for row in listed if not (folder.is_seen(row) or _is_empty(folder, row))]
     work = _Work(project, folder, Ahead(project, changed), prune, {row.id for row in listed})
     advance = begin(len(listed))
-    fetched = 0
+    fetched = saved = 0
     try:
         work.settle_missing()
         for number, row in enumerate(listed, 1):
@@ -101,8 +101,9 @@ def pull(
                 is_whole = work.take(row)
                 folder.see(row, is_whole)
                 fetched += 1
-                if fetched % _SAVE_EVERY == 0:
+                if fetched - saved >= max(_SAVE_EVERY, len(folder.rows) // 20):
                     folder.save()
+                    saved = fetched
             advance(number)
     finally:
         folder.save()

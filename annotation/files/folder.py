@@ -29,6 +29,7 @@ class Folder:
     rows: dict[int, list[Annotation]] = field(default_factory=dict)
     seen: dict[str, str] = field(default_factory=dict)
     origin: tuple[str, int] | None = None  # title and number of the project that was pulled last
+    _owners: dict[str, int] = field(default_factory=dict)  # of photos' ids
 
     @property
     def memory(self) -> Path:
@@ -42,6 +43,7 @@ class Folder:
         table = annotations_path(self.root)
         for row in read_annotations(table) if table.exists() else ():
             self.rows.setdefault(row.task_id, []).append(row)
+            self._owners.setdefault(row.photo_id, row.task_id)
         if not self.memory.exists():
             return
         try:
@@ -108,12 +110,16 @@ class Folder:
 
     def owner(self, photo: str) -> int | None:
         """The task whose results have the names of a photo's id."""
-        owners = (task for task, rows in self.rows.items() if rows[0].photo_id == photo)
-        return next(owners, None)
+        return self._owners.get(photo)
 
     def put(self, task: int, rows: list[Annotation]) -> None:
         """Replace the rows of a task, and remove those of its files that no row names any more."""
         old = self.rows.pop(task, [])
+        for one in old:
+            if self._owners.get(one.photo_id) == task:
+                del self._owners[one.photo_id]
+        for one in rows:
+            self._owners.setdefault(one.photo_id, task)
         if rows:
             self.rows[task] = rows
         if old:  # a photo's second task, made when the first was deleted, has the same names
