@@ -45,6 +45,8 @@ def _of_which(trimaps: int) -> str:
 
 def print_solved(found: Solved) -> None:
     """`annotate solve`."""
+    for one in found.warnings:
+        warn(f"{one.file}: {one.reason}")
     for one in found.failed:
         fail(f"{one.file}: {one.reason}")
     show(f"{found.written:,} solved, {found.kept:,} already up to date")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from annotation.files.companions import Companions, pair, read_fitting
+from annotation.files.companions import Companions, doubts, pair, read_fitting
 from annotation.files.failures import Failure, failure
 from annotation.files.photos import Photo, image_bytes, scan_photos
 from annotation.form.regions import IMAGE, labels_xml
@@ -24,7 +24,6 @@ from annotation.server.faults import RefusedError, ServerError, UnsureError, end
 from annotation.server.find import make_project, settle_project
 from annotation.server.once import TRIES
 from annotation.server.project import Project, TaskSummary
-from manifests.doubts import alpha_doubts, lossy_format_of
 from manifests.pictures import read_alpha, read_trimap
 from manifests.pixels import Pixels
 
@@ -89,7 +88,8 @@ class _Push:
             alpha = _alpha(photo, given.alpha)
             data = _new_task(self.project, photo, given, alpha, self.root, self.uploads)
             self.waiting[photo.id, photo.sha256] = photo.file, data
-            self.warnings += _doubts(alpha, given.alpha)
+            if alpha is not None and given.alpha is not None:
+                self.warnings += doubts(alpha, given.alpha)
         except Exception as error:
             if ends_session(error, *_GENERAL):
                 raise
@@ -229,14 +229,6 @@ def _check_task(project: Project, photo: Photo, given: Companions, row: TaskSumm
 
 def _alpha(photo: Photo, path: Path | None) -> Pixels | None:
     return read_fitting(read_alpha, path, photo.height, photo.width) if path else None
-
-
-def _doubts(alpha: Pixels | None, path: Path | None) -> Iterator[Failure]:
-    """What `datagen lint` would warn of, too."""
-    if alpha is not None and path is not None:
-        with path.open("rb") as file:
-            lossy = lossy_format_of(file.read(16))
-        yield from (Failure(str(path), doubt.reason) for doubt in alpha_doubts(alpha, lossy))
 
 
 def _new_task(

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
-from annotation.files.companions import read_fitting
+from annotation.files.companions import doubts, read_fitting
 from annotation.files.failures import Failure, ends_all, failure
 from classical.closed_form import check_solvable, closed_form, impose
 from manifests.annotations import (
@@ -29,7 +30,7 @@ from manifests.annotations import (
     write_annotations,
 )
 from manifests.pictures import read_alpha, read_photo, read_trimap
-from manifests.pixels import UNKNOWN, encode_alpha, pixels_sha256
+from manifests.pixels import UNKNOWN, Pixels, encode_alpha, pixels_sha256
 from manifests.storage import write_bytes
 
 CLOSED_FORM = "closed-form"
@@ -37,11 +38,15 @@ CLOSED_FORM = "closed-form"
 
 @dataclass(frozen=True)
 class Solved:
-    """How many alphas were solved, how many were up to date, and which photos were left out."""
+    """How many alphas were solved, how many were up to date, and which photos were left out.
+
+    warnings: alphas of a model that are used although they are probably not meant as they are.
+    """
 
     written: int
     kept: int
     failed: tuple[Failure, ...]
+    warnings: tuple[Failure, ...] = ()
 
 
 def solve_folder(
@@ -70,7 +75,7 @@ def solve_folder(
         for row in rows
         if row.accepted and row.kind is Kind.TRIMAP and row.state is not State.REJECTED
     ]
-    written, failed = 0, list[Failure]()
+    written, failed, warnings = 0, list[Failure](), list[Failure]()
     for number, row in enumerate(trimaps, 1):
         try:
             before = known.get(row.photo_id)
@@ -78,7 +83,10 @@ def solve_folder(
                 before = None
             made = before
             if made is None or alphas is not None:  # a model's alphas change under one name
-                made = _solve(out, row, method, alphas, before)
+                given = _given(alphas, row) if alphas is not None else None
+                made = _solve(out, row, method, given, before)
+                if given is not None:
+                    warnings += doubts(given.alpha, given.path)
             if made is not before:
                 known[row.photo_id] = made
                 write_annotations(solved_path(out), known.values())
@@ -88,7 +96,7 @@ def solve_folder(
                 raise
             failed.append(failure(row.photo_file, error))
         on_done(number)
-    return Solved(written, len(trimaps) - written - len(failed), tuple(failed))
+    return Solved(written, len(trimaps) - written - len(failed), tuple(failed), tuple(warnings))
 
 
 def _known(out: Path) -> list[Annotation]:
@@ -105,12 +113,24 @@ def _is_solved(out: Path, trimap: Annotation, before: Annotation, method: str) -
     )
 
 
+class _Given(NamedTuple):
+    """An alpha of a model, and its file."""
+
+    alpha: Pixels
+    path: Path
+
+
+def _given(alphas: Path, row: Annotation) -> _Given:
+    path = alphas / f"{row.photo_id}.png"
+    return _Given(read_fitting(read_alpha, path, row.height, row.width), path)
+
+
 def _solve(
-    out: Path, row: Annotation, method: str, alphas: Path | None, before: Annotation | None
+    out: Path, row: Annotation, method: str, given: _Given | None, before: Annotation | None
 ) -> Annotation:
     """Writes the alpha of one trimap; its row, which is `before` if it has the same pixels."""
     trimap = read_fitting(read_trimap, out / row.path, row.height, row.width)
-    if alphas is None:
+    if given is None:
         image = read_photo(out / row.photo_path)
         if image.shape[:2] != trimap.shape:
             size = f"{image.shape[0]} x {image.shape[1]}"
@@ -118,8 +138,7 @@ def _solve(
         alpha = closed_form(image, trimap)
     else:
         check_solvable(trimap)
-        solved = alphas / f"{row.photo_id}.png"
-        alpha = impose(read_fitting(read_alpha, solved, row.height, row.width), trimap)
+        alpha = impose(given.alpha, trimap)
     if before is not None and before.pixels_sha256 == pixels_sha256(alpha):
         return before
     data = encode_alpha(alpha)

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from annotation.files.failures import Failure
 from annotation.files.photos import Photo, list_files
+from manifests.doubts import alpha_doubts, lossy_format_of
 from manifests.labels import read_rows, value_of
 from manifests.matching import match_names
 from manifests.pictures import PictureError, is_picture, read_header
@@ -150,3 +151,10 @@ def read_fitting(read: Reader, path: Path, height: int, width: int) -> Pixels:
         found = f"is {header.height} x {header.width}, the upright photo {height} x {width}"
         raise PictureError("size-mismatch", f"{found}; {hint}", str(path))
     return read(path)
+
+
+def doubts(alpha: Pixels, path: Path) -> list[Failure]:
+    """Why the alpha of a file is probably not meant as it is: what `datagen lint` warns of, too."""
+    with path.open("rb") as file:
+        lossy = lossy_format_of(file.read(16))
+    return [Failure(str(path), doubt.reason) for doubt in alpha_doubts(alpha, lossy)]

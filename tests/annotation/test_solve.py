@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from annotation.printing import print_solved
 from annotation.solve import Solved, solve_folder
 from classical.closed_form import impose
 from manifests.annotations import (
@@ -90,6 +91,26 @@ def test_alphas_of_a_model_count_where_the_trimap_is_unknown(tmp_path: Path) -> 
     assert read_annotations(solved_path(tmp_path)) == [made]
     (tmp_path / "model" / f"{row.photo_id}.png").write_bytes(encode_alpha(alpha + np.uint8(1)))
     assert solve_folder(tmp_path, "net-3", alphas=tmp_path / "model").written == 1
+
+
+def test_a_models_alpha_that_misses_its_range_is_solved_with_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [add(tmp_path, f"{name}.jpg", trimap(), Kind.TRIMAP) for name in "ab"]
+    write(tmp_path, *rows)
+    (tmp_path / "model").mkdir()
+    for row, levels in zip(rows, (1, 128), strict=True):
+        path = tmp_path / "model" / f"{row.photo_id}.png"
+        path.write_bytes(encode_alpha(soft_alpha() // levels))
+    for _ in range(2):
+        found = solve_folder(tmp_path, "net-3", alphas=tmp_path / "model")
+        (warning,) = found.warnings
+        assert warning.file == str(path)
+        assert "alpha goes from 0 to 1" in warning.reason
+        assert (found.written + found.kept, found.failed) == (2, ())
+    print_solved(found)
+    assert f"warning: {path}: " in " ".join(capsys.readouterr().err.split())
+    assert solve_folder(tmp_path).warnings == ()
 
 
 def test_wrong_use_is_refused(tmp_path: Path) -> None:
