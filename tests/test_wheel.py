@@ -71,7 +71,7 @@ def test_the_metadata(built: dict[str, Path]) -> None:
     assert found["License-Expression"] == "Apache-2.0"
     assert found["Requires-Python"] == ">=3.11"
     assert set(found.get_all("Provides-Extra") or []) == {
-        *("annotation", "dev", "plot", "test", "training"),
+        *("annotation", "dev", "mobile", "plot", "test", "training"),
     }
     needed = [text for text in found.get_all("Requires-Dist") or [] if "extra ==" not in text]
     assert not {"torch", "matplotlib", "label-studio-sdk"} & {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
@@ -63,3 +64,12 @@ def needed(name: str, value: Value | None) -> Value:
     if value is None:
         raise typer.BadParameter(f"--{name} is needed here")
     return value
+
+
+def sides_of(text: str) -> tuple[int, int]:
+    """Height and width of "800" or "1080x1920". Raises BadParameter for any other text."""
+    found = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
+    height, width = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if min(height, width) < 1:
+        raise typer.BadParameter(f"{text!r} is no size, such as 800 or 1080x1920 (height x width)")
+    return height, width

@@ -113,7 +113,7 @@ def test_16_bits_within(tmp_path: Path) -> None:
             r"{}: at 64 x 33 alpha differs from PyTorch's by 0\.000\d+, allowed is 0\.0001",
         ),
         ("no number", r"{}: at 64 x 33 alpha differs from PyTorch's by inf, allowed is 0\.0001"),
-        ("another size", r"alpha has shape \(1, 1, 33, 63\), not \(1, 1, 33, 64\)"),
+        ("another size", r"the exported alpha has shape \(1, 1, 33, 63\), not \(1, 1, 33, 64\)"),
     ],
 )
 def test_no_file_is_left_where_the_alphas_differ(tmp_path: Path, kind: str, said: str) -> None:

@@ -17,7 +17,14 @@ from console.progress import progress
 from console.texts import size_text
 from manifests.sources import Split
 from training.choices import Layout, TrimapChoice
-from training.options import CacheOption, DeviceOption, check_partners, exactly_one, needed
+from training.options import (
+    CacheOption,
+    DeviceOption,
+    check_partners,
+    exactly_one,
+    needed,
+    sides_of,
+)
 
 if TYPE_CHECKING:
     from training.matte.evaluate import Evaluation
@@ -270,8 +277,21 @@ def _measured_part(
 def export(
     checkpoint: CheckpointOption,
     out: Annotated[
-        Path, typer.Option(help="File to write, .onnx.", metavar="FILE", callback=local_path)
+        Path,
+        typer.Option(
+            help="File to write: .onnx, or .pte for ExecuTorch, which runs on phones.",
+            metavar="FILE",
+            callback=local_path,
+        ),
     ],
+    size: Annotated[
+        str | None,
+        typer.Option(
+            help="Height and width of the images of a .pte, the only ones that it takes.",
+            metavar="N|HxW",
+            show_default="800",
+        ),
+    ] = None,
     fp16: Annotated[bool, switch("--fp16", "Use 16-bit weights and arithmetic.")] = False,
     int8: Annotated[
         bool,
@@ -295,9 +315,15 @@ def export(
     ] = None,
     cache: CacheOption = "",
 ) -> None:
-    """Export the model without its trimap decoder to ONNX, and compare it with PyTorch."""
+    """Export the model without its trimap decoder, and compare it with PyTorch."""
     from training.checkpoint import load_network
 
+    is_pte = out.suffix.lower() == ".pte"
+    if size is not None and not is_pte:
+        raise typer.BadParameter("--size is for a .pte; an .onnx takes images of any size")
+    if is_pte and (fp16 or int8):
+        raise typer.BadParameter("a .pte has 32 bits: leave out --fp16 and --int8")
+    sides = sides_of(size or "800")
     of_int8 = {"shards": shards, "limit": limit, "cache": cache or None}
     check_partners("int8", int8 or None, of_int8, {"fp16": fp16 or None})
     if int8:
@@ -311,12 +337,18 @@ def export(
             found = export_int8(model, out, opened, limit or 32, lambda done, _: advance(done))
         show_exported(found)
     else:
-        from training.matte.export import export as export_model
+        if is_pte:
+            from training.matte.phone import export_pte
 
-        for size in export_model(load_network(checkpoint), out, fp16):
+            parities = export_pte(load_network(checkpoint), out, sides)
+        else:
+            from training.matte.export import export as export_model
+
+            parities = export_model(load_network(checkpoint), out, fp16)
+        for one in parities:
             say(
-                f"{size.width} x {size.height}: alpha differs from PyTorch's by "
-                f"{size.difference:.1e} at most"
+                f"{one.width} x {one.height}: alpha differs from PyTorch's by "
+                f"{one.difference:.1e} at most"
             )
     say(f"{out}: {size_text(out.stat().st_size)}")
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import onnx
@@ -22,7 +21,7 @@ from training.loading.whole import whole_samples
 from training.matte.bench import median_seconds
 from training.matte.cases import ShardCases
 from training.matte.evaluate import Evaluation, Progress, evaluate_method
-from training.matte.export import export, quiet
+from training.matte.export import export, onnx_session, quiet
 from training.net.model import MattingModel
 
 Inputs = dict[str, NDArray[np.float32]]
@@ -136,26 +135,17 @@ def _measured(
     inputs = _inputs(image, np.ones(timed, np.uint8))
     times = []
     for threads in THREADS:
-        session = session_of(path, threads)
+        session = onnx_session(path, threads)
         times.append(median_seconds(lambda s=session: s.run(None, inputs), seconds))  # type: ignore[misc]
     errors = evaluate_method(OnnxMatting(path), cases, progress)
     return Exported(bits, path.stat().st_size, tuple(times), errors)
-
-
-def session_of(path: Path, threads: int) -> Any:
-    """ONNX Runtime's session on the CPU with so many threads."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 class OnnxMatting:
     """An exported model as a function: image H x W x 3 and trimap H x W of codes -> alpha."""
 
     def __init__(self, path: Path) -> None:
-        self._session = session_of(path, torch.get_num_threads())
+        self._session = onnx_session(path, torch.get_num_threads())
 
     def __call__(self, image: Pixels, trimap: Pixels) -> Pixels:
         (alpha,) = self._session.run(["alpha"], _inputs(image, trimap))
