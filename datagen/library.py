@@ -24,7 +24,7 @@ from datagen.settings import Settings
 from datagen.sources.labels import Label
 from datagen.sources.record import background_of, foreground_of
 from manifests.pictures import PictureError, read_cutout, read_photo
-from manifests.pixels import Pixels, trimap_of
+from manifests.pixels import Pixels, kept_blocks, trimap_of
 from manifests.samples import Recipe
 
 if typing.TYPE_CHECKING:
@@ -159,14 +159,14 @@ def compose_one(
     draw_second(rng, chosen, 1, 0)  # always None; drawn because a shard draws it, too
     recipe = draw_recipe(rng, chosen, foreground, background)
     built = build_sample(recipe, foreground, None, behind, chosen)
-    seen = built.composite
+    seen, layers = built.composite, built.composite.layers
     return OneSample(
         image=seen.image,
         alpha=seen.alpha,
         trimap=trimap_of(seen.alpha),
         crude_trimap=built.crude_trimap,
-        foreground=seen.foreground,
-        background=seen.background,
+        foreground=kept_blocks(layers.foreground, layers.kept) if layers else None,
+        background=kept_blocks(layers.background, layers.kept) if layers else None,
         recipe=recipe,
     )
 

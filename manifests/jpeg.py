@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers that give the size
 _BASELINE, _RESTART, _END, _SCAN, _INTERVAL = 0xC0, 0xD0, 0xD9, 0xDA, 0xDD
 
-_BLOCK = 8
+BLOCK = 8
 _TILE_BLOCKS = 10  # narrower tiles are not worth their markers
 
 # What a frame says of its three channels if each has a colour of its own for each pixel
@@ -44,7 +45,7 @@ class _Header(NamedTuple):
 
 def tile_blocks(width: int) -> int:
     """How many blocks wide the tiles of an image are, so that all have the same width."""
-    blocks = -(-width // _BLOCK)
+    blocks = -(-width // BLOCK)
     return next(n for n in range(min(_TILE_BLOCKS, blocks), blocks + 1) if blocks % n == 0)
 
 
@@ -65,7 +66,7 @@ def part(data: bytes, rows: slice, columns: slice) -> Part | None:
     if not header.frame or not header.interval:
         return None
     height, width = _size(data, header.frame)
-    down, blocks = -(-height // _BLOCK), -(-width // _BLOCK)
+    down, blocks = -(-height // BLOCK), -(-width // BLOCK)
     across, rest = divmod(blocks, header.interval)
     if rest or rows.stop > height or columns.stop > width:
         return None
@@ -73,8 +74,8 @@ def part(data: bytes, rows: slice, columns: slice) -> Part | None:
     if begins is None:
         return None
 
-    side = header.interval * _BLOCK
-    top, bottom = rows.start // _BLOCK, -(-rows.stop // _BLOCK)
+    side = header.interval * BLOCK
+    top, bottom = rows.start // BLOCK, -(-rows.stop // BLOCK)
     left, right = columns.start // side, -(-columns.stop // side)
     wanted = begins[:-1].reshape(down, across)[top:bottom, left:right]
     ends = begins[1:].reshape(down, across)[top:bottom, right - 1]
@@ -85,10 +86,33 @@ def part(data: bytes, rows: slice, columns: slice) -> Part | None:
     numbers = np.arange(-1, wanted.size - 1).reshape(wanted.shape)
     pixels[wanted + moved[:, None] + 1] = _RESTART + numbers % 8
     start = bytearray(data[: header.pixels])
-    new_size = min(bottom * _BLOCK, height) - top * _BLOCK, min(right * side, width) - left * side
+    new_size = min(bottom * BLOCK, height) - top * BLOCK, min(right * side, width) - left * side
     struct.pack_into(">HH", start, header.frame + 5, *new_size)
     whole = b"".join((start, pixels[2:].data, bytes((0xFF, _END))))
-    return Part(whole, top * _BLOCK, left * side)
+    return Part(whole, top * BLOCK, left * side)
+
+
+def rearranged(data: bytes, tiles: NDArray[np.int64], height: int, width: int) -> bytes:
+    """A JPEG of height x width pixels from the tiles of another one, which `tile_blocks` divided.
+
+    tiles: down x across, the number of a tile in `data`, row by row; a tile may be used often.
+    """
+    header = _header(data)
+    of_data = _size(data, header.frame)
+    count = -(-of_data[0] // BLOCK) * -(-of_data[1] // (BLOCK * header.interval))
+    begins = _tiles(data, header.pixels, count)
+    if begins is None:
+        raise ValueError("the JPEG has no tiles")
+    pieces = [data[begin:end] for begin, end in pairwise(begins.tolist())]
+    wanted = tiles.ravel()
+    pixels = np.frombuffer(bytearray().join([pieces[n] for n in wanted.tolist()]), np.uint8)
+    at = np.cumsum(np.diff(begins)[wanted])
+    at = np.concatenate(([0], at[:-1]))
+    pixels[at] = 0xFF
+    pixels[at + 1] = _RESTART + np.arange(-1, at.size - 1) % 8
+    start = bytearray(data[: header.pixels])
+    struct.pack_into(">HH", start, header.frame + 5, height, width)
+    return b"".join((start, pixels[2:].data, bytes((0xFF, _END))))
 
 
 def _tiles(data: bytes, start: int, count: int) -> NDArray[np.int64] | None:

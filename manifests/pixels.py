@@ -22,6 +22,8 @@ Pixels = NDArray[np.uint8]
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 1, 2
 
+_NOT_KEPT = 128  # JPEG stores a block of this grey in almost no bits
+
 # Black, grey, white: viewers show the trimap in its usual colours, and readers of palette indices
 # get 0, 1 and 2.
 _TRIMAP_PALETTE = bytes((0, 0, 0, 128, 128, 128, 255, 255, 255))
@@ -79,10 +81,61 @@ def encode_colour(pixels: Pixels, codec: ImageCodec, quality: int = 95) -> bytes
             cv2.IMWRITE_JPEG_RST_INTERVAL,
             jpeg.tile_blocks(pixels.shape[1]),
         ]
-    bgr = pixels[..., ::-1]  # a view if that is how the pixels lie in memory
-    if not bgr.flags.c_contiguous:
-        bgr = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8)
+    bgr = _contiguous_bgr(pixels)
     return cv2.imencode(f".{codec.extension}", bgr, options)[1].tobytes()
+
+
+def _contiguous_bgr(pixels: Pixels) -> Pixels:
+    bgr = pixels[..., ::-1]  # a view if that is how the pixels lie in memory
+    if bgr.flags.c_contiguous:
+        return bgr
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8)
+
+
+def kept_blocks(pixels: Pixels, kept: NDArray[np.bool_]) -> Pixels:
+    """H x W x 3, grey (128) but for some blocks of 8 x 8 pixels.
+
+    kept: blocks down x across; a block at the border may be cut.
+    """
+    height, width = pixels.shape[:2]
+    is_kept = kept.repeat(jpeg.BLOCK, axis=0).repeat(jpeg.BLOCK, axis=1)[:height, :width]
+    return np.where(is_kept[..., None], pixels, np.uint8(_NOT_KEPT))
+
+
+def encode_layer(pixels: Pixels, kept: NDArray[np.bool_], codec: ImageCodec, quality: int) -> bytes:
+    """The `kept_blocks` of H x W x 3 RGB -> JPEG or PNG.
+
+    JPEG encodes each block separately, so that the border between the kept and the grey blocks
+    causes no ringing.
+    """
+    if codec is ImageCodec.PNG:
+        return encode_colour(kept_blocks(pixels, kept), codec)
+    height, width = pixels.shape[:2]
+    missing = (jpeg.BLOCK * kept.shape[0] - height, jpeg.BLOCK * kept.shape[1] - width)
+    bgr = _contiguous_bgr(pixels)
+    if any(missing):
+        bgr = np.pad(bgr, ((0, missing[0]), (0, missing[1]), (0, 0)), "edge")
+    return _encode_kept_tiles(bgr, kept, quality, height, width)
+
+
+def _encode_kept_tiles(
+    bgr: Pixels, kept: NDArray[np.bool_], quality: int, height: int, width: int
+) -> bytes:
+    """The same as encoding the whole layer, to the bit; grey tiles are encoded only once."""
+    blocks, down = jpeg.tile_blocks(width), kept.shape[0]
+    by_tile = kept.reshape(down, -1, blocks)
+    is_used = by_tile.any(axis=2)
+    across, used = is_used.shape[1], np.count_nonzero(is_used)
+    # All tiles that are used, after a grey one; more grey ones fill the last row.
+    rows = 1 + used // across
+    tiles = np.full((rows * across, jpeg.BLOCK, blocks, 3 * jpeg.BLOCK), _NOT_KEPT, np.uint8)
+    tiles[1 : 1 + used] = bgr.reshape(down, jpeg.BLOCK, across, blocks, -1).swapaxes(1, 2)[is_used]
+    tiles[1 : 1 + used].swapaxes(1, 2)[~by_tile[is_used]] = _NOT_KEPT
+    lines = tiles.reshape(rows, across, jpeg.BLOCK, -1).swapaxes(1, 2)
+    picture = lines.reshape(rows * jpeg.BLOCK, -1, 3)
+    data = encode_colour(picture[..., ::-1], ImageCodec.JPEG, quality)
+    numbers = np.where(is_used, is_used.cumsum().reshape(is_used.shape), 0)
+    return jpeg.rearranged(data, numbers, height, width)
 
 
 def encode_alpha(alpha: Pixels) -> bytes:

@@ -19,6 +19,7 @@ from manifests.pixels import (
     Pixels,
     encode_alpha,
     encode_colour,
+    encode_layer,
     encode_trimap,
     trimap_of,
 )
@@ -118,7 +119,7 @@ def _streams(built: BuiltSample, settings: Settings) -> dict[str, bytes]:
         "trimap": encode_trimap(trimap_of(pixels.alpha)),
         "crude_trimap": encode_trimap(built.crude_trimap),
     }
-    if pixels.foreground is not None and pixels.background is not None:
-        streams["foreground"] = encode_colour(pixels.foreground, codec, quality)
-        streams["background"] = encode_colour(pixels.background, codec, quality)
+    if (layers := pixels.layers) is not None:
+        streams["foreground"] = encode_layer(layers.foreground, layers.kept, codec, quality)
+        streams["background"] = encode_layer(layers.background, layers.kept, codec, quality)
     return streams

@@ -14,26 +14,30 @@ from numpy.typing import NDArray
 
 from datagen.sample.colour import jitter, unpacked
 from datagen.sample.place import Placed
-from datagen.sample.sampling import blend_into
+from datagen.sample.sampling import blend_into, soft_blocks
 from manifests.pixels import Pixels
 
-_JPEG_BLOCK = 8
-_NOT_KEPT = 128  # JPEG stores a block of this grey in almost no bits
+
+@dataclass(frozen=True)
+class Layers:
+    """What Eq. (1) mixed, H x W x 3 each.
+
+    A shard keeps them where they are needed: in the blocks of 8 x 8 pixels that hold soft alpha.
+    Elsewhere the foreground is any picture in which alpha makes no difference.
+    """
+
+    foreground: Pixels  # straight colour
+    background: Pixels
+    kept: NDArray[np.bool_]  # blocks down x across; a block at the border may be cut
 
 
 @dataclass(frozen=True)
 class Composite:
-    """The picture that a camera would take, and its layers; the canvas is H x W.
-
-    The layers are kept where they are needed, in the 8 x 8 blocks that hold soft alpha, and are
-    grey (128) elsewhere. JPEG encodes each such block separately, so the border between the kept
-    and the grey blocks causes no ringing.
-    """
+    """The picture that a camera would take, its alpha, and its layers; the canvas is H x W."""
 
     image: Pixels  # H x W x 3
     alpha: Pixels  # H x W
-    foreground: Pixels | None  # H x W x 3, straight colour
-    background: Pixels | None  # H x W x 3
+    layers: Layers | None
 
 
 def composite(
@@ -57,42 +61,13 @@ def composite(
     behind = image.copy() if layers else None
     blend_into(image, front, placed.alpha, placed.rows.start, placed.columns.start)
     if behind is None:
-        return Composite(image[..., ::-1], alpha, None, None)
-
-    foreground = behind.copy()  # where alpha is 0, F may be anything
+        return Composite(image[..., ::-1], alpha, None)
+    foreground = behind.copy()
     cv2.copyTo(front, placed.alpha, foreground[region])
-    kept = blocks_with_soft(alpha)
-    layers_kept = [np.full_like(image, _NOT_KEPT) for _ in range(2)]
-    for layer, whole in zip(layers_kept, (foreground, behind), strict=True):
-        cv2.copyTo(whole, kept, layer)
-    return Composite(image[..., ::-1], alpha, *(layer[..., ::-1] for layer in layers_kept))
-
-
-def blocks_with_soft(alpha: Pixels) -> Pixels:
-    """H x W of 255 in the 8 x 8 blocks in which a pixel has 0 < alpha < 255, 0 elsewhere."""
-    kept = np.zeros_like(alpha)
-    left, top, width, height = cv2.boundingRect(alpha)
-    if width == 0:
-        return kept
-    # Whole blocks around the subject; the border of the canvas may cut a block.
-    part = alpha[_blocks(top, height), _blocks(left, width)]
-    is_soft = ((part > 0) & (part < 255)).view(np.uint8) * np.uint8(255)
-    tall, wide = -part.shape[0] % _JPEG_BLOCK, -part.shape[1] % _JPEG_BLOCK
-    padded = cv2.copyMakeBorder(is_soft, 0, tall, 0, wide, cv2.BORDER_CONSTANT, value=(0,))
-    down = (padded.shape[1] // _JPEG_BLOCK, padded.shape[0] // _JPEG_BLOCK)
-    # A block with one pixel of 255 has a mean of 255 / 64 = 3.98, so rounding loses no block.
-    means = cv2.resize(padded, down, interpolation=cv2.INTER_AREA)
-    blocks = cv2.threshold(means, 0, 255, cv2.THRESH_BINARY)[1]
-    full = cv2.resize(blocks, padded.shape[::-1], interpolation=cv2.INTER_NEAREST)
-    inside = kept[_blocks(top, height), _blocks(left, width)]
-    inside[...] = full[: inside.shape[0], : inside.shape[1]]
-    return kept
-
-
-def _blocks(first: int, length: int) -> slice:
-    """The pixels, on one axis, of all blocks that contain any of `length` pixels from `first`."""
-    beyond = first + length
-    return slice(first - first % _JPEG_BLOCK, beyond + -beyond % _JPEG_BLOCK)
+    kept = soft_blocks(alpha)
+    return Composite(
+        image[..., ::-1], alpha, Layers(foreground[..., ::-1], behind[..., ::-1], kept)
+    )
 
 
 def crop_background(photo: Pixels, top: int, left: int, size: int, flip: bool) -> Pixels:

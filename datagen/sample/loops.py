@@ -207,3 +207,19 @@ def _blend_row(pixels, colours, fronts):
         total = np.uint16(front * colours[at] + behind * pixels[at] + np.uint16(128))
         # total / 255, rounded exactly, because total is at most 255 * 255 + 128
         pixels[at] = np.uint16(total + (total >> np.uint16(8))) >> np.uint16(8)
+
+
+@compiled
+def soft_blocks(alpha):
+    """Many columns at once, then eight of them together."""
+    height, width = alpha.shape
+    found = np.zeros(((height + 7) // 8, (width + 7) // 8), np.bool_)
+    is_soft = np.empty(width, np.bool_)
+    for block in range(found.shape[0]):
+        is_soft[:] = False
+        for row in range(8 * block, min(8 * block + 8, height)):
+            for column in range(width):
+                is_soft[column] |= (alpha[row, column] > 0) & (alpha[row, column] < 255)
+        for column in range(width):
+            found[block, column // 8] |= is_soft[column]
+    return found

@@ -1,4 +1,4 @@
-"""Two functions on pixels for which NumPy and OpenCV are too slow or too coarse.
+"""Functions on pixels for which NumPy and OpenCV are too slow or too coarse.
 
 The loops are in `loops`. They are imported when they are first needed, because Numba, which
 compiles them, takes a while to import.
@@ -55,3 +55,13 @@ def blend_into(image: Pixels, foreground: Pixels, alpha: Pixels, top: int, left:
     from datagen.sample import loops
 
     loops.blend_into(image, foreground, alpha, top, left)
+
+
+def soft_blocks(alpha: Pixels) -> NDArray[np.bool_]:
+    """Which blocks of 8 x 8 pixels hold soft alpha, 0 < alpha < 255: blocks down x across.
+
+    alpha: H x W uint8. A block at the border may be cut.
+    """
+    from datagen.sample import loops
+
+    return np.asarray(loops.soft_blocks(alpha), np.bool_)

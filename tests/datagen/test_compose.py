@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from datagen.sample.colour import colour_matrix, jitter, packed, unpacked
 from datagen.sample.composite import (
-    blocks_with_soft,
     composite,
     crop_background,
 )
 from datagen.sample.place import Placed, place
-from datagen.sample.sampling import blend_into
+from datagen.sample.sampling import blend_into, soft_blocks
 from datagen.sample.working_copies import fit_factor, prepare_cutout
 from datagen.settings import Settings
 from manifests.pixels import Pixels
@@ -131,19 +130,18 @@ def test_images_are_the_blend_of_the_stored_layers(
 ) -> None:
     background = jitter(photo(size, seed), colour_matrix(back))
     found = composite(scene(size, seed), colour_matrix(front), background, SAME, True)
-    assert found.foreground is not None
-    assert found.background is not None
+    assert found.layers is not None
+    foreground, behind = found.layers.foreground, found.layers.background
     kept = kept_blocks(found.alpha)
     alpha = found.alpha[..., None] / 255
-    blended = np.rint(alpha * found.foreground + (1 - alpha) * found.background)
+    blended = np.rint(alpha * foreground + (1 - alpha) * behind)
     assert kept.any()
     assert np.array_equal(found.image[kept], blended[kept])
     is_solid, is_clear = kept & (found.alpha == 255), kept & (found.alpha == 0)
-    assert np.array_equal(found.image[is_solid], found.foreground[is_solid])
-    assert np.array_equal(found.image[is_clear], found.background[is_clear])
-    assert np.array_equal(found.background[kept], background[kept])
-    assert (found.foreground[~kept] == 128).all()
-    assert (found.background[~kept] == 128).all()
+    assert np.array_equal(found.image[is_solid], foreground[is_solid])
+    assert np.array_equal(found.image[is_clear], behind[is_clear])
+    assert np.array_equal(behind, background)
+    assert np.array_equal(whole(found.layers.kept, found.alpha.shape), kept)
 
 
 def test_layers_change_neither_the_image_nor_the_alpha() -> None:
@@ -155,7 +153,7 @@ def test_layers_change_neither_the_image_nor_the_alpha() -> None:
         without = composite(scene(size, seed), matrix, background, SAME, False)
         assert np.array_equal(with_layers.image, without.image)
         assert np.array_equal(with_layers.alpha, without.alpha)
-        assert (without.foreground, without.background) == (None, None)
+        assert without.layers is None
         assert np.array_equal(background, kept)  # the input is left alone
 
 
@@ -175,14 +173,19 @@ def test_blocks_with_soft_alpha(height: int, width: int, share: float, seed: int
     rng = np.random.default_rng(seed)
     alpha = rng.choice(np.array([0, 255], np.uint8), (height, width))
     alpha[rng.random(alpha.shape) < share] = rng.choice([1, 254])
-    assert np.array_equal(blocks_with_soft(alpha), kept_blocks(alpha) * np.uint8(255))
+    assert np.array_equal(whole(soft_blocks(alpha), alpha.shape), kept_blocks(alpha))
+
+
+def whole(blocks: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    assert blocks.shape == (-(-shape[0] // 8), -(-shape[1] // 8))
+    return blocks.repeat(8, axis=0).repeat(8, axis=1)[: shape[0], : shape[1]]
 
 
 def test_one_soft_pixel_keeps_its_whole_block() -> None:
     for row, column in np.ndindex(21, 19):
         alpha = np.zeros((21, 19), np.uint8)
         alpha[row, column] = 1
-        assert np.array_equal(blocks_with_soft(alpha), kept_blocks(alpha) * np.uint8(255))
+        assert np.array_equal(whole(soft_blocks(alpha), alpha.shape), kept_blocks(alpha))
 
 
 def test_alpha_0_shows_the_background_and_alpha_255_the_foreground() -> None:

@@ -20,6 +20,7 @@ from manifests.pixels import (
     decode_colour,
     decode_colour_part,
     encode_colour,
+    encode_layer,
 )
 from tests.picture_files import save
 from tests.strategies import many
@@ -150,3 +151,47 @@ def test_a_part_of_a_bomb_is_refused() -> None:
     data[frame + 5 : frame + 9] = struct.pack(">HH", 40_000, 40_000)
     with pytest.raises(ValueError, match="40000 x 40000 px, at most"):
         decode_colour_part(bytes(data), np.s_[:8, :8])
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(1, 200),
+    st.sampled_from([0.0, 0.05, 0.5, 1.0]),
+    st.integers(0, 99),
+)
+@many
+def test_a_layer_is_encoded_as_if_it_were_whole(
+    height: int, width: int, share: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    kept = rng.random((-(-height // 8), -(-width // 8))) < share
+    pixels = noise(height, width)
+    is_kept = kept.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
+    layer = np.where(is_kept[..., None], pixels, np.uint8(128))
+    in_bgr = np.ascontiguousarray(pixels[..., ::-1])[..., ::-1]
+    for codec, quality in ((ImageCodec.PNG, 95), (ImageCodec.JPEG, 95), (ImageCodec.JPEG, 70)):
+        found = encode_layer(pixels, kept, codec, quality)
+        assert found == encode_layer(in_bgr, kept, codec, quality)
+        if codec is ImageCodec.PNG or not (height % 8 or width % 8):
+            assert found == encode_colour(layer, codec, quality)
+        assert np.array_equal(
+            decode_colour(found), decode_colour(encode_colour(layer, codec, quality))
+        )
+
+
+def test_a_layer_may_be_larger_than_the_kept_tiles_beside_each_other() -> None:
+    """JPEG allows 65,535 pixels, which the tiles of a large image in one column would exceed."""
+    kept = np.ones((128, 640), np.bool_)
+    pixels = np.zeros((1024, 5120, 3), np.uint8)
+    pixels[::9, ::7] = 200
+    assert encode_layer(pixels, kept, ImageCodec.JPEG, 95) == encode_colour(pixels, ImageCodec.JPEG)
+
+
+def test_only_a_jpeg_with_tiles_is_rearranged() -> None:
+    data = in_tiles(16, 160)
+    whole = jpeg.rearranged(data, np.array([[3, 0], [1, 2]]), 16, 160)
+    before, after = decode_colour(data), decode_colour(whole)
+    assert np.array_equal(after[:8, :80], before[8:, 80:])
+    assert np.array_equal(after[8:], np.hstack([before[:8, 80:], before[8:, :80]]))
+    with pytest.raises(ValueError, match="no tiles"):
+        jpeg.rearranged(data[:-2], np.array([[0]]), 8, 80)
