@@ -38,14 +38,14 @@ class CrudeErrors:
     wrong_known_share: float
 
 
-def joint_histogram(alpha: Pixels, mask: Pixels, trimap: Pixels) -> NDArray[np.int64]:
-    """2 x 3 x 256: how many pixels have each value of the mask, of the trimap, and of alpha.
+def joint_histogram(alpha: Pixels, first: Pixels, second: Pixels) -> NDArray[np.int64]:
+    """3 x 3 x 256: how many pixels have each value of two masks or trimaps, and of alpha.
 
-    All arrays are H x W uint8: alpha 0..255, mask 0 or 1, trimap 0, 1 or 2.
+    All arrays are H x W uint8: alpha 0..255, the others 0, 1 or 2.
     """
     from datagen.sample import crude_loops
 
-    flat = tuple(np.ascontiguousarray(pixels).reshape(-1) for pixels in (alpha, mask, trimap))
+    flat = tuple(np.ascontiguousarray(pixels).reshape(-1) for pixels in (alpha, first, second))
     whole = alpha.size - alpha.size % 8
     eights = tuple(pixels[:whole].view(np.uint64) for pixels in flat)
     return np.asarray(crude_loops.joint_histogram(*flat, eights).sum(axis=0), np.int64)

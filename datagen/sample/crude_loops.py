@@ -16,25 +16,27 @@ FAR = 15_000  # pixels; more than between any two of one column
 
 
 @compiled
-def joint_histogram(alpha, mask, trimap, eights):
-    """LANES x 2 x 3 x 256 counts, to be added up; the arrays are flat.
+def joint_histogram(alpha, first, second, eights):
+    """LANES x 3 x 3 x 256 counts, to be added up; the arrays are flat.
 
     eights: the beginnings of the arrays as words of eight pixels; where those are equal, they are
     counted at once. Other neighbours are often equal, too. Counted in one place, each would have to
     wait for the one before.
     """
-    counts = np.zeros((LANES, 2, 3, 256), np.int64)
-    alphas, masks, trimaps = eights
+    counts = np.zeros((LANES, 3, 3, 256), np.int64)
+    alphas, firsts, seconds = eights
     for word in range(alphas.size):
-        if alphas[word] == 0 and masks[word] == 0 and trimaps[word] == 0:
+        if alphas[word] == 0 and firsts[word] == 0 and seconds[word] == 0:
             counts[0, 0, 0, 0] += 8
-        elif alphas[word] == _ALL_255 and masks[word] == _ALL_1 and trimaps[word] == _ALL_2:
+        elif alphas[word] == _ALL_255 and seconds[word] == _ALL_2 and firsts[word] == _ALL_1:
             counts[0, 1, 2, 255] += 8
+        elif alphas[word] == _ALL_255 and seconds[word] == _ALL_2 and firsts[word] == _ALL_2:
+            counts[0, 2, 2, 255] += 8
         else:
             for at in range(8 * word, 8 * word + 8):
-                counts[at % LANES, mask[at], trimap[at], alpha[at]] += 1
+                counts[at % LANES, first[at], second[at], alpha[at]] += 1
     for at in range(8 * alphas.size, alpha.size):
-        counts[0, mask[at], trimap[at], alpha[at]] += 1
+        counts[0, first[at], second[at], alpha[at]] += 1
     return counts
 
 

@@ -48,10 +48,10 @@ def test_quantiles_are_those_of_numpy(squares: list[int], quantile: float) -> No
 
 @given(arrays(np.uint8, st.tuples(st.just(3), st.integers(1, 20), st.integers(1, 20))))
 def test_the_joint_histogram_counts_every_pixel(drawn: Pixels) -> None:
-    count_every_pixel(drawn[0], drawn[1] % np.uint8(2), drawn[2] % np.uint8(3))
+    count_every_pixel(drawn[0], drawn[1] % np.uint8(3), drawn[2] % np.uint8(3))
 
 
-# alpha, mask, trimap: the two that are counted eight at a time, and some that differ in one value
+# The three that are counted eight at a time, and some that differ in one value
 EQUAL = [
     (0, 0, 0),
     (0, 0, 1),
@@ -60,6 +60,9 @@ EQUAL = [
     (255, 1, 2),
     (255, 1, 1),
     (255, 0, 2),
+    (255, 2, 2),
+    (254, 2, 2),
+    (255, 2, 1),
     (7, 1, 2),
 ]
 
@@ -71,7 +74,7 @@ def test_runs_of_equal_pixels_are_counted_too(runs: list[tuple[int, int, int]]) 
 
 
 def count_every_pixel(alpha: Pixels, mask: Pixels, trimap: Pixels) -> None:
-    expected = np.zeros((2, 3, 256), np.int64)
+    expected = np.zeros((3, 3, 256), np.int64)
     np.add.at(expected, (mask, trimap, alpha), 1)
     assert np.array_equal(joint_histogram(alpha, mask, trimap), expected)
 
