@@ -57,7 +57,7 @@ def show_parts(found: Mapping[str, Evaluation], out: Path | None, as_json: bool)
 
 
 def show_cost(cost: Cost, size: int, as_json: bool) -> None:
-    """As a JSON object, or a line for each figure."""
+    """As a JSON object, or a line for each figure and a table of those that are computed."""
     if as_json:
         show_json(asdict(cost))
         return
@@ -65,11 +65,20 @@ def show_cost(cost: Cost, size: int, as_json: bool) -> None:
         ("device", cost.device),
         ("parameters", f"{cost.parameters / 1e6:.2f} M"),
         (f"multiply-adds at {size} x {size}", f"{cost.gmac:.3f} G"),
+        (f"bytes moved at {size} x {size}, 32 bits", size_text(1e6 * cost.megabytes)),
         (f"latency at {size} x {size}", f"{cost.latency_ms:.1f} ms"),
         (f"frames/s at {size} x {size}", f"{cost.frames_per_second:.1f}"),
         ("frames/s at 1920 x 1080", f"{cost.frames_per_second_1080p:.1f}"),
     ]
     show_pairs(pairs)
+    show_table(
+        "Computed, not measured: the frames/s that the peaks of machines allow",
+        ["", f"{size} x {size}", "1920 x 1080"],
+        [
+            [one.machine, f"{one.frames_per_second:.1f}", f"{one.frames_per_second_1080p:.1f}"]
+            for one in cost.computed
+        ],
+    )
 
 
 def show_exported(found: Sequence[Exported]) -> None:
