@@ -3,8 +3,9 @@
     python -m tests.bench.evidence WORK [--steps compose,train,evaluate,figure] [--together]
                                         [--runs NAMES] [--train OPTIONS]
 
-compose   20,000 training samples of 512 x 512 from the real sources; GT16 to GT20 and nine other
-          foregrounds, and 50 backgrounds, are held out: 700 validation samples.
+compose   40,000 training samples of 512 x 512 from 440 foregrounds, of which 279 are real, and 2,000
+          photos (see `tests.bench.full_set`); GT16 to GT20 and 35 other real foregrounds, and 200
+          real photos, are held out: 8,000 validation samples.
 train     base, an and an-tw, with the same seeds and the same data in the same order; and, if it is
           named in --runs, an-tw-unknown, whose alpha loss is only on the estimated unknown area, as
           in the paper. They run one after the other, or with --together at once on shared cores.

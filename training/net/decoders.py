@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pixel_shuffle
 
-from training.net.encoder import WIDTHS, Features, ResidualBlock, convolution
+from training.net.encoder import FOLD, WIDTHS, Features, ResidualBlock, convolution
 
-# Channels of the alpha decoder: at the deepest map, then after each step up to full resolution.
-ALPHA_WIDTHS = (192, 128, 64, 32, 24, 16)
+# Channels of the alpha decoder: at the deepest map, then after each step up to half resolution.
+ALPHA_WIDTHS = (256, 128, 64, 32, 32)
 TRIMAP_WIDTH = 64
 TRIMAP_CLASSES = 3
-_INPUTS = 4
 
 
 def enlarge(x: Tensor, like: Tensor) -> Tensor:
@@ -42,17 +41,22 @@ def head(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 class AlphaDecoder(nn.Module):
-    """Features and the input itself -> N x 1 x H x W logits of alpha."""
+    """Features and the input -> N x 1 x H x W logits of alpha.
+
+    The last map, at half resolution, holds the logits of 2 x 2 pixels as channels.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        skips = (*reversed(WIDTHS[:-1]), _INPUTS)
+        skips = reversed(WIDTHS[:-1])
         self.deep = convolution(WIDTHS[-1], ALPHA_WIDTHS[0])
+        # Maps are narrowed before they are enlarged: what is large should have few channels.
+        self.narrow = nn.ModuleList(convolution(deep, deep // 2) for deep in ALPHA_WIDTHS[:-1])
         self.blocks = nn.ModuleList(
-            half_width_block(deep + skip, width)
+            half_width_block(deep // 2 + skip, width)
             for deep, skip, width in zip(ALPHA_WIDTHS[:-1], skips, ALPHA_WIDTHS[1:], strict=True)
         )
-        self.head = head(ALPHA_WIDTHS[-1], 1)
+        self.head = head(ALPHA_WIDTHS[-1], FOLD**2)
         # At first, known pixels of the given trimap get nearly their known alpha (98 %). So the
         # network need not learn what a trimap is, only where it is wrong; how much a trimap is
         # trusted is learned, too.
@@ -60,11 +64,11 @@ class AlphaDecoder(nn.Module):
 
     def forward(self, features: Features, inputs: Tensor) -> Tensor:
         x = self.deep(features.thirtysecond).relu()
-        skips = (*reversed(features[:-1]), inputs)
-        for block, skip in zip(self.blocks, skips, strict=True):
-            x = block(joined(x, skip))
+        levels = zip(self.narrow, self.blocks, reversed(features[:-1]), strict=True)
+        for narrow, block, skip in levels:
+            x = block(joined(narrow(x).relu(), skip))
         known = inputs[:, -1:]  # -1, 0, 1: background, unknown, foreground
-        return self.head(x) + self.trust * known  # type: ignore[no-any-return]
+        return pixel_shuffle(self.head(x), FOLD) + self.trust * known
 
 
 class TrimapDecoder(nn.Module):

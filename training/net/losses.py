@@ -14,9 +14,11 @@ from manifests.pixels import UNKNOWN
 from training.choices import Area
 from training.net.model import Prediction
 
-# SSIM (Wang et al. 2004): a Gaussian window of 11 x 11, and two constants for a range of 1.
+# SSIM (Wang et al. 2004): a Gaussian window of 11 x 11, and two constants for a range of 1. The loss
+# takes every second window of every second row: neighbours share most of their pixels.
 _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
+SSIM_STEP = 2
 
 REST = 10.0  # weight of the mean error outside the unknown area; see docs/results.md
 _INITIAL_SIGMA = 4.0
@@ -61,6 +63,7 @@ def alpha_loss(
     is 0.
     """
     area = is_unknown.to(truth.dtype)
+    of_windows = area[..., ::SSIM_STEP, ::SSIM_STEP]
     # Outside the area the prediction counts as correct, so that SSIM windows across its border
     # contain no errors from outside.
     error = (alpha - truth) * area
@@ -72,39 +75,42 @@ def alpha_loss(
         l1=mean_over(magnitude, area),
         l2=mean_over(error.square(), area),
         composition=composition,
-        ssim=mean_over(1 - ssim(truth + error, truth), area),
+        ssim=mean_over(1 - ssim(truth + error, truth, SSIM_STEP), of_windows),
     )
 
 
-def ssim(first: Tensor, second: Tensor) -> Tensor:
-    """Structural similarity of each pixel's surroundings; N x 1 x H x W in 0..1, 1 where equal."""
-    mean_1, mean_2 = _smoothed(first), _smoothed(second)
-    variance_1 = _smoothed(first * first) - mean_1 * mean_1
-    variance_2 = _smoothed(second * second) - mean_2 * mean_2
-    covariance = _smoothed(first * second) - mean_1 * mean_2
+def ssim(first: Tensor, second: Tensor, step: int = 1) -> Tensor:
+    """Structural similarity of the surroundings of every step-th pixel of every step-th row.
+
+    Takes N x 1 x H x W in 0..1; returns N x 1 x H/step x W/step, rounded up, 1 where equal.
+    """
+    mean_1, mean_2 = _smoothed(first, step), _smoothed(second, step)
+    variance_1 = _smoothed(first * first, step) - mean_1 * mean_1
+    variance_2 = _smoothed(second * second, step) - mean_2 * mean_2
+    covariance = _smoothed(first * second, step) - mean_1 * mean_2
     luminance = (2 * mean_1 * mean_2 + _C1) / (mean_1 * mean_1 + mean_2 * mean_2 + _C1)
     return luminance * (2 * covariance + _C2) / (variance_1 + variance_2 + _C2)
 
 
-def _smoothed(x: Tensor) -> Tensor:
-    """Gaussian means, borders replicated, as matrix products.
+def _smoothed(x: Tensor, step: int) -> Tensor:
+    """Gaussian means around every step-th pixel, borders replicated, as matrix products.
 
     On a CPU, a convolution of one channel takes as long as one of sixteen, and its gradient twice
     as long.
     """
-    down, right = (_gaussian(side, x.dtype, x.device) for side in x.shape[-2:])
+    down, right = (_gaussian(side, step, x.dtype, x.device) for side in x.shape[-2:])
     return down @ x @ right.T
 
 
 @lru_cache(maxsize=8)
-def _gaussian(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """side x side: row n holds the weights of all samples in the mean around sample n."""
+def _gaussian(side: int, step: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """side/step x side: row n holds the weights of all samples in the mean around sample n step."""
     offsets = torch.arange(_WINDOW, dtype=torch.float64) - _WINDOW // 2
     weights = torch.exp(-(offsets**2) / (2 * _SIGMA**2))
     weights = weights / weights.sum()
-    samples = torch.arange(side)[:, None] + offsets.long()
-    matrix = torch.zeros(side, side, dtype=torch.float64)
-    matrix.scatter_add_(1, samples.clamp(0, side - 1), weights.expand(side, -1))
+    samples = torch.arange(0, side, step)[:, None] + offsets.long()
+    matrix = torch.zeros(len(samples), side, dtype=torch.float64)
+    matrix.scatter_add_(1, samples.clamp(0, side - 1), weights.expand(len(samples), -1))
     return matrix.to(device, dtype)
 
 

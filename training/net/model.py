@@ -53,14 +53,15 @@ class MattingModel(nn.Module):
         inputs = pad(inputs, (0, -width % DOWN, 0, -height % DOWN), mode="replicate")
         features = self.encoder(inputs)
         # Sigmoid in 32 bits: near 1, adjacent 16-bit floats are two levels of alpha apart.
-        alpha = self.alpha_decoder(features, inputs).float().sigmoid()[..., :height, :width]
+        logits = self.alpha_decoder(features, inputs)
+        alpha = logits.float().sigmoid()[..., :height, :width]
         alpha = alpha * (1 + 2 * _OVERSHOOT) - _OVERSHOOT
         if not self.training:
             alpha = alpha.clamp(0, 1)
         if self.trimap_decoder is None:
             return Prediction(alpha, None)
-        logits = enlarge(self.trimap_decoder(features).float(), inputs)[..., :height, :width]
-        return Prediction(alpha, logits)
+        of_trimap = enlarge(self.trimap_decoder(features).float(), inputs)
+        return Prediction(alpha, of_trimap[..., :height, :width])
 
     def without_trimap_decoder(self) -> MattingModel:
         """A copy without that decoder, for inference: in evaluation mode its alpha is identical.
