@@ -32,6 +32,7 @@ from training.net.model import MattingModel
 
 MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 _PART = ".part-"
+_ANOTHER = "if another version trained it, use that version or train again"
 # What tensors and numbers of other shapes and types raise where they are used
 _DAMAGES = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError)
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # a Path has made one slash of two
@@ -95,7 +96,7 @@ def load(
     Raises FileNotFoundError or ValueError that names the file that is missing or damaged.
     """
     with _named(checkpoint / MODEL):
-        model.load_state_dict(load_file(checkpoint / MODEL))
+        _take(model, load_file(checkpoint / MODEL))
     with _named(checkpoint / OPTIMIZER):
         tensors = load_file(checkpoint / OPTIMIZER)
         with torch.no_grad():
@@ -147,7 +148,7 @@ def load_network(path: Path) -> MattingModel:
         if "variant" not in metadata:
             raise ValueError("no variant in its header")
         model = MattingModel(trimap_decoder=Variant(metadata["variant"]) is not Variant.BASE)
-        model.load_state_dict(load_file(file))
+        _take(model, load_file(file))
     return model.eval()
 
 
@@ -167,17 +168,28 @@ def load_weights(path: Path, variant: Variant) -> dict[str, Tensor]:
         if variant is Variant.BASE or not any(map(_is_optional, weights)):
             weights = {name: value for name, value in weights.items() if not _is_optional(name)}
             expected = {name: value for name, value in expected.items() if not _is_optional(name)}
-        missing, others = expected.keys() - weights.keys(), weights.keys() - expected.keys()
-        for names, reason in ((missing, "has no"), (others, "has no place in the model for")):
-            if names:
-                raise ValueError(f"{reason} {_listed(names)}")
+        _check_fit(weights, expected)
         for name, value in weights.items():
-            if value.shape != expected[name].shape:
-                ours, theirs = (tuple(x.shape) for x in (expected[name], value))
-                raise ValueError(f"{name} has the shape {theirs}, the model's has {ours}")
             if not value.isfinite().all():
                 raise ValueError(f"{name} is not finite")
     return weights
+
+
+def _take(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    _check_fit(weights, model.state_dict())
+    model.load_state_dict(weights)
+
+
+def _check_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Raises ValueError if the names or shapes are not those of the model."""
+    missing, others = expected.keys() - weights.keys(), weights.keys() - expected.keys()
+    for names, reason in ((missing, "has no"), (others, "has no place in the model for")):
+        if names:
+            raise ValueError(f"{reason} {_listed(names)}; {_ANOTHER}")
+    for name, value in weights.items():
+        if value.shape != expected[name].shape:
+            ours, theirs = (tuple(x.shape) for x in (expected[name], value))
+            raise ValueError(f"{name} has the shape {theirs}, the model's has {ours}; {_ANOTHER}")
 
 
 def _is_optional(name: str) -> bool:
@@ -196,7 +208,7 @@ def _named(file: Path) -> Iterator[None]:
         yield
     except (SafetensorError, *_DAMAGES) as error:
         missing = "no " if isinstance(error, LookupError) else ""
-        reason = missing + " ".join(str(error).split())[:200]
+        reason = missing + " ".join(str(error).split())[:300]
         raise ValueError(f"{file}: not a checkpoint of this model: {reason}") from error
 
 

@@ -3,9 +3,9 @@
     python -m tests.bench.evidence WORK [--steps compose,train,evaluate,figure] [--together]
                                         [--runs NAMES] [--train OPTIONS]
 
-compose   40,000 training samples of 512 x 512 from 440 foregrounds, of which 279 are real, and 2,000
-          photos (see `tests.bench.full_set`); GT16 to GT20 and 35 other real foregrounds, and 200
-          real photos, are held out: 8,000 validation samples.
+compose   40,000 training samples of 512 x 512 from 440 foregrounds, of which 279 are real, and
+          2,000 photos (see `tests.bench.full_set`); GT16 to GT20 and 35 other real foregrounds, and
+          200 real photos, are held out: 8,000 validation samples.
 train     base, an and an-tw, with the same seeds and the same data in the same order; and, if it is
           named in --runs, an-tw-unknown, whose alpha loss is only on the estimated unknown area, as
           in the paper. They run one after the other, or with --together at once on shared cores.
@@ -21,11 +21,9 @@ Existing files are kept; remove a file to make it again. Tables go to WORK/resul
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -41,6 +39,7 @@ from console.cores import cores
 from manifests import open_shards
 from manifests.pixels import UNKNOWN
 from manifests.sources import Split, Transparency
+from tests.bench.full_set import HELD_OUT_BACKGROUNDS, HELD_OUT_FOREGROUNDS, gather
 from tests.bench.masks import BAND, LEAST, SURE
 from tests.bench.real_masks import HELD_OUT, write_case
 from training.checkpoint import checkpoints, load_network
@@ -48,7 +47,6 @@ from training.loading.whole import whole_samples
 from training.log import METRICS
 from training.matte.predict import alpha_of, estimated_trimap, matte, predict
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 SEED = 0
 # name -> options of `train`
 RUNS = {
@@ -78,27 +76,14 @@ def run(program: str, *arguments: str) -> None:
     subprocess.run([Path(sys.executable).with_name(program), *arguments], check=True)
 
 
-def sources(work: Path) -> Path:
-    """The real foregrounds, with labels that hold out GT16 to GT20."""
-    folder = work / "foregrounds"
-    if not folder.exists():
-        shutil.copytree(DATA / "foregrounds", folder)
-        with (DATA / "foregrounds.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        for row in rows:
-            row["split"] = "val" if Path(row["file"]).stem.endswith(tuple(HELD_OUT)) else "train"
-        with (folder / "foregrounds.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-    return folder
-
-
 def compose(work: Path, samples: int) -> None:
+    if not (work / "foregrounds").exists():
+        gather(work)
     run(
-        "datagen", "compose", "--fg", str(sources(work)), "--bg", str(DATA / "backgrounds"),
+        "datagen", "compose", "--fg", str(work / "foregrounds"), "--bg", str(work / "backgrounds"),
         "--out", str(work / "shards"), "--size", "512", "--samples", str(samples),
-        "--shard-size", "500", "--holdout-fg", "14", "--holdout-bg", "50", "--seed", str(SEED),
+        "--shard-size", "500", "--holdout-fg", str(HELD_OUT_FOREGROUNDS),
+        "--holdout-bg", str(HELD_OUT_BACKGROUNDS), "--seed", str(SEED),
     )  # fmt: skip
 
 
@@ -271,7 +256,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The experiment behind docs/results.md.")
     parser.add_argument("work", type=Path)
     parser.add_argument("--steps", default="compose,train,evaluate,figure")
-    parser.add_argument("--samples", type=int, default=20_000)
+    parser.add_argument("--samples", type=int, default=40_000)
     parser.add_argument(
         "--limit", type=int, default=140, help="Number of held-out samples to evaluate."
     )

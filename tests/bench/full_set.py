@@ -16,12 +16,11 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +31,8 @@ from tests.bench.real_masks import HELD_OUT
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SEED = 0
 FOREGROUNDS, BACKGROUNDS = 440, 2_000
-MORE_HELD_OUT, HELD_OUT_BACKGROUNDS = 35, 200
+MORE_HELD_OUT = 35
+HELD_OUT_FOREGROUNDS, HELD_OUT_BACKGROUNDS = len(HELD_OUT) + MORE_HELD_OUT, 200
 SIZE = 640  # long side of what is procedural; half of the real sources are smaller
 Cell = tuple[Subject, Transparency]
 CELLS = [(s, t) for s in (Subject.HUMAN, Subject.NON_HUMAN) for t in Transparency]
@@ -40,21 +40,17 @@ CELLS = [(s, t) for s in (Subject.HUMAN, Subject.NON_HUMAN) for t in Transparenc
 
 @dataclass(frozen=True)
 class Source:
-    """A file, the folder that it is in, and what its labels say; no cell for a photo."""
+    """A file, and what its labels say; a photo has no cell."""
 
     folder: Path
     file: str
     origin: str
     cell: Cell | None = None
-    split: Split = Split.TRAIN
 
 
-def labelled(folder: Path, origin: str | None = None) -> list[Source]:
-    """The sources of a folder; their labels are in it or beside it. origin: where they are from."""
-    inside, beside = folder / f"{folder.name}.csv", folder.with_suffix(".csv")
-    if origin is not None:
-        inside = next(folder.glob("*.csv"))
-    with (inside if inside.exists() else beside).open(newline="") as file:
+def labelled(folder: Path, labels: Path, origin: str | None = None) -> list[Source]:
+    """The sources of a folder. origin: where they are from, if the labels do not say that."""
+    with labels.open(newline="") as file:
         rows = list(csv.DictReader(file))
     found = []
     for row in rows:
@@ -66,7 +62,8 @@ def labelled(folder: Path, origin: str | None = None) -> list[Source]:
 
 
 def real(kind: str) -> list[Source]:
-    return [s for folder in (DATA / kind, DATA / "full" / kind) for s in labelled(folder)]
+    folders = (DATA / kind, DATA / "full" / kind)
+    return [s for folder in folders for s in labelled(folder, folder.with_suffix(".csv"))]
 
 
 def procedural(work: Path, foregrounds: int, backgrounds: int) -> tuple[list[Source], list[Source]]:
@@ -76,7 +73,11 @@ def procedural(work: Path, foregrounds: int, backgrounds: int) -> tuple[list[Sou
         program = Path(sys.executable).with_name("datagen")
         counts = ["--fg", str(foregrounds), "--bg", str(backgrounds), "--size", str(SIZE)]
         subprocess.run([program, "synth", "--out", folder, *counts, "--workers", "1"], check=True)
-    return labelled(folder / "fgs", "procedural"), labelled(folder / "bgs", "procedural")
+    fgs, bgs = folder / "fgs", folder / "bgs"
+    return (
+        labelled(fgs, fgs / "foregrounds.csv", "procedural"),
+        labelled(bgs, bgs / "backgrounds.csv", "procedural"),
+    )
 
 
 def held_out_foregrounds(sources: list[Source]) -> set[str]:
@@ -104,14 +105,15 @@ def of_cells(sources: Iterable[Source]) -> dict[Cell, list[str]]:
 
 def additions(sources: list[Source], total: int) -> dict[Cell, int]:
     """How many each cell gets, one after the other to the one that has fewest."""
-    have = {cell: 0 for cell in CELLS} | {c: len(x) for c, x in of_cells(sources).items()}
+    have = dict.fromkeys(CELLS, 0) | {c: len(x) for c, x in of_cells(sources).items()}
     given = dict.fromkeys(CELLS, 0)
     for _ in range(total - len(sources)):
         given[min(CELLS, key=lambda cell: have[cell] + given[cell])] += 1
     return given
 
 
-def gather(work: Path, only_real: bool) -> None:
+def gather(work: Path, only_real: bool = False) -> None:
+    """Make work/foregrounds and work/backgrounds, which must not be there."""
     foregrounds, backgrounds = real("foregrounds"), real("backgrounds")
     fg_out = held_out_foregrounds(foregrounds)
     rng = np.random.default_rng([SEED, 1])
@@ -133,21 +135,15 @@ def gather(work: Path, only_real: bool) -> None:
 def write(folder: Path, sources: list[Source], held_out: set[str]) -> None:
     """A folder of links, and its labels."""
     folder.mkdir(parents=True)
-    split = [
-        replace(source, split=Split.VAL) if source.file in held_out else source
-        for source in sources
-    ]
-    assert len({source.file for source in split}) == len(split)
+    assert len({source.file for source in sources}) == len(sources)
     with (folder / f"{folder.name}.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("file", "source", "split", "subject", "transparency"))
-        for source in split:
-            os.link(source.folder / source.file, folder / source.file)
-            writer.writerow((source.file, source.origin, source.split, *(source.cell or ("", ""))))
-    cells = ", ".join(f"{' '.join(c)} {len(x)}" for c, x in of_cells(split).items()) if (
-        split[0].cell
-    ) else ""
-    print(f"{folder}: {len(split)} files, {len(held_out)} of them held out; {cells}")
+        for source in sources:
+            (folder / source.file).symlink_to(source.folder.resolve() / source.file)
+            split = Split.VAL if source.file in held_out else Split.TRAIN
+            writer.writerow((source.file, source.origin, split, *(source.cell or ("", ""))))
+    print(f"{folder}: {len(sources)} files, {len(held_out)} of them held out")
 
 
 def main() -> None:

@@ -182,7 +182,7 @@ def test_five_down_samplings(model: MattingModel) -> None:
 
 
 def test_which_maps_each_decoder_looks_at(model: MattingModel) -> None:
-    """Alpha: each level and the input itself; the trimap: only the higher levels."""
+    """Alpha: each level, and the given trimap; the trimap: only the higher levels."""
     maps, given = features(64), torch.rand(1, 4, 64, 64)
     assert model.trimap_decoder is not None
     with torch.inference_mode():
@@ -194,6 +194,37 @@ def test_which_maps_each_decoder_looks_at(model: MattingModel) -> None:
             assert not torch.equal(model.alpha_decoder(other, given), alpha), name
             same = torch.equal(model.trimap_decoder(other), trimap)
             assert same == (name in {"half", "quarter"}), name
+
+
+def test_the_first_map_holds_each_pixel_of_the_input_once(model: MattingModel) -> None:
+    """No layer works at full resolution, and nothing is lost."""
+    given = torch.rand(1, 4, 64, 96)
+    with torch.inference_mode():
+        half = model.encoder(given).half
+    for channel in range(4):
+        for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            folded = half[:, 4 * channel + 2 * row + column]
+            assert torch.equal(folded, given[:, channel, row::2, column::2])
+
+
+def test_no_convolution_works_at_full_resolution(model: MattingModel) -> None:
+    sides: list[int] = []
+    hooks = [
+        part.register_forward_hook(lambda _, given, made: sides.append(made.shape[-1]))
+        for part in convolutions(model)
+    ]
+    with torch.inference_mode():
+        model(*inputs((64, 64)))
+    for hook in hooks:
+        hook.remove()
+    assert max(sides) == 32
+
+
+def test_maps_are_narrowed_before_they_are_enlarged(model: MattingModel) -> None:
+    for narrow in model.alpha_decoder.narrow:
+        (only,) = convolutions(narrow)
+        assert only.kernel_size == (1, 1)
+        assert 2 * only.out_channels == only.in_channels
 
 
 def test_the_residual_blocks_of_the_alpha_decoder_are_half_as_wide(model: MattingModel) -> None:

@@ -68,7 +68,7 @@ class AlphaDecoder(nn.Module):
         for narrow, block, skip in levels:
             x = block(joined(narrow(x).relu(), skip))
         known = inputs[:, -1:]  # -1, 0, 1: background, unknown, foreground
-        return pixel_shuffle(self.head(x), FOLD) + self.trust * known
+        return self.trust * known + pixel_shuffle(self.head(x), FOLD)
 
 
 class TrimapDecoder(nn.Module):

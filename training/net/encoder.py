@@ -74,7 +74,7 @@ class Encoder(nn.Module):
             convolution(WIDTHS[0], WIDTHS[1], 3, 2),
             nn.ReLU(inplace=True),
         )
-        stages = []
+        stages: list[nn.Module] = []
         inputs = WIDTHS[1]
         for outputs, blocks in zip(WIDTHS[1:], BLOCKS, strict=True):
             stride = 1 if not stages else 2  # the stem has already halved the size

@@ -14,8 +14,8 @@ from manifests.pixels import UNKNOWN
 from training.choices import Area
 from training.net.model import Prediction
 
-# SSIM (Wang et al. 2004): a Gaussian window of 11 x 11, and two constants for a range of 1. The loss
-# takes every second window of every second row: neighbours share most of their pixels.
+# SSIM (Wang et al. 2004): a Gaussian window of 11 x 11, and two constants for a range of 1. The
+# loss takes every second window of every second row: neighbours share most of their pixels.
 _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
 SSIM_STEP = 2
