@@ -133,8 +133,9 @@ def test_bf16_learns_in_32_bits_and_a_set_may_hold_nothing_out(tmp_path: Path, r
     train(opened(settings), settings, run, ALONE, seen.append)
     rows = steps(run)
     assert [line["iteration"] for line in lines(run)] == list(range(24)), "no validation"
-    for name, share in (("trimap", 0.75), ("l1", 0.9)):
-        assert np.mean([row[name] for row in rows[-4:]]) < share * rows[0][name]
+    for name, share in (("trimap", 0.75), ("l1", 0.85)):
+        first, last = (np.mean([row[name] for row in some]) for some in (rows[:4], rows[-4:]))
+        assert last < share * first
     assert {x.dtype for x in weights(run).values()} == {torch.float32, torch.int64}
     assert not (run / "best").exists()
     state = (checkpoints(run)[-1] / STATE).read_text()
