@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from classical.band import INNER, OUTER
 from console.commands import DONE, FAILED, WRONG_USAGE, new_app, run
 from console.messages import fail, say, show, show_json, warn
 from console.options import existing_file, switch, with_options
@@ -91,7 +92,6 @@ def lint(
 
 
 _PROTOCOL = "Test sets"
-INNER, OUTER = 0.03, 0.04
 
 
 def _width(side: str) -> Any:

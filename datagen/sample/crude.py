@@ -19,15 +19,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.sample.crude_errors import NEIGHBOURS, mask_edge
+from classical.band import band_trimap
+from datagen.sample.crude_errors import NEIGHBOURS
 from datagen.sample.crude_recipe import FARTHEST, SUBJECT_SIZE
-from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN, Pixels
+from manifests.pixels import Pixels
 from manifests.samples import CrudeRecipe, Piece
 
 BEND_CELLS = (5, 14)  # grid sizes of the two octaves of the noise that bends the edges
 OUTLINE_CELLS = (8, 24)  # the same for the noise in the outlines of lost and swallowed pieces
 CONTRAST = 3  # factor by which the opinion has more contrast than alpha where alpha is soft
-FINE_RAMP = 100  # levels of the distance ramp up to the wider end of the unknown band
 
 
 def crude_mask(alpha: Pixels, recipe: CrudeRecipe) -> Pixels:
@@ -218,54 +218,3 @@ def _moved(
 def crude_trimap(mask: Pixels, recipe: CrudeRecipe) -> Pixels:
     """The trimap that a mask leads to, with the band of the recipe."""
     return band_trimap(mask, recipe.inner, recipe.outer)
-
-
-def band_trimap(mask: Pixels, inner: float, outer: float) -> Pixels:
-    """H x W uint8 of 0 and 1 -> H x W uint8 of codes 0, 1, 2: unknown around the mask's edge.
-
-    The band reaches `inner` into the mask and `outer` out of it, over the square root of the mask's
-    area, but at least 2 pixels each. The frame is not an edge. Distances are computed at half the
-    resolution and enlarged.
-    """
-    trimap = mask * np.uint8(FOREGROUND)
-    half = _even(mask)[::2, ::2].copy()
-    box = cv2.boundingRect(mask_edge(half))
-    if box[2] == 0:
-        return trimap
-    side = math.sqrt(cv2.countNonZero(mask)) / 2
-    inner, outer = max(1.0, inner * side), max(1.0, outer * side)
-    margin = math.ceil(outer) + 2
-    top, bottom = max(0, box[1] - margin), min(half.shape[0], box[1] + box[3] + margin)
-    left, right = max(0, box[0] - margin), min(half.shape[1], box[0] + box[2] + margin)
-    banded = _banded(half[top:bottom, left:right], inner, outer)
-    part = trimap[2 * top : 2 * bottom, 2 * left : 2 * right]
-    inside = part >> 1  # so a pixel of the mask is never background, and no other is foreground
-    part[:] = np.minimum(np.maximum(banded[: part.shape[0], : part.shape[1]], inside), inside + 1)
-    return trimap
-
-
-def _banded(mask: Pixels, inner: float, outer: float) -> Pixels:
-    """H x W uint8 of 0 and 1 -> 2H x 2W codes; the widths in pixels of `mask`, at least 1.
-
-    A square step followed by the city-block distance makes octagons, which differ from a circle by
-    8 % at most, and needs only whole numbers. Distances are cut off at 127, which is wider than any
-    band in an image of up to 5,000 pixels.
-    """
-    square_in, square_out = (max(1, int(width * (math.sqrt(2) - 1))) for width in (inner, outer))
-    core = np.asarray(cv2.erode(mask, np.ones((2 * square_in + 1,) * 2, np.uint8)), np.uint8)
-    grown = np.asarray(cv2.dilate(mask, np.ones((2 * square_out + 1,) * 2, np.uint8)), np.uint8)
-    is_outside_band = core | (1 - grown)
-    city = cv2.distanceTransform(
-        is_outside_band, cv2.DIST_L1, cv2.DIST_MASK_3, dstType=cv2.CV_8U
-    ).astype(np.uint8, copy=False)
-    # A pixel's centre is half a pixel nearer to the edge than its number of steps.
-    last_in, last_out = inner - square_in + 0.5, outer - square_out + 0.5
-    scale = FINE_RAMP / max(last_in, last_out)
-    levels = np.minimum(np.arange(128) * round(256 * scale) >> 8, 127)
-    signed = np.concatenate((128 - levels, 128 + levels)).astype(np.uint8)
-    codes = np.full(256, UNKNOWN, np.uint8)
-    codes[128 + max(1, int(scale * last_in)) :] = FOREGROUND
-    codes[: 129 - max(1, int(scale * last_out))] = BACKGROUND
-    index = np.minimum(city, 127) | (mask << 7)
-    enlarged = _resized(np.asarray(cv2.LUT(index, signed), np.uint8), 2, cv2.INTER_LINEAR)
-    return np.asarray(cv2.LUT(enlarged, codes), np.uint8)

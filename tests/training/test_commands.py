@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from classical.band import INNER, band_trimap
 from classical.colours import cutout_of
 from classical.methods import Method, solve
 from console.commands import DONE, FAILED, INTERRUPTED, WRONG_USAGE
@@ -24,6 +25,7 @@ from manifests.pixels import ImageCodec, Pixels, encode_colour
 from manifests.sources import Split
 from manifests.storage import write_bytes
 from tests.conftest import Ran, contents, finish
+from tests.manifests.test_masks import rle_of
 from tests.training.conftest import VAL_SAMPLES, called, lively
 from tests.training.runs import started
 from tests.training.shard_sets import break_sample, pixels_of, write_set
@@ -141,6 +143,40 @@ def test_trimaps_of_codes_and_of_levels_mean_the_same(
     assert run(capsys, *predicting(folders, checkpoint, "codes")).code == DONE
     assert contents(folders / "codes") == contents(folders / "levels")
     assert len(contents(folders / "codes")) == 3
+
+
+def test_masks_instead_of_trimaps(folders: Path, checkpoint: Path, capsys: Capture) -> None:
+    """Pictures and run lengths; as with the trimaps that their band makes."""
+    masks, trimaps = folders / "masks", folders / "banded"
+    for name in SIZES:
+        mask = (picture(name)["alpha"] > 127).astype(np.uint8)
+        write_alpha(trimaps / f"{name}.png", band_trimap(mask, INNER, 0.2))
+        if name == "hat":
+            write_bytes(masks / "hat.json", json.dumps(rle_of(mask)).encode())
+        else:
+            write_alpha(masks / f"{name}.png", mask * 255)
+    command: list[object] = ["predict", "--checkpoint", checkpoint, "--images", folders / "images"]
+    ran = run(capsys, *command, "--masks", masks, "--outer", "0.2", "--out", folders / "a")
+    assert (ran.code, errors(ran)) == (DONE, [])
+    assert run(capsys, *command, "--trimaps", trimaps, "--out", folders / "b").code == DONE
+    assert contents(folders / "a") == contents(folders / "b")
+    assert len(contents(folders / "a")) == len(SIZES)
+    assert run(capsys, *command, "--masks", masks, "--out", folders / "c").code == DONE
+    assert contents(folders / "a") != contents(folders / "c"), "the width of the band decides"
+
+    write_bytes(masks / "hat.json", b"{}")
+    (masks / "leaf.png").unlink()
+    ran = run(capsys, *command, "--masks", masks, "--out", folders / "d")
+    assert ran.code == FAILED
+    assert f"error: {masks / 'hat.json'}: is not a mask in run-length encoding" in ran.err
+    assert "no mask for 1 of the images: leaf" in ran.err
+    assert list(contents(folders / "d")) == ["fur.png"]
+    for wrong in (
+        ["--masks", masks, "--trimaps", trimaps],
+        [],
+        ["--trimaps", trimaps, "--inner", 0],
+    ):
+        assert run(capsys, *command, *wrong, "--out", folders / "e").code == WRONG_USAGE
 
 
 def test_cutouts_have_estimated_colours(folders: Path, checkpoint: Path, capsys: Capture) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from classical.band import INNER, OUTER
 from classical.methods import Method
 from console.commands import DONE, FAILED, new_app, run
 from console.messages import fail, say, warn
@@ -37,6 +38,16 @@ def _folder(help_: str) -> Any:
     return typer.Option(help=help_, metavar="DIR", callback=existing_folder)
 
 
+def _width(side: str, usual: float) -> Any:
+    return typer.Option(
+        help=f"Width of the unknown band {side} the edge of --masks, over the root of their area.",
+        min=0,
+        max=1,
+        metavar="X",
+        show_default=str(usual),
+    )
+
+
 CheckpointOption = Annotated[
     Path,
     typer.Option(
@@ -50,9 +61,8 @@ CheckpointOption = Annotated[
 @matte_app.command()
 def predict(
     checkpoint: CheckpointOption,
-    images: Annotated[Path, _folder("Folder of photos; those without a trimap are left out.")],
-    trimaps: Annotated[
-        Path, _folder("Folder of trimaps, named like the photos, of the values 0/1/2 or 0/128/255.")
+    images: Annotated[
+        Path, _folder("Folder of photos; those without a trimap or a mask are left out.")
     ],
     out: Annotated[
         Path,
@@ -60,6 +70,16 @@ def predict(
             help="Folder to write the alphas to, as 8-bit PNG.", metavar="DIR", callback=local_path
         ),
     ],
+    trimaps: Annotated[
+        Path | None,
+        _folder("Folder of trimaps, named like the photos, of the values 0/1/2 or 0/128/255."),
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        _folder("Instead: folder of masks of a segmentation network, pictures or RLE JSON."),
+    ] = None,
+    inner: Annotated[float | None, _width("inside", INNER)] = None,
+    outer: Annotated[float | None, _width("outside", OUTER)] = None,
     foregrounds: Annotated[
         bool,
         switch(
@@ -69,25 +89,31 @@ def predict(
     ] = False,
     device: DeviceOption = None,
 ) -> None:
-    """Predict the alphas of photos with trimaps."""
+    """Predict the alphas of photos with trimaps, or with the masks of a segmentation network."""
     from training.checkpoint import load_network
     from training.matte.folders import by_stem, listed, match_folders
     from training.matte.photos import predict_folders
     from training.processes import pick_device
 
+    exactly_one(trimaps=trimaps, masks=masks)
+    check_partners("masks", masks, {"inner": inner, "outer": outer}, {})
+    kind, given = ("masks", masks) if masks is not None else ("trimaps", needed("trimaps", trimaps))
+    band = (INNER if inner is None else inner, OUTER if outer is None else outer)
     cutouts = out / "cutouts" if foregrounds else None
     for written in (out, cutouts):
-        if written is not None and written.resolve() in {images.resolve(), trimaps.resolve()}:
+        if written is not None and written.resolve() in {images.resolve(), given.resolve()}:
             raise typer.BadParameter(f"{written}: the alphas would overwrite what is read there")
     model = load_network(checkpoint).without_trimap_decoder().to(pick_device(device))
     # Some photos may have no trimap: those for which `annotate pull` wrote an alpha instead, say
-    matched = match_folders({"trimaps": trimaps, "images": images}, extras=True)
+    matched = match_folders({kind: given, "images": images}, extras=True)
     without = by_stem("images", images).keys() - {pair.files[1].stem for pair in matched}
     if without:
-        warn(f"no trimap for {len(without)} of the images: {listed(sorted(without))}")
+        warn(f"no {kind[:-1]} for {len(without)} of the images: {listed(sorted(without))}")
     with progress("predict", len(matched), "images") as advance:
-        failed = predict_folders(model, matched, out, cutouts, advance, fail)
-    left = f", {len(without)} without a trimap" if without else ""
+        failed = predict_folders(
+            model, matched, out, cutouts, advance, fail, band if masks is not None else None
+        )
+    left = f", {len(without)} without a {kind[:-1]}" if without else ""
     say(f"{out}: {len(matched) - failed} alphas, {failed} failed{left}")
     raise typer.Exit(FAILED if failed else DONE)
 

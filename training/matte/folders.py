@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from manifests.masks import is_mask
 from manifests.matching import match_names
 from manifests.pictures import ENDINGS, PictureError, is_picture
 from manifests.pixels import Pixels
@@ -29,6 +30,7 @@ def match_folders(folders: Mapping[str, Path], extras: bool = False) -> list[Mat
     or in upper and lower case, where that is unambiguous (see `manifests.matching`).
 
     folders: what they hold ("images", "trimaps") -> where; the first one decides which stems.
+        "masks" may be JSON files, too.
     extras: whether the others may hold more than the first does.
     Only files directly in a folder count, whose name does not begin with a dot and which are
     pictures by `is_picture`. Raises PictureError for a folder without pictures, for two files of
@@ -65,13 +67,14 @@ def _partners(ours: Mapping[str, Path], theirs: Mapping[str, Path], folder: Path
 def by_stem(kind: str, folder: Path) -> dict[str, Path]:
     """Stem -> file of the pictures in a folder. `kind` is what errors call them."""
     stems: dict[str, list[Path]] = defaultdict(list)
+    is_wanted = is_mask if kind == "masks" else is_picture
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:
         reason = f"cannot be read as a folder of {kind} ({error})"
         raise PictureError("folder", reason, str(folder)) from error
     for path in paths:
-        if path.name[0] != "." and path.is_file() and is_picture(path):
+        if path.name[0] != "." and path.is_file() and is_wanted(path):
             stems[path.stem].append(path)
     for files in stems.values():
         if len(files) > 1:

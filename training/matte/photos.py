@@ -1,12 +1,15 @@
-"""Photos with trimaps in folders -> alphas in a folder."""
+"""Photos with trimaps or masks in folders -> alphas in a folder."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from classical.band import band_trimap
 from classical.colours import cutout_of
+from manifests.masks import read_mask
 from manifests.pictures import PictureError, read_photo, read_trimap, write_alpha, write_cutout
+from manifests.pixels import Pixels
 from training.matte.faults import FAULTS, is_of_all, reason_of
 from training.matte.folders import Matched, check_sizes
 from training.matte.predict import matte
@@ -20,10 +23,13 @@ def predict_folders(
     cutouts: Path | None,
     progress: Callable[[int], None],
     fail: Callable[[str], None],
+    band: tuple[float, float] | None = None,
 ) -> int:
     """Write the alpha of each photo to `out`, as NAME.png; returns how many failed.
 
     matched: a trimap and a photo each. cutouts: a folder for cut-outs with estimated colours.
+    band: the files are masks instead of trimaps, and this is how wide the unknown band around
+    their edges is, inside and outside (see `band_trimap`).
     progress: called with how many are done. fail: called with the file that failed, and why; the
     others go on. Raises OSError if nothing can be written any more, such as on a full disk.
     """
@@ -31,7 +37,8 @@ def predict_folders(
     for done, pair in enumerate(matched, start=1):
         trimap_file, photo_file = pair.files
         try:
-            trimap, image = read_trimap(trimap_file), read_photo(photo_file)
+            trimap = _trimap(trimap_file, band)
+            image = read_photo(photo_file)
             check_sizes({trimap_file: trimap, photo_file: image})
             alpha = matte(model, image, trimap)
             write_alpha(out / f"{pair.name}.png", alpha)
@@ -47,3 +54,7 @@ def predict_folders(
             fail(f"{photo_file}: {reason_of(error)}")
         progress(done)
     return failed
+
+
+def _trimap(file: Path, band: tuple[float, float] | None) -> Pixels:
+    return read_trimap(file) if band is None else band_trimap(read_mask(file), *band)
