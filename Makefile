@@ -42,7 +42,8 @@ test: .venv/all .venv-server/all lint  ## lint, types and every test, with a rea
 	@$(BIN)/python -c 'import pymatting'
 	$(BIN)/pytest -n 2
 
-campaign: .venv/all  ## what tests try at random, for an hour: signals at many moments, damaged files
+campaign: .venv/all .venv-server/all  ## what tests try at random, for an hour: signals at many moments, five people at once, damaged files
+	STORMS=100 $(BIN)/pytest tests/annotation/test_storm.py
 	MOMENTS=60 $(BIN)/pytest tests/datagen/test_signals.py
 	$(BIN)/python -m tests.fuzz --seconds 120
 

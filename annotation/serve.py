@@ -1,4 +1,4 @@
-"""A Label Studio server for a team without one: on loopback, in its own virtual environment.
+"""A Label Studio server for a team without one, in its own virtual environment.
 
 The server pins the versions of many packages (1 GB), so it has an environment of its own.
 """
@@ -14,13 +14,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from annotation.server.client import is_up
+from annotation.team import database_settings, proxy_settings
 from manifests.storage import write_bytes
 
-HOST = "127.0.0.1"
+HOST, _ALL = "127.0.0.1", "0.0.0.0"  # the second is every address of this machine
 REQUIREMENTS = Path(__file__).with_name("server-requirements.txt")
 LOG = "server.log"
 _USER = "user.txt"  # written once the user was made
@@ -36,7 +37,11 @@ class ServeError(RuntimeError):
 
 @dataclass(frozen=True)
 class Service:
-    """What to serve, and to whom. `password` is used when the data folder is new."""
+    """What to serve, and to whom. `password` is used when the data folder is new.
+
+    host: the IPv4 address to listen on. database: the URL of a PostgreSQL database, whose password
+    is `database_password`; "": SQLite in the data folder.
+    """
 
     data: Path
     port: int
@@ -46,10 +51,14 @@ class Service:
     token: str = ""  # a legacy token for the user, 40 hex digits; "": the server makes one
     files: Path | None = None  # the root of local files, if there are any
     address: str = ""  # where browsers find it, if that is not `url`: behind a proxy
+    host: str = HOST
+    database: str = ""
+    database_password: str = field(default="", repr=False)
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
+        """Where this machine finds it."""
+        return f"http://{HOST if self.host == _ALL else self.host}:{self.port}"
 
 
 def executable(venv: Path) -> Path:
@@ -92,7 +101,8 @@ def serving(service: Service, wait: float = _START_SECONDS) -> Iterator[subproce
     Raises ServeError if the port is taken, or the server ends or is not ready within `wait` s.
     """
     command = executable(service.venv)
-    _refuse_taken_port(service.port)
+    settings = environment(service)
+    _refuse_taken_port(service.host, service.port)
     service.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     _close_to_others(service.data)
     log = service.data / LOG
@@ -104,11 +114,11 @@ def serving(service: Service, wait: float = _START_SECONDS) -> Iterator[subproce
                 "start",
                 "--no-browser",
                 "--internal-host",
-                HOST,
+                service.host,
                 "--port",
                 str(service.port),
             ],
-            env=environment(service),
+            env=settings,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -132,8 +142,9 @@ def _close_to_others(data: Path) -> None:
 
 
 def environment(service: Service) -> dict[str, str]:
-    """The settings of the server: SQLite, no questions, nothing sent to anybody. Of the caller's
-    environment it gets only what every process needs, not the token, for example."""
+    """The settings of the server: no questions, nothing sent to anybody. Of the caller's
+    environment it gets only what every process needs, not the token, for example. Raises
+    ValueError if its database is malformed."""
     kept = {
         k: os.environ[k] for k in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR") if k in os.environ
     }
@@ -142,7 +153,6 @@ def environment(service: Service) -> dict[str, str]:
         "LABEL_STUDIO_USERNAME": service.user,
         "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
         "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
-        "DJANGO_DB": "sqlite",
         "COLLECT_ANALYTICS": "false",
         "LATEST_VERSION_CHECK": "false",
         "SENTRY_DSN": "",
@@ -156,24 +166,25 @@ def environment(service: Service) -> dict[str, str]:
         chosen["LABEL_STUDIO_PASSWORD"] = service.password
     if service.token:
         chosen["LABEL_STUDIO_USER_TOKEN"] = service.token
-    if service.address:
-        chosen["LABEL_STUDIO_HOST"] = service.address
+    chosen |= database_settings(service.database, service.database_password)
+    chosen |= proxy_settings(service.address)
     if service.files is not None:
         chosen["LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED"] = "true"
         chosen["LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"] = str(service.files.resolve())
     return kept | chosen
 
 
-def _refuse_taken_port(port: int) -> None:
+def _refuse_taken_port(host: str, port: int) -> None:
     """Label Studio itself would start on the next free port, without a message."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as error:
             raise ServeError(
-                f"port {port} cannot be used ({error.strerror}); another server may be running "
-                "there: end it, or choose another with --port"
+                f"port {port} of {host} cannot be used ({error.strerror}); another server may be "
+                "running there: end it, or choose another with --port; --host has to be an "
+                "address of this machine"
             ) from None
 
 

@@ -6,6 +6,7 @@ import getpass
 import os
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +15,9 @@ import typer
 from annotation.options import folder, folder_to_write
 from console.commands import DONE
 from console.interrupts import interrupt_noted
-from console.messages import plain, say, show
+from console.messages import plain, say, show, warn
 from console.options import local_path, switch
+from console.progress import waiting
 
 
 def serve(
@@ -26,9 +28,20 @@ def serve(
     port: Annotated[
         int,
         typer.Option(
-            help="Port of 127.0.0.1 on which the server listens.", min=1, max=65535, metavar="N"
+            help="Port of the address on which the server listens.",
+            min=1,
+            max=65535,
+            metavar="N",
         ),
     ] = 8080,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="IPv4 address to listen on: 127.0.0.1 is this machine alone, 0.0.0.0 everybody "
+            "who can reach it, unencrypted.",
+            metavar="ADDRESS",
+        ),
+    ] = "127.0.0.1",
     user: Annotated[
         str, typer.Option(help="E-mail address of the first user, an administrator.")
     ] = "annotate@localhost.local",
@@ -43,6 +56,15 @@ def serve(
         str,
         typer.Option(
             help="Address at which browsers find the server, if a proxy stands before it.",
+            metavar="URL",
+            show_default=False,
+        ),
+    ] = "",
+    database: Annotated[
+        str,
+        typer.Option(
+            help="PostgreSQL database, postgresql://USER@HOST:PORT/NAME, whose password is in "
+            "PGPASSWORD; without it SQLite is used, which locks when several people submit.",
             metavar="URL",
             show_default=False,
         ),
@@ -66,7 +88,13 @@ def serve(
     LABEL_STUDIO_API_KEY becomes the user's; otherwise the user finds one under Account & Settings.
     """
     from annotation import serve as server
+    from annotation import team
 
+    try:
+        warning = team.warning_of(host, port)
+        team.database_settings(database, "")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     if install:
         say(f"{server_venv}: installing Label Studio")
         server.install(server_venv)
@@ -85,9 +113,20 @@ def serve(
         token=_legacy_token() if is_new else "",
         files=local_files,
         address=address,
+        host=host,
+        database=database,
+        database_password=os.environ.get("PGPASSWORD", ""),
     )
-    with server.serving(service) as process:
+    if warning:
+        warn(warning)
+    with ExitStack() as stack:
+        with waiting("Label Studio is starting"):
+            process = stack.enter_context(server.serving(service))
         show(f"{service.url}  user {service.user}")
+        token = os.environ.get("LABEL_STUDIO_API_KEY", "").strip()
+        invitation = team.invitation(data, service.url, token)
+        if invitation:
+            show(f"{team.address_of(host, port, address)}{invitation}  invites others")
         say("Press Ctrl-C to end the server.")
         with interrupt_noted() as is_ending:
             while process.poll() is None and not is_ending():

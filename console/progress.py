@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.text import Text
 
 from console.messages import notes, plain, say
@@ -105,6 +113,22 @@ class _Facts(ProgressColumn):
 
 
 @contextmanager
+def waiting(what: str, line_seconds: float = _LINE_SECONDS) -> Iterator[None]:
+    """Show that something is waited for, which ends when it ends, and for how long so far."""
+    if notes.is_terminal:
+        spinner = SpinnerColumn("dots" if notes.encoding.startswith("utf") else "line")
+        columns = (spinner, TextColumn(plain(what), markup=False), TimeElapsedColumn())
+        with Progress(*columns, console=notes, transient=True) as bar:
+            bar.add_task(what, total=None)
+            yield
+        return
+    begin = time.monotonic()
+    say(f"{what} ...")
+    with _ticking(line_seconds, lambda: say(f"{what}: {time_text(time.monotonic() - begin)}")):
+        yield
+
+
+@contextmanager
 def _bar(work: _Work, _: float) -> Iterator[Advance]:
     is_unicode = notes.encoding.startswith("utf")
     columns = (
@@ -125,18 +149,24 @@ def _bar(work: _Work, _: float) -> Iterator[Advance]:
 
 @contextmanager
 def _lines(work: _Work, line_seconds: float) -> Iterator[Advance]:
+    with _ticking(line_seconds, lambda: say(work.line())):
+        yield work.advance
+    say(work.line())
+
+
+@contextmanager
+def _ticking(seconds: float, speak: Callable[[], None]) -> Iterator[None]:
+    """Speak now and then, from a thread: work that is slow or stuck says nothing by itself."""
     ended = threading.Event()
 
     def tick() -> None:
-        while not ended.wait(line_seconds):
-            say(work.line())
+        while not ended.wait(seconds):
+            speak()
 
-    # A thread, because work that is slow or stuck says nothing by itself
-    ticking = threading.Thread(target=tick, daemon=True)
-    ticking.start()
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
     try:
-        yield work.advance
+        yield
     finally:
         ended.set()
-        ticking.join()
-    say(work.line())
+        thread.join()

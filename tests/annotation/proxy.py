@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 _HOP = {"connection", "transfer-encoding", "keep-alive", "content-length", "server", "date"}
@@ -56,8 +58,11 @@ class Proxy:
 
 
 @contextmanager
-def proxied(target: str, below: str = "") -> Iterator[Proxy]:
-    """A proxy before the server at the URL `target`; all its paths are below the path `below`."""
+def proxied(target: str, below: str = "", certificate: Path | None = None) -> Iterator[Proxy]:
+    """A proxy before the server at the URL `target`; all its paths are below the path `below`.
+
+    certificate: a PEM file with a certificate and its key; the proxy then speaks TLS.
+    """
     host, port = urlsplit(target).hostname or "", urlsplit(target).port or 80
 
     class Handler(BaseHTTPRequestHandler):
@@ -143,7 +148,13 @@ def proxied(target: str, below: str = "") -> Iterator[Proxy]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
-        proxy = Proxy(f"http://127.0.0.1:{server.server_address[1]}{below}")
+        scheme = "http"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            scheme = "https"
+        proxy = Proxy(f"{scheme}://127.0.0.1:{server.server_address[1]}{below}")
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,9 +33,10 @@ from annotation.status import measure
 from manifests.annotations import Annotation, annotations_path, read_annotations
 from manifests.pixels import Pixels, decode_alpha, pixels_sha256
 from tests.annotation.conftest import Running, quiet, save_alpha, save_photo, soft_alpha
-from tests.annotation.people import join
+from tests.annotation.people import browser_of, join
 
-STORMS = int(os.environ.get("STORMS", "3"))  # rounds; `make campaign` makes more
+ROUNDS = int(os.environ.get("STORMS", "3"))  # `make campaign` makes more
+LENGTH = 5  # rounds of one storm, which is one project
 PEOPLE, EACH = 5, 2  # how many submit, and what each of them submits in a round
 SHAPE = (24, 32)
 
@@ -82,14 +84,16 @@ class Person:
 
 
 @pytest.fixture
-def people(server: Running, client: Client, title: str) -> Iterator[list[Person]]:
+def people(server: Running, client: Client, storm: int) -> Iterator[list[Person]]:
     invitation = server.url + client.get("/api/invite")["invite_url"]
     with ExitStack() as stack:
         found = []
         for number in range(PEOPLE):
-            email = f"{number}.{abs(hash(title))}@example.org"
-            session = stack.enter_context(join(server, invitation, email))
-            found.append(Person(email, session, random.Random(number)))
+            email = f"{secrets.token_hex(4)}@example.org"
+            with browser_of() as browser:
+                token = join(browser, invitation, email)
+            session = stack.enter_context(Client(server.url, token, client.patience))
+            found.append(Person(email, session, random.Random(f"{storm} {number}")))
         yield found
 
 
@@ -124,8 +128,9 @@ def check(project: Project, people: list[Person], out: Path, photos: int) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("storm", range(-(-ROUNDS // LENGTH)))
 def test_a_storm_loses_nothing_and_doubles_nothing(
-    server: Running, client: Client, title: str, people: list[Person], tmp_path: Path
+    server: Running, client: Client, title: str, people: list[Person], tmp_path: Path, storm: int
 ) -> None:
     sources = Sources(tmp_path / "photos", tmp_path / "alphas")
     add_photos(tmp_path, range(4))
@@ -134,7 +139,7 @@ def test_a_storm_loses_nothing_and_doubles_nothing(
     out, kept = tmp_path / "out", tmp_path / "kept"
     photos = 4
     with ThreadPoolExecutor(PEOPLE + 2) as pool:
-        for _ in range(STORMS):
+        for _ in range(min(LENGTH, ROUNDS - storm * LENGTH)):
             tasks = [row.id for row in project.summaries()]
             photos += 2
             add_photos(tmp_path, range(photos - 2, photos))

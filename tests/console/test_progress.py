@@ -142,3 +142,18 @@ def test_count_bar_and_time_left_are_always_there(columns: int) -> None:
     assert ("iterations/s" in found[1]) == (columns >= 100)
     assert ("trimap 0.0012, 12.3 samples/s" in found[1]) == (columns >= 160)
     assert "…" not in last
+
+
+def test_what_is_waited_for_is_said_at_once_and_now_and_then() -> None:
+    program = (
+        "import time\nfrom console.progress import waiting\n"
+        "with waiting('The kettle boils', line_seconds=0.2):\n    time.sleep(0.7)\nprint('tea')"
+    )
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=os.environ | QUIET
+    )
+    first, *others = ran.stderr.splitlines()
+    assert (first, ran.stdout) == ("The kettle boils ...", "tea\n")
+    assert others
+    assert all(re.fullmatch(r"The kettle boils: [01] s", line) for line in others)
