@@ -124,8 +124,10 @@ def pull(
 
 
 def _is_empty(folder: Folder, row: TaskSummary) -> bool:
-    """Whether there is nothing of a task, neither on the server nor in the folder."""
-    return row.annotations + row.skipped == 0 and row.id not in folder.rows
+    """Whether there is nothing of a task, neither on the server nor in the folder. The server may
+    miscount where several write at once, so one that has changed since it was seen is read."""
+    is_new = row.id not in folder.rows and str(row.id) not in folder.seen
+    return row.annotations + row.skipped == 0 and is_new
 
 
 @dataclass

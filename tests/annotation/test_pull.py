@@ -209,6 +209,18 @@ def test_tasks_come_together_where_people_are_listed(
     assert len([one for one in toy.asked if re.match(r"GET /api/tasks/\d+/", one)]) == alone
 
 
+def test_an_annotation_that_the_server_does_not_count(toy: Toy, client: Client, out: Path) -> None:
+    """It loses counts where several people write to one task at once."""
+    for number in (5, 6):
+        toy.add(number, f"{number}.png")
+    assert pulled(client, out).fetched == 0
+    toy.annotate(6, soft_alpha(2))
+    toy.tasks[6]["total_annotations"] = 0
+    assert pulled(client, out).fetched == 1
+    assert alphas(out) == {6: [2]}
+    assert pulled(client, out).fetched == 0
+
+
 def test_the_second_task_of_a_photo_touches_no_file(toy: Toy, client: Client, out: Path) -> None:
     toy.add(12)
     toy.annotate(12, soft_alpha(2))

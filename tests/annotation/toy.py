@@ -134,7 +134,7 @@ def person(author: str) -> Json:
 def _listed(task: Json) -> Json:
     """A task as in a list, without its annotations."""
     counts = {"total_annotations": len(task["annotations"]), "cancelled_annotations": 0}
-    return {key: value for key, value in task.items() if key != "annotations"} | counts
+    return counts | {key: value for key, value in task.items() if key != "annotations"}
 
 
 def _whole(task: Json) -> Json:
