@@ -265,6 +265,27 @@ def test_hugging_face_loads_the_folder(
                 assert np.array_equal(np.asarray(row[name]), decode_stream(stream, data))
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("form", ShardFormat)
+def test_hugging_face_reads_a_second_foreground_after_many_without(
+    datasets: ModuleType, tmp_path: Path, form: ShardFormat, streaming: bool
+) -> None:
+    """By the path of the set, and by its files, of which the types are found by five samples."""
+    write_set(tmp_path / "set", {Split.TRAIN: [7], Split.VAL: []}, form, merged=[6])
+    is_tar = form is ShardFormat.WEBDATASET
+    files = str(tmp_path / "set" / "data" / f"*.{form.extension}")
+    given: dict[str, Any] = {"cache_dir": str(tmp_path / "cache"), "streaming": streaming}
+    with manifests.open_shards(tmp_path / "set") as shards:
+        expected = [to_dict(sample.row)["recipe"] for sample in shards]
+    assert [one["second"]["foreground_id"] for one in expected] == [*[""] * 6, "fg.png"]
+    for splits in (
+        datasets.load_dataset(str(tmp_path / "set"), **given),
+        datasets.load_dataset("webdataset" if is_tar else "parquet", data_files=files, **given),
+    ):
+        found = [row["json"] if is_tar else row for row in splits["train"]]
+        assert [row["recipe"] for row in found] == expected
+
+
 @pytest.mark.parametrize("form", ShardFormat)
 def test_hugging_face_loads_a_set_without_a_validation_split(
     datasets: ModuleType, tmp_path: Path, form: ShardFormat

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 import manifests
 from datagen.cluster import Cluster
+from manifests.samples import Colour, Crop, CrudeRecipe, Piece, Placement, Recipe
 from manifests.shards import ShardFormat
 from manifests.sources import Split
 from tests.training.shard_sets import write_set
@@ -94,3 +96,12 @@ def test_every_reader_is_there() -> None:
     titles = {title.partition(",")[0] for title, _ in SNIPPETS}
     assert len(titles) >= 8
     assert all("count" in code for code in SNIPPETS.values())
+
+
+def test_the_page_names_every_number_of_a_recipe() -> None:
+    text = PAGE.read_text()
+    for part in (Recipe, Placement, Colour, Crop, CrudeRecipe):
+        missing = [one.name for one in fields(part) if f"`{one.name}`" not in text]
+        assert missing == [], part
+    *first, last = Piece._fields
+    assert f"each a list of {', '.join(first)} and {last};" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -127,8 +128,12 @@ def write_set(
     form: ShardFormat = ShardFormat.WEBDATASET,
     size: tuple[int, int] = (40, 48),
     layers: bool = True,
+    merged: Sequence[int] = (),
 ) -> list[str]:
-    """A shard set with so many samples in each shard of each split; returns the keys in order."""
+    """A shard set with so many samples in each shard of each split; returns the keys in order.
+
+    merged: numbers of samples whose recipes have a second foreground.
+    """
     keys: list[str] = []
     shards: list[Shard] = []
     for split, sizes in counts.items():
@@ -141,7 +146,11 @@ def write_set(
                     pixels = pixels_of(number, *size)
                     wanted = {stream: pixels[stream] for stream in stream_names(layers)}
                     histogram = np.bincount(pixels["alpha"].ravel(), minlength=256)
-                    writer.add(encoded(key, split, name, wanted), histogram)
+                    sample = encoded(key, split, name, wanted)
+                    if number in merged:
+                        recipe = replace(_RECIPE, second=_PLACED)
+                        sample = replace(sample, row=replace(sample.row, recipe=recipe))
+                    writer.add(sample, histogram)
                     keys.append(key)
                     number += 1
             record = read_shard_record(root, name, split)
