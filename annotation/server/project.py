@@ -89,6 +89,8 @@ class Project:
         while True:
             found, total = self._list(_after(rows[-1]) if rows else {}, size)
             some = [*map(self._row, found)]
+            if rows and some and some[0].id <= rows[-1].id:
+                raise ServerError(f"{self.url}: the server lists tasks that were not asked for")
             rows += some
             if not some or len(some) >= total:
                 return rows
@@ -106,19 +108,18 @@ class Project:
         whole = {}
         for task in found:
             annotations = [one for one in task.get("annotations") or () if isinstance(one, dict)]
-            if all(one.get("completed_by") in people for one in annotations):
-                for one in annotations:
+            numbered = [one for one in annotations if isinstance(one.get("completed_by"), int)]
+            if all(one["completed_by"] in people for one in numbered):
+                for one in numbered:
                     one["completed_by"] = people[one["completed_by"]]
                 whole[int(task["id"])] = task
         return whole
 
     @cached_property
-    def _people(self) -> dict[int | None, Any]:
-        """The accounts of the server by their numbers, which are all that lists of tasks have;
-        None stands for those that were removed."""
+    def _people(self) -> dict[int, Any]:
+        """The accounts of the server by their numbers, which are all that lists of tasks have."""
         listed = self.client.get("/api/users/")
-        found = {one["id"]: one for one in listed if isinstance(one, dict) and "id" in one}
-        return {None: None, **found}
+        return {one["id"]: one for one in listed if isinstance(one, dict) and "id" in one}
 
     def _list(
         self, which: Mapping[str, Any], size: int, fields: str = "task_only"

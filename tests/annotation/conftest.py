@@ -6,6 +6,7 @@ round trip that nobody tried is worth nothing.
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import hashlib
 import os
@@ -165,12 +166,13 @@ def save_alpha(folder: Path, file: str, alpha: Pixels) -> None:
     path.write_bytes(encode_alpha(alpha))
 
 
-CACHE = tempfile.TemporaryDirectory(prefix="annotate-cache-")  # until the tests end
+CACHE = tempfile.mkdtemp(prefix="annotate-cache-")  # what status keeps, until the tests end
+atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 
 
 def start_annotate(*arguments: str, **settings: str) -> subprocess.Popen[str]:
     """`annotate` as a process, the leader of its own group."""
-    settings = {"XDG_CACHE_HOME": CACHE.name} | settings
+    settings = {"XDG_CACHE_HOME": CACHE} | settings
     return subprocess.Popen(
         [sys.executable, "-m", "annotation.cli", *arguments],
         stdout=subprocess.PIPE,
