@@ -4,35 +4,51 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterable
 from functools import cache as once
 from pathlib import Path
 
-from datagen.resume import WORK, RefusedError, libraries
+from datagen.resume import WORK, RefusedError
 from datagen.sample.working_copies import background_path, foreground_path
 from datagen.settings import Settings
+from datagen.versions import libraries
 from manifests.sources import Background, Foreground
+from manifests.storage import Location, Url, is_below
 
 # Packages, beside libraries, on which the bytes of a working copy depend.
+_KEPT = "matting-copies"
 _CODE = ("datagen/sample", "datagen/sources", "manifests")
 
 
-def copies_folder(out: Path, kept: Path | None) -> Path:
+def copies_folder(out: Location, kept: Path | None) -> Path:
     """Where the working copies of the shard set `out` are.
 
     kept: a folder in which they stay, for any number of sets, even at the same time; None: they are
-    removed with the set's work.
+    removed with the set's work, or, if the set is in a store, they stay with the temporary files.
 
     The name of a copy says its source and its settings. The name of this folder says which code and
     which libraries made the copies in it, so that those of another version are never used.
     """
-    return (kept or out / WORK) / f"copies-{_version()}"
+    return on_this_machine(folder_of_each_machine(out, kept))
 
 
-def refuse_cache(out: Path, kept: Path, sources: Iterable[Path | None]) -> None:
+def folder_of_each_machine(out: Location, kept: Path | None) -> Path:
+    """Likewise; relative to where each machine has its temporary files if it is there."""
+    if kept is None:
+        kept = Path(_KEPT) if isinstance(out, Url) else out / WORK
+    return kept / f"copies-{version_of_copies()}"
+
+
+def on_this_machine(folder: Path) -> Path:
+    """What `folder_of_each_machine` means here."""
+    return tempfile.gettempdir() / folder if folder.is_relative_to(_KEPT) else folder
+
+
+def refuse_cache(out: Location, kept: Path, sources: Iterable[Location | None]) -> None:
     """Raise RefusedError if the folder for working copies is inside one of another purpose."""
     for folder in (out, *sources):
-        if folder is not None and kept.resolve().is_relative_to(folder.resolve()):
+        if folder is not None and is_below(kept, folder):
             raise RefusedError(f"{kept}: is inside {folder}; name another --cache")
 
 
@@ -52,7 +68,7 @@ def sizes_there(
 
 
 @once
-def _version() -> str:
+def version_of_copies() -> str:
     digest = hashlib.sha256(json.dumps(libraries()).encode())
     root = Path(__file__).parents[1]
     for package in _CODE:

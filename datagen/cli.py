@@ -26,10 +26,13 @@ from datagen.options import (
     about_option,
     folder_option,
     for_workers,
+    location_option,
     path_option,
+    source_folders,
     workers_of,
 )
 from datagen.settings import Settings
+from manifests.storage import Location, location_of
 
 app = new_app("Compose foregrounds over backgrounds, into shards for training a matting model.")
 
@@ -73,10 +76,9 @@ def lint(
     """Find every problem in the sources, before hours are spent on composing them."""
     from datagen.prepare import scan_sources
     from datagen.printing import print_problems
-    from datagen.sources.folders import SourceFolders
 
     with workers_of(workers) as ray:
-        found = scan_sources(ray, SourceFolders(fg, bg, alpha))
+        found = scan_sources(ray, source_folders(fg, bg, alpha))
     if json_:
         show_json(
             {
@@ -119,7 +121,9 @@ def compose(
     bg: BgOption,
     settings: Settings,
     alpha: AlphaOption = None,
-    out: Annotated[Path, path_option("Folder of the shard set to make.")] = Path("shards"),
+    out: Annotated[
+        str, location_option("Folder or URL of the shard set to make.", is_written=True)
+    ] = "shards",
     skip_bad: Annotated[
         bool, switch("--skip-bad", "Leave out sources that cannot be used, and list them.")
     ] = False,
@@ -131,6 +135,16 @@ def compose(
         path_option(
             "Folder in which the working copies of the sources stay, for other sets of the same "
             "sources; they are removed with the run if none is named."
+        ),
+    ] = None,
+    cache_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Gigabytes of working copies that each machine keeps at a time, in a folder of "
+            "its own.",
+            min=1,
+            metavar="N",
+            show_default="all in one folder, which all machines share; 100 if --out is a URL",
         ),
     ] = None,
     workers: WorkersOption = None,
@@ -163,27 +177,29 @@ def compose(
     from datagen.job import make_shard_set
     from datagen.printing import print_result
     from datagen.resume import check_beginning
-    from datagen.sources.folders import SourceFolders
     from manifests.card import About
 
-    fg, bg, out = (for_workers(path, ray_address) for path in (fg, bg, out))
+    root = for_workers(location_of(out), ray_address)
     cache = cache and for_workers(cache, ray_address)
     licences = tuple(filter(None, map(str.strip, licence_allow.split(","))))
-    sources = SourceFolders(fg, bg, alpha and for_workers(alpha, ray_address), licences)
+    sources = source_folders(fg, bg, alpha, licences, ray_address)
     if protocol is not None:
-        raise typer.Exit(_by_protocol(sources, settings, (fg_list, bg_list), out, workers))
+        if not isinstance(root, Path):
+            raise typer.BadParameter("--protocol makes a folder; --out cannot be a URL")
+        raise typer.Exit(_by_protocol(sources, settings, (fg_list, bg_list), root, workers))
     if fg_list or bg_list:
         raise typer.BadParameter("--fg-list and --bg-list cannot be used without --protocol")
     about = About(title, licence, url, citation)
     if plan:
-        raise typer.Exit(_plan(sources, settings, out, cache, skip_bad, workers, json_))
-    beginning = check_beginning(out, settings)  # before seconds are spent on starting workers
+        raise typer.Exit(_plan(sources, settings, root, cache, skip_bad, workers, json_))
+    beginning = check_beginning(root, settings)  # before seconds are spent on starting workers
     with workers_of(workers, ray_address) as ray:
-        result = make_shard_set(ray, sources, settings, out, skip_bad, beginning, about, cache)
+        what = sources, settings, root, skip_bad, beginning, about, cache
+        result = make_shard_set(ray, *what, (cache_size or 0) * 10**9)
     if json_:
         show_json(asdict(result))
     else:
-        print_result(result, out)
+        print_result(result, root)
     raise typer.Exit(FAILED if result.failed else DONE)
 
 
@@ -212,7 +228,7 @@ def _by_protocol(
 def _plan(
     sources: Any,
     settings: Settings,
-    out: Path,
+    out: Location,
     cache: Path | None,
     skip_bad: bool,
     workers: int | None,
@@ -229,7 +245,8 @@ def _plan(
     copies = copies_folder(out, cache)
     expected = estimate(sources, settings, found, ray.workers, copies)
     if json_:
-        show_json(asdict(expected) | {"free_bytes": free_bytes(out)})
+        free = free_bytes(out) if isinstance(out, Path) else None
+        show_json(asdict(expected) | {"free_bytes": free})
     else:
         print_estimate(expected, out, cache)
     return FAILED if too_large(expected, out, copies) else DONE

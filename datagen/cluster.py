@@ -12,9 +12,9 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -37,6 +37,7 @@ from datagen.embedded import (
     temporary_folder,
     without_native_messages,
 )
+from datagen.versions import VersionsError, check_versions, versions
 from manifests.allocation import keep_freed_memory
 from manifests.pictures import PictureError
 
@@ -70,6 +71,7 @@ class Cluster:
     """Where tasks run: `workers` at a time."""
 
     workers: int
+    is_of_others: bool = field(default=False, kw_only=True)  # its machines may have other versions
 
     @cached_property
     def board(self) -> Board:
@@ -91,6 +93,7 @@ class Cluster:
         import ray
 
         run = uuid4().hex
+        wanted = versions() if self.is_of_others else None
         shared = ray.put(function)  # once, so that its data is not copied with every task
         # Items wait here and not in Ray, which would keep all 880 shards, or 100,000 files, in
         # its memory.
@@ -102,7 +105,7 @@ class Cluster:
             while True:
                 for number, item in islice(waiting, max(0, 4 * self.workers - len(running))):
                     reports = on_progress is not None
-                    reference = task.remote(shared, item, self.board, run, number, reports)
+                    reference = task.remote(shared, item, self.board, run, number, reports, wanted)
                     running[reference] = (number, item)
                 if not running:
                     break
@@ -146,7 +149,7 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
         import ray
 
         try:
-            yield Cluster(workers or _cores())
+            yield Cluster(workers or _cores(), is_of_others=address is not None)
         except ray.exceptions.RayError as error:
             raise RuntimeError(f"Ray: {error}") from error
 
@@ -206,6 +209,34 @@ def _join(stack: ExitStack, address: str) -> None:
             f"get-auth-token` prints where the cluster was started ({_first_line(error)})"
         ) from error
     _warn_if_busy(address)
+    _refuse_other_versions()
+
+
+def _refuse_other_versions() -> None:
+    """Raise VersionsError if a machine of the cluster would make other bytes than this one.
+
+    Machines that come later are asked by the first task that they get.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
+    asked = ray.remote(num_cpus=0, max_retries=1)(check_versions)
+    answers = [
+        asked.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        ).remote(versions())
+        for node in nodes
+    ]
+    try:
+        ray.get(answers)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, VersionsError):
+            raise error.cause from error
+        raise VersionsError(
+            f"a machine of the cluster cannot run this package ({_first_line(error.cause)}); "
+            "install it on every machine, in the same version"
+        ) from error
 
 
 def _warn_if_busy(address: str) -> None:
@@ -291,12 +322,23 @@ def _knock(address: str) -> None:
 
 
 def _attempt(
-    function: Callable[..., Any], item: Any, board: Board, run: str, number: int, reports: bool
+    function: Callable[..., Any],
+    item: Any,
+    board: Board,
+    run: str,
+    number: int,
+    reports: bool,
+    wanted: Mapping[str, str] | None,
 ) -> tuple[Any, str, tuple[int, int]]:
     """Run one item in a worker: its value and "", or None and the reason; and what was reported."""
     cv2.setNumThreads(1)  # Ray gives each worker one core
     keep_freed_memory()
     report = Reporter(board, run, number)
+    if wanted is not None:
+        try:
+            check_versions(wanted)
+        except VersionsError as refusal:
+            return None, str(refusal), (0, 0)
     try:
         with interrupted_with(board, run):
             value, error = _tried(lambda: function(item, report) if reports else function(item))

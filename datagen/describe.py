@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from console.messages import warn
 from datagen.inspect.card import PREVIEW, card_text
@@ -12,17 +11,18 @@ from datagen.inspect.stats import read_stats
 from datagen.resume import RecordedSources
 from manifests.dataset import Manifest, card_path, croissant_path, write_manifest
 from manifests.shard_set import shard_set_of
+from manifests.storage import Location, exists
 
 _ROWS = 4  # of the picture
 
 
-def is_described(out: Path) -> bool:
+def is_described(out: Location) -> bool:
     """Whether the files are there that say what a set is."""
-    return all(p.exists() for p in (card_path(out), croissant_path(out), out / PREVIEW))
+    return all(exists(p) for p in (card_path(out), croissant_path(out), out / PREVIEW))
 
 
 def describe(
-    out: Path, manifest: Manifest, sources: RecordedSources, licences: Sequence[str]
+    out: Location, manifest: Manifest, sources: RecordedSources, licences: Sequence[str]
 ) -> None:
     """Write what says what a set is, whose shards are there. licences: those that were allowed."""
     with shard_set_of(out, manifest, sources.foregrounds, sources.backgrounds) as shards:

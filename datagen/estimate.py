@@ -13,8 +13,8 @@ import cv2
 
 from console.texts import size_text
 from datagen.cache import sizes_there
+from datagen.copies import Copies, prepare_source
 from datagen.plan import SplitPlan, of_split, plan_splits
-from datagen.prepare import prepare_source
 from datagen.resume import WORK
 from datagen.room import FullDiskError, disk_of, free_bytes
 from datagen.settings import Settings
@@ -23,6 +23,7 @@ from datagen.sources.folders import SourceFolders
 from datagen.sources.scan import Scan
 from manifests.shards import ShardFormat
 from manifests.sources import Background, Foreground
+from manifests.storage import Location, Url
 
 _PROBE_SOURCES = 12
 _PROBE_SAMPLES = 24
@@ -71,7 +72,7 @@ def estimate(
         prepared = time.perf_counter() - begin
         working = sum(p.stat().st_size for p in cache.rglob("*.raw"))
         shard = plan_splits(probe_settings, foregrounds, backgrounds)[0].shard(0)
-        task = shard_task(cache, cache, probe_settings, shard, foregrounds, backgrounds)
+        task = shard_task(cache, Copies(cache), probe_settings, shard, foregrounds, backgrounds)
         make_sample(task, shard.pairs[0])  # the first sample also loads libraries
         begin, size = time.perf_counter(), 0
         for pair in shard.pairs:
@@ -108,7 +109,7 @@ def refuse_too_large(
     settings: Settings,
     found: Scan,
     plans: Sequence[SplitPlan],
-    out: Path,
+    out: Location,
     copies: Path,
 ) -> None:
     """Raise FullDiskError if the disk of `out` or of `copies` has too little room for what is
@@ -116,24 +117,20 @@ def refuse_too_large(
     samples = sum(plan.samples for plan in plans)
     sources = len(found.foregrounds) + len(found.backgrounds)
     most = (samples * _SAMPLE_BYTES + sources * _SOURCE_BYTES) * settings.size**2
-    if most >= min(free_bytes(out), free_bytes(copies)):
+    disks = [copies] if isinstance(out, Url) else [out, copies]
+    if most >= min(map(free_bytes, disks)):
         reason = too_large(estimate(folders, settings, found, 1, copies), out, copies)
         if reason:
             raise FullDiskError(f"{reason}; make room, or make fewer --samples")
 
 
-def too_large(expected: Estimate, out: Path, copies: Path) -> str:
+def too_large(expected: Estimate, out: Location, copies: Path) -> str:
     """Why a run does not fit on the disks of `out` and `copies`; "" if it does.
 
-    What is there is not counted.
+    What is there is not counted; a store has room for everything.
     """
-    there = sum(
-        path.stat().st_size for path in out.rglob("*") if path.is_file() and WORK not in path.parts
-    )
     of_copies = expected.working_bytes - expected.cached_bytes
-    needed = {out: expected.bytes - there, copies: of_copies}
-    if disk_of(out) == disk_of(copies):
-        needed = {out: expected.bytes - there + of_copies}
+    needed = _needed(expected, out, copies, of_copies)
     for folder, bytes_ in needed.items():
         free = free_bytes(folder)
         if bytes_ >= free:
@@ -142,3 +139,15 @@ def too_large(expected: Estimate, out: Path, copies: Path) -> str:
                 f"only {size_text(free)} free"
             )
     return ""
+
+
+def _needed(expected: Estimate, out: Location, copies: Path, of_copies: int) -> dict[Path, int]:
+    """Bytes by folder."""
+    if isinstance(out, Url):
+        return {copies: of_copies}
+    there = sum(
+        path.stat().st_size for path in out.rglob("*") if path.is_file() and WORK not in path.parts
+    )
+    if disk_of(out) == disk_of(copies):
+        return {out: expected.bytes - there + of_copies}
+    return {out: expected.bytes - there, copies: of_copies}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from console.progress import progress
-from datagen.cache import copies_folder, refuse_cache
+from datagen.cache import copies_folder, folder_of_each_machine, refuse_cache
 from datagen.cluster import Cluster
+from datagen.copies import Copies
 from datagen.describe import describe, is_described
 from datagen.estimate import refuse_too_large
 from datagen.plan import PlannedShard, plan_splits, planned_shards
@@ -35,7 +38,7 @@ from datagen.resume import (
     write_origin,
 )
 from datagen.room import raise_if_hopeless
-from datagen.settings import Settings
+from datagen.settings import Settings, difference
 from datagen.shard import ShardTask, make_shard, shard_tasks, used_sources
 from datagen.sources.about import find_about
 from datagen.sources.folders import SourceFolders
@@ -48,9 +51,23 @@ from manifests.dataset import (
     table_name,
 )
 from manifests.notes import Origin
-from manifests.shards import Shard, index_path
+from manifests.shards import Shard, shards_there
 from manifests.sources import Background, Foreground, count_licences
-from manifests.storage import make_folder, sweep
+from manifests.storage import (
+    Location,
+    Url,
+    exists,
+    files_below,
+    is_below,
+    make_folder,
+    read_bytes,
+    remove,
+    sweep,
+    write_new,
+)
+
+_CACHE_BYTES = 100 * 10**9  # of working copies that a machine keeps, if nothing else is said
+_READERS = 8  # indices that are read at a time
 
 
 @dataclass(frozen=True)
@@ -78,11 +95,12 @@ def make_shard_set(
     cluster: Cluster,
     folders: SourceFolders,
     settings: Settings,
-    out: Path,
+    out: Location,
     skip_bad: bool = False,
     beginning: Beginning | None = None,
     about: About | None = None,
     cache: Path | None = None,
+    cache_bytes: int = 0,
 ) -> Result:
     """Make the shards of a set that are missing, damaged or too short, and what describes the set.
 
@@ -93,6 +111,8 @@ def make_shard_set(
     about: what is said of the set; beside it, card.toml and what was said earlier count.
     cache: a folder in which the working copies stay, for other sets of these sources; None: they
         are removed when the set is finished.
+    cache_bytes: how much of them each machine keeps at a time; 0: all, in one folder that all
+        machines share, except for a set in a store.
 
     Raises RefusedError if `out` holds another shard set or another run is writing to it,
     BadSourcesError if sources have problems and `skip_bad` is False, PlanError for an impossible
@@ -102,13 +122,12 @@ def make_shard_set(
     begin = time.monotonic()
     beginning = beginning or check_beginning(out, settings)
     for folder in (folders.foregrounds, folders.backgrounds, folders.alphas):
-        if folder is not None and out.resolve().is_relative_to(folder.resolve()):
+        if folder is not None and is_below(out, folder):
             raise RefusedError(f"{out}: is inside {folder}, a source folder; name another --out")
     if cache is not None:
         refuse_cache(out, cache, (folders.foregrounds, folders.backgrounds, folders.alphas))
     copies = copies_folder(out, cache)
-    with _locked(out):
-        sweep(out)
+    with _locked(out, settings):
         recorded = recorded_sources(out, beginning)
         found = scan_and_split(cluster, folders, settings, skip_bad, recorded)
         sources = found.foregrounds, found.backgrounds
@@ -131,12 +150,17 @@ def make_shard_set(
         made = _Made((), 0, 0.0)
         if missing:
             refuse_other_libraries(out, origin)
-            dataset_path(out).unlink(missing_ok=True)
+            remove(dataset_path(out))
             old = None
-            tasks = partial(shard_tasks, missing, settings, *sources, out, copies, origin)
-            used = used_sources(tasks(), sum(map(len, sources)))
-            make_folder(copies)
-            prepare_sources(cluster, folders, settings, copies, used)
+            each_its_own = isinstance(out, Url) or cache_bytes > 0
+            most = cache_bytes or _CACHE_BYTES
+            of_each = Copies(folder_of_each_machine(out, cache), folders, most)
+            of_all = of_each if each_its_own else Copies(copies)
+            tasks = partial(shard_tasks, missing, settings, *sources, out, of_all, origin)
+            if not each_its_own:
+                used = used_sources(tasks(), sum(map(len, sources)))
+                make_folder(copies)
+                prepare_sources(cluster, folders, settings, copies, used)
             made = _make(cluster, tasks(), sum(shard.samples for shard in missing))
         out_of_use = (*found.problems, *found.left_out)
         skipped = tuple(Skipped(p.file, p.kind, p.reason) for p in out_of_use)
@@ -169,7 +193,38 @@ def make_shard_set(
 
 
 @contextmanager
-def _locked(out: Path) -> Iterator[None]:
+def _locked(out: Location, settings: Settings) -> Iterator[None]:
+    """Keep runs from each other that would write different bytes."""
+    with _locked_folder(out) if isinstance(out, Path) else _claimed(out, settings):
+        yield
+
+
+@contextmanager
+def _claimed(out: Url, settings: Settings) -> Iterator[None]:
+    """Allow only runs of the same settings at a time in a folder of a store.
+
+    Their shards have the same bytes, so that it does not matter who sends them last. There is no
+    lock that would end with a killed process, and none that needs a clock.
+    """
+    claim = out / WORK / "run.json"
+    ours = json.dumps(settings.to_json()).encode()
+    if not write_new(claim, ours):
+        theirs = json.loads(read_bytes(claim))
+        changes = difference(theirs, settings.to_json())
+        if changes:
+            raise RefusedError(
+                f"{out}: a datagen compose with other settings ({'; '.join(changes)}) is running "
+                "here, or was interrupted; wait until it ends, or repeat it. If neither can be, "
+                f"remove {claim}"
+            )
+    yield
+    if exists(dataset_path(out)):
+        for name in files_below(out / WORK):
+            remove(out / WORK / name)
+
+
+@contextmanager
+def _locked_folder(out: Path) -> Iterator[None]:
     """Allow one run at a time in a folder. The lock ends with its process."""
     work = out / WORK
     make_folder(work)
@@ -181,6 +236,7 @@ def _locked(out: Path) -> Iterator[None]:
                 f"{out}: another datagen compose is running here; wait until it ends"
             ) from error
         try:
+            sweep(out)
             yield
         finally:
             sweep(out)
@@ -213,10 +269,11 @@ def _make(cluster: Cluster, tasks: Iterable[ShardTask], samples: int) -> _Made:
 
 
 def _missing(
-    cluster: Cluster, planned: Sequence[PlannedShard], origin: Origin, out: Path
+    cluster: Cluster, planned: Sequence[PlannedShard], origin: Origin, out: Location
 ) -> list[PlannedShard]:
     """The shards that are not there, or not as they were made; each one there is read once."""
-    there = [shard for shard in planned if index_path(out, shard.name).exists()]
+    names = set(shards_there(out))
+    there = [shard for shard in planned if shard.name in names]
     if not there:
         return list(planned)
     whole = set[str]()
@@ -230,13 +287,14 @@ def _missing(
 
 
 def _gather(
-    planned: Sequence[PlannedShard], origin: Origin, out: Path, failed: tuple[FailedShard, ...]
+    planned: Sequence[PlannedShard], origin: Origin, out: Location, failed: tuple[FailedShard, ...]
 ) -> tuple[tuple[Shard, ...], tuple[FailedShard, ...]]:
     """The finished shards of the whole set, and the missing ones."""
     shards, lost = [], []
     known = {failure.shard for failure in failed}
-    for wanted in planned:
-        shard = finished_shard(out, origin, wanted)
+    with ThreadPoolExecutor(_READERS) as pool:  # a store takes its time to answer
+        found = list(pool.map(partial(finished_shard, out, origin), planned))
+    for wanted, shard in zip(planned, found, strict=True):
         if shard is not None:
             shards.append(shard)
         elif wanted.name not in known:

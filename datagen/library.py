@@ -8,7 +8,7 @@ import typing
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from datagen.sources.record import background_of, foreground_of
 from manifests.pictures import PictureError, read_cutout, read_photo
 from manifests.pixels import Pixels, kept_blocks, trimap_of
 from manifests.samples import Recipe
+from manifests.storage import Location, location_of
 
 if typing.TYPE_CHECKING:
     from datagen.job import Result
@@ -66,6 +67,7 @@ def compose(
     licences: Sequence[str] = (),
     about: About | None = None,
     cache: str | PathLike[str] | None = None,
+    cache_bytes: int = 0,
     workers: int | None = None,
     ray_address: str | None = None,
     **settings: Any,
@@ -73,12 +75,13 @@ def compose(
     """Composite the foregrounds of one folder over the photos of another into a shard set.
 
     fg: folder of RGBA cut-outs, or of RGB images with `alpha`, the folder of their alphas;
-    bg: folder of photos; out: folder of the shard set, made if it is missing. skip_bad: leave
-    unusable sources out (the result lists them). licences: leave out sources whose licence, in the
-    label files, is not among these. about: title, licence and citation of the set, for its
-    README.md. cache: folder in which the working copies of the sources stay, for other sets of the
-    same sources. workers: number of processes, by default one per core. settings: the fields of
-    `datagen.settings.Settings` by name.
+    bg: folder of photos; out: folder of the shard set, made if it is missing. Each may be the URL
+    of a folder in a store instead. skip_bad: leave unusable sources out (the result lists them).
+    licences: leave out sources whose licence, in the label files, is not among these. about: title,
+    licence and citation of the set, for its README.md. cache: folder in which the working copies of
+    the sources stay, for other sets of the same sources; cache_bytes: how much of them each machine
+    keeps at a time (0: all). workers: number of processes, by default one per core. settings: the
+    fields of `datagen.settings.Settings` by name.
 
     The work runs in Ray. If the program has started Ray already, that Ray is used and keeps
     running afterwards. Otherwise this call starts Ray, or joins the cluster at `ray_address`, and
@@ -91,35 +94,35 @@ def compose(
         (6, 1, ())
 
     Shards that could not be made are in `Result.failed`. Raises TypeError for an unknown setting,
-    ValueError for a value out of its range or a URL, FileNotFoundError for a missing folder,
-    `datagen.prepare.BadSourcesError` for unusable sources, `datagen.resume.RefusedError` if `out`
-    holds something else, `datagen.plan.PlanError` if more sources are held out than exist,
-    RuntimeError if the workers fail, and ConnectionError if there is no cluster at `ray_address`.
+    ValueError for a value out of its range or a URL of a wrong kind, FileNotFoundError for a
+    missing folder, `datagen.prepare.BadSourcesError` for unusable sources,
+    `datagen.resume.RefusedError` if `out` holds something else, `datagen.plan.PlanError` if more
+    sources are held out than exist, RuntimeError if the workers fail, and ConnectionError if there
+    is no cluster at `ray_address`.
     """
-    from datagen.cluster import cluster, is_running
+    from datagen.cluster import cluster
     from datagen.job import make_shard_set
     from datagen.resume import check_beginning
     from datagen.sources.folders import SourceFolders
 
     chosen = _settings(settings)
-    for text in (fg, bg, out, alpha, cache):
-        if "://" in str(text):
-            raise ValueError(f"{text}: is a URL, and only paths of this machine work here")
-    root, *given = (None if path is None else Path(path) for path in (out, fg, bg, alpha))
-    for folder in given:
-        if folder is not None and not folder.is_dir():
+    root, foregrounds, backgrounds = (_absolute(location) for location in (out, fg, bg))
+    alphas = None if alpha is None else _absolute(alpha)
+    for folder in (foregrounds, backgrounds, alphas):
+        if isinstance(folder, Path) and not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder")
-    if ray_address is not None or is_running():  # these workers run in other folders
-        root, *given = (None if path is None else path.absolute() for path in (root, *given))
     copies = None if cache is None else Path(cache).absolute()
-    foregrounds, backgrounds, alphas = given
-    assert root is not None
-    assert foregrounds is not None
-    assert backgrounds is not None
     beginning = check_beginning(root, chosen)  # before the workers start, which takes seconds
     with cluster(workers, ray_address) as ray:
         folders = SourceFolders(foregrounds, backgrounds, alphas, tuple(licences))
-        return make_shard_set(ray, folders, chosen, root, skip_bad, beginning, about, copies)
+        what = folders, chosen, root, skip_bad, beginning, about, copies
+        return make_shard_set(ray, *what, cache_bytes)
+
+
+def _absolute(text: str | PathLike[str]) -> Location:
+    """A URL, or the path as workers can use it, which run in folders of their own."""
+    location = location_of(fspath(text))
+    return location.absolute() if isinstance(location, Path) else location
 
 
 def compose_one(

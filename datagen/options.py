@@ -52,13 +52,29 @@ def location_option(help_: str, is_written: bool = False) -> Any:
     return typer.Option(help=help_, metavar="DIR|URL", callback=checked)
 
 
+def source_option(name: str, help_: str) -> Any:
+    """Likewise for a folder that has to be there."""
+
+    def checked(text: str | None) -> str | None:
+        if text is not None:
+            try:
+                location = location_of(text)
+            except ValueError as error:
+                raise typer.BadParameter(str(error)) from error
+            if isinstance(location, Path):
+                existing_folder(location)
+        return text
+
+    return typer.Option(name, help=help_, metavar="DIR|URL", callback=checked)
+
+
 FgOption = Annotated[
-    Path, folder_option("--fg", "Folder of foregrounds: RGBA cut-outs, or RGB images with --alpha.")
+    str, source_option("--fg", "Foregrounds: RGBA cut-outs, or RGB images with --alpha.")
 ]
-BgOption = Annotated[Path, folder_option("--bg", "Folder of backgrounds: photos.")]
+BgOption = Annotated[str, source_option("--bg", "Backgrounds: photos.")]
 AlphaOption = Annotated[
-    Path | None,
-    folder_option("--alpha", "Folder of the alphas of the foregrounds, if those are RGB images."),
+    str | None,
+    source_option("--alpha", "Alphas of the foregrounds, if those are RGB images."),
 ]
 ShardsOption = Annotated[str, location_option("Folder or URL of the shard set.")]
 JsonOption = Annotated[bool, switch("--json", "Print JSON on standard output.")]
@@ -83,6 +99,24 @@ def workers_of(workers: int | None, address: str | None = None) -> Iterator[Any]
 
     with silent_stdout(), cluster(workers, address) as ray:
         yield ray
+
+
+def source_folders(
+    fg: str,
+    bg: str,
+    alpha: str | None,
+    licences: tuple[str, ...] = (),
+    ray_address: str | None = None,
+) -> Any:
+    """The SourceFolders that three options stand for."""
+    from datagen.sources.folders import SourceFolders
+
+    return SourceFolders(
+        for_workers(location_of(fg), ray_address),
+        for_workers(location_of(bg), ray_address),
+        None if alpha is None else for_workers(location_of(alpha), ray_address),
+        licences,
+    )
 
 
 def for_workers(location: Place, ray_address: str | None) -> Place:

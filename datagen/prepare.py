@@ -10,21 +10,13 @@ from typing import Any
 
 from console.messages import warn
 from console.progress import progress
-from datagen.cache import copy_path
 from datagen.cluster import Cluster
+from datagen.copies import prepare_source
 from datagen.plan import PlanError, hold_out
 from datagen.resume import RecordedSources
-from datagen.room import check_shared, raise_if_hopeless
-from datagen.sample.working_copies import (
-    PreparedBackground,
-    PreparedForeground,
-    prepare_cutout,
-    prepare_photo,
-    save_background,
-    save_foreground,
-)
+from datagen.room import raise_if_hopeless
 from datagen.settings import Settings
-from datagen.sources.folders import SourceFolders, read_background, read_foreground
+from datagen.sources.folders import SourceFolders
 from datagen.sources.licences import left_out, with_licence
 from datagen.sources.listing import Problem, shown
 from datagen.sources.record import Scanned
@@ -147,32 +139,3 @@ def prepare_sources(
                 raise_if_hopeless(reason, cache)
                 raise RuntimeError(reason if name in reason else f"{name}: {reason}")
             advance(done)
-
-
-def prepare_source(
-    folders: SourceFolders, settings: Settings, cache: Path, source: Foreground | Background
-) -> None:
-    """Make the working copy of one source if it is missing."""
-    check_shared(cache)
-    path = copy_path(cache, source, settings)
-    if path.exists():
-        return
-    if isinstance(source, Foreground):
-        save_foreground(path, prepare_foreground(folders, source, settings).copy)
-    else:
-        save_background(path, prepare_background(folders, source, settings).photo)
-
-
-def prepare_foreground(
-    folders: SourceFolders, source: Foreground, settings: Settings
-) -> PreparedForeground:
-    """Read a scanned foreground again and prepare it. Raises what `read_foreground` raises."""
-    cutout = read_foreground(folders, source)
-    return PreparedForeground(source, prepare_cutout(cutout, source.box, settings))
-
-
-def prepare_background(
-    folders: SourceFolders, source: Background, settings: Settings
-) -> PreparedBackground:
-    """Read a scanned background again and prepare it. Raises what `read_background` raises."""
-    return PreparedBackground(source, prepare_photo(read_background(folders, source), settings))

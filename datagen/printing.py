@@ -20,6 +20,7 @@ from datagen.sources.licences import LICENCE
 from datagen.sources.scan import Scan
 from datagen.sources.summary import sentence, summary
 from manifests.shards import Histogram
+from manifests.storage import Location, Url
 
 _BARS = " ▁▂▃▄▅▆▇█" if (sys.stdout.encoding or "").lower().startswith("utf") else " .:-=+*#@"
 _SPARK_BINS = 12
@@ -37,17 +38,18 @@ def print_problems(found: Scan) -> None:
     )
 
 
-def print_estimate(expected: Estimate, out: Path, cache: Path | None) -> None:
+def print_estimate(expected: Estimate, out: Location, cache: Path | None) -> None:
     """`datagen compose --plan`."""
     copies = copies_folder(out, cache)
     there = f", {size_text(expected.cached_bytes)} are there" if expected.cached_bytes else ""
     stay = "removed at the end" if cache is None else f"stay in {cache}"
+    disk = copies if isinstance(out, Url) else out
     pairs = [
         ("samples", f"{expected.samples:,}"),
         ("shards", f"{expected.shards:,}"),
         ("shard set", size_text(expected.bytes)),
         ("working copies", f"{size_text(expected.working_bytes)}{there}, {stay}"),
-        (f"free on {disk_of(out)}", size_text(free_bytes(out))),
+        (f"free on {disk_of(disk)}", size_text(free_bytes(disk))),
         ("speed", f"{expected.samples_per_second:,} samples/s with {expected.workers} workers"),
         ("time", time_text(expected.hours * 3600)),
     ]
@@ -58,7 +60,7 @@ def print_estimate(expected: Estimate, out: Path, cache: Path | None) -> None:
         show("Nothing was written.")
 
 
-def print_result(result: Result, out: Path) -> None:
+def print_result(result: Result, out: Location) -> None:
     """`datagen compose`: what there is now, and by name what there is not."""
     for source in result.skipped:
         if source.kind == LICENCE:  # said before the work began, in one line

@@ -8,6 +8,7 @@ because that is how the published images came to be.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -23,7 +24,7 @@ from datagen.plan import PlanError
 from datagen.sources.folders import SourceFolders
 from manifests.names import file_below
 from manifests.pixels import Pixels, trimap_of
-from manifests.storage import writing
+from manifests.storage import Location, read_bytes, writing
 
 _EACH = 20  # backgrounds of a foreground
 _LEVELS = np.array([0, 128, 255], np.uint8)
@@ -109,7 +110,7 @@ def _write(folders: SourceFolders, out: Path, wanted: Composition) -> None:
         return
     foreground, alpha = _cutout(folders, wanted.foreground)
     height, width = alpha.shape
-    with Image.open(folders.backgrounds / wanted.background) as file:
+    with _opened(folders.backgrounds / wanted.background) as file:
         background = np.asarray(covering(file.convert("RGB"), width, height))
     pictures = {
         "alpha_copy": alpha,
@@ -121,15 +122,19 @@ def _write(folders: SourceFolders, out: Path, wanted: Composition) -> None:
             Image.fromarray(pixels).save(part, "PNG")
 
 
+def _opened(location: Location) -> Image.Image:
+    return Image.open(io.BytesIO(read_bytes(location)))
+
+
 def _cutout(folders: SourceFolders, name: str) -> tuple[Pixels, Pixels]:
     path = folders.foregrounds / name
-    with Image.open(path) as file:
+    with _opened(path) as file:
         if folders.alphas is None and file.mode != "RGBA":
             raise ValueError(f"{path}: has no alpha; give the folder of the alphas with --alpha")
         foreground = np.asarray(file.convert("RGB"))
         alpha = np.asarray(file.getchannel("A")) if folders.alphas is None else None
     if folders.alphas is not None:
-        with Image.open(folders.alphas / name) as file:
+        with _opened(folders.alphas / name) as file:
             alpha = np.asarray(file.convert("L"))
     assert alpha is not None
     if alpha.shape != foreground.shape[:2]:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
-from pathlib import Path
 from typing import TypeVar
 
 from datagen.plan import PlannedShard, SplitPlan, planned_shards
 from datagen.settings import Settings, difference
+from datagen.versions import libraries
 from manifests.checksums import BLANK, DamagedError, has_checksum, with_checksum
 from manifests.dataset import (
     Manifest,
@@ -30,15 +29,26 @@ from manifests.shards import (
     Shard,
     ShardFormat,
     data_path,
+    index_path,
     read_notes,
+    read_record_and_notes,
     read_shard_record,
+    shards_there,
 )
 from manifests.sources import Background, Foreground
-from manifests.storage import sha256_of, write_bytes
+from manifests.storage import (
+    Location,
+    Url,
+    exists,
+    files_below,
+    read_bytes,
+    sha256_of,
+    size_of,
+    write_bytes,
+)
 
 WORK = ".work"  # inside the shard set while it is made: the settings, the lock, the working copies
 
-_LIBRARIES = ("numpy", "pillow", "opencv-python-headless", "isal", "pyarrow")
 _OLD = (
     "by another version of datagen; this version reads it, but does not change it, so name another "
     "--out, or remove the folder"
@@ -68,7 +78,7 @@ class RecordedSources:
     backgrounds: Sequence[Background] = ()
 
 
-def check_beginning(out: Path, settings: Settings) -> Beginning | None:
+def check_beginning(out: Location, settings: Settings) -> Beginning | None:
     """What `out` was begun with; None if it was never begun.
 
     Raises RefusedError if `out` holds something else, or was begun with other settings; the message
@@ -86,7 +96,7 @@ def check_beginning(out: Path, settings: Settings) -> Beginning | None:
     return beginning
 
 
-def refuse_other_libraries(out: Path, origin: Origin) -> None:
+def refuse_other_libraries(out: Location, origin: Origin) -> None:
     """Raise RefusedError if `out` was begun with other libraries; the message lists them.
 
     The bytes depend on their versions, too. A set that was made with two versions could not be
@@ -100,7 +110,7 @@ def refuse_other_libraries(out: Path, origin: Origin) -> None:
         )
 
 
-def _beginning(out: Path) -> Beginning | None:
+def _beginning(out: Location) -> Beginning | None:
     """From the first of its places that is there and whole."""
     try:
         manifest, _ = read_manifest(out)
@@ -114,21 +124,30 @@ def _beginning(out: Path) -> Beginning | None:
     origin = _origin_of_a_shard(out) or _origin_of_work(out)
     if origin is not None:
         return Beginning(origin)
+    if isinstance(out, Url):
+        others = [name for name in files_below(out) if not name.startswith(f"{WORK}/")]
+        if others:
+            raise RefusedError(_holds_others(out))
+        return None
     if out.exists() and not out.is_dir():
         raise RefusedError(f"{out}: is a file; --out must name a folder")
     if out.exists() and any(p.name != WORK for p in out.iterdir()):
-        raise RefusedError(
-            f"{out}: holds something that is not a shard set, or lost everything that says how its "
-            "shards were made; name another --out"
-        )
+        raise RefusedError(_holds_others(out))
     return None
 
 
-def _origin_of_a_shard(out: Path) -> Origin | None:
+def _holds_others(out: Location) -> str:
+    return (
+        f"{out}: holds something that is not a shard set, or lost everything that says how its "
+        "shards were made; name another --out"
+    )
+
+
+def _origin_of_a_shard(out: Location) -> Origin | None:
     """What the first index that is whole says."""
-    for path in sorted((out / "index").glob("*.parquet")):
+    for name in shards_there(out):
         try:
-            origin = read_notes(out, path.stem).origin
+            origin = read_notes(out, name).origin
         except ValueError:
             continue
         if origin is None:
@@ -137,12 +156,12 @@ def _origin_of_a_shard(out: Path) -> Origin | None:
     return None
 
 
-def _origin_of_work(out: Path) -> Origin | None:
+def _origin_of_work(out: Location) -> Origin | None:
     """What a run recorded before its first shard was there."""
     path = out / WORK / "settings.json"
-    if not path.exists():
+    if not exists(path):
         return None
-    data = path.read_bytes()
+    data = read_bytes(path)
     try:
         fields = json.loads(data)
         if has_checksum(data) or "checksum" not in fields:
@@ -154,15 +173,10 @@ def _origin_of_work(out: Path) -> Origin | None:
     return None
 
 
-def write_origin(out: Path, origin: Origin) -> None:
+def write_origin(out: Location, origin: Origin) -> None:
     """Record what a set is begun with until a shard does."""
     fields = {**vars(origin), **BLANK}
     write_bytes(out / WORK / "settings.json", with_checksum(json.dumps(fields).encode()))
-
-
-def libraries() -> dict[str, str]:
-    """The versions of the libraries on which the bytes of a set depend."""
-    return {name: version(name) for name in _LIBRARIES}
 
 
 def origin_of(settings: Settings, found: RecordedSources, beginning: Beginning | None) -> Origin:
@@ -177,7 +191,7 @@ def origin_of(settings: Settings, found: RecordedSources, beginning: Beginning |
     )
 
 
-def recorded_sources(out: Path, beginning: Beginning | None) -> RecordedSources:
+def recorded_sources(out: Location, beginning: Beginning | None) -> RecordedSources:
     """The sources that `out` was begun with, as far as their tables are there and whole."""
     if beginning is None:
         return RecordedSources()
@@ -188,14 +202,14 @@ def recorded_sources(out: Path, beginning: Beginning | None) -> RecordedSources:
     )
 
 
-def _recorded(out: Path, kind: type[Source], sha256: str) -> list[Source]:
+def _recorded(out: Location, kind: type[Source], sha256: str) -> list[Source]:
     try:
         return read_sources(out, kind, sha256)
     except ValueError:
         return []
 
 
-def record_sources(out: Path, recorded: RecordedSources, found: RecordedSources) -> None:
+def record_sources(out: Location, recorded: RecordedSources, found: RecordedSources) -> None:
     """Write the tables that are not there, or not whole."""
     if not recorded.foregrounds:
         write_sources(out, Foreground, found.foregrounds)
@@ -204,7 +218,7 @@ def record_sources(out: Path, recorded: RecordedSources, found: RecordedSources)
 
 
 def refuse_other_sources(
-    out: Path,
+    out: Location,
     old: Origin,
     new: Origin,
     recorded: RecordedSources,
@@ -246,11 +260,11 @@ def _changes(
     ]
 
 
-def refuse_fewer_samples(out: Path, plans: Sequence[SplitPlan]) -> None:
+def refuse_fewer_samples(out: Location, plans: Sequence[SplitPlan]) -> None:
     """Raise RefusedError if `out` has samples that the plans lack: a run throws nothing away."""
     planned = {shard.name: shard for plan in plans for shard in planned_shards(plan)}
-    for path in sorted((out / "index").glob("*.parquet")):
-        shard = planned.get(path.stem)
+    for name in shards_there(out):
+        shard = planned.get(name)
         if shard is not None and (shard.is_full or _samples(out, shard) <= shard.samples):
             continue
         wanted = ", ".join(f"{plan.samples:,} of {plan.split}" for plan in plans)
@@ -260,7 +274,7 @@ def refuse_fewer_samples(out: Path, plans: Sequence[SplitPlan]) -> None:
         )
 
 
-def _samples(out: Path, shard: PlannedShard) -> int:
+def _samples(out: Location, shard: PlannedShard) -> int:
     """How many samples a shard has; 0 if it is damaged, and made again."""
     try:
         record = read_shard_record(out, shard.name, shard.plan.split)
@@ -269,7 +283,7 @@ def _samples(out: Path, shard: PlannedShard) -> int:
     return 0 if record is None else record.samples
 
 
-def whole_shard(out: Path, origin: Origin, shard: PlannedShard) -> Shard | None:
+def whole_shard(out: Location, origin: Origin, shard: PlannedShard) -> Shard | None:
     """The record of a shard that is as it was made, to the last bit; None: it has to be made."""
     record = finished_shard(out, origin, shard)
     try:
@@ -279,14 +293,14 @@ def whole_shard(out: Path, origin: Origin, shard: PlannedShard) -> Shard | None:
         return None
 
 
-def finished_shard(out: Path, origin: Origin, shard: PlannedShard) -> Shard | None:
+def finished_shard(out: Location, origin: Origin, shard: PlannedShard) -> Shard | None:
     """The record of a shard as its index has it; of the data file only the size is checked."""
     path = data_path(out, shard.name, ShardFormat(origin.settings["format"]))
     try:
-        record = read_shard_record(out, shard.name, shard.plan.split)
-        if record is None or not path.is_file():
+        if not exists(index_path(out, shard.name)) or not exists(path):
             return None
-        has_size = (record.samples, path.stat().st_size) == (shard.samples, record.bytes)
-        return record if has_size and read_notes(out, shard.name).origin == origin else None
+        record, notes = read_record_and_notes(out, shard.name, shard.plan.split)
+        has_size = (record.samples, size_of(path)) == (shard.samples, record.bytes)
+        return record if has_size and notes.origin == origin else None
     except ValueError:  # a damaged index: its shard is made again
         return None

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import tempfile
 from pathlib import Path
+
+from manifests.storage import Location, Url
 
 _SHARED = "do all machines share this folder?"
 
@@ -24,7 +27,7 @@ def check_shared(folder: Path) -> None:
         raise NotSharedError(f"{folder}: is missing on {socket.gethostname()}; {_SHARED}")
 
 
-def raise_if_hopeless(reason: str, out: Path) -> None:
+def raise_if_hopeless(reason: str, out: Location) -> None:
     """Raise what made a task fail if all others would fail for the same reason.
 
     FullDiskError for want of room, NotSharedError for a machine without the folder.
@@ -33,6 +36,8 @@ def raise_if_hopeless(reason: str, out: Path) -> None:
         raise NotSharedError(reason)
     for number in (errno.ENOSPC, errno.EDQUOT):
         if os.strerror(number) in reason:
+            if isinstance(out, Url):  # shards are made here, then sent
+                out = Path(tempfile.gettempdir())
             raise FullDiskError(
                 f"{out}: its disk, {disk_of(out)}, is full ({os.strerror(number)}); make room and "
                 "type the same command again"

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
+from datagen.copies import Copies
 from datagen.plan import Pair, PlannedShard, ShardPairs, of_split
-from datagen.room import check_shared
 from datagen.sample.build import BuiltSample, build_sample, encode_sample
 from datagen.sample.recipe import draw_recipe, draw_second, generator
-from datagen.sample.working_copies import load_background, load_foreground
 from datagen.settings import Settings
 from manifests.notes import Origin
 from manifests.samples import EncodedSample
 from manifests.shards import Histogram, ShardWriter
 from manifests.sources import Background, Foreground
+from manifests.storage import Location
 
 Report = Callable[[int, int], None]  # samples and bytes of the shard so far
 
@@ -25,8 +24,8 @@ Report = Callable[[int, int], None]  # samples and bytes of the shard so far
 class ShardTask:
     """Everything that a worker needs to make one shard. Keys of the sources are plan numbers."""
 
-    root: Path
-    cache: Path
+    root: Location
+    copies: Copies
     settings: Settings
     shard: ShardPairs
     foregrounds: Mapping[int, Foreground]
@@ -36,8 +35,8 @@ class ShardTask:
 
 
 def shard_task(
-    root: Path,
-    cache: Path,
+    root: Location,
+    copies: Copies,
     settings: Settings,
     shard: ShardPairs,
     foregrounds: Sequence[Foreground],
@@ -50,7 +49,7 @@ def shard_task(
         used = set(range(len(foregrounds)))
     return ShardTask(
         root=root,
-        cache=cache,
+        copies=copies,
         settings=settings,
         shard=shard,
         foregrounds={n: foregrounds[n] for n in sorted(used)},
@@ -65,8 +64,8 @@ def shard_tasks(
     settings: Settings,
     foregrounds: Sequence[Foreground],
     backgrounds: Sequence[Background],
-    root: Path,
-    cache: Path,
+    root: Location,
+    copies: Copies,
     origin: Origin,
 ) -> Iterator[ShardTask]:
     """The tasks of some shards, one task at a time.
@@ -77,7 +76,7 @@ def shard_tasks(
         sources = of_split(foregrounds, plan.split), of_split(backgrounds, plan.split)
         for shard in group:
             pairs = plan.shard(shard.number)
-            yield shard_task(root, cache, settings, pairs, *sources, origin)
+            yield shard_task(root, copies, settings, pairs, *sources, origin)
 
 
 def used_sources(tasks: Iterable[ShardTask], count: int) -> list[Foreground | Background]:
@@ -94,7 +93,7 @@ def make_shard(task: ShardTask, report: Report) -> str:
     """Write one shard and return its name. An error leaves no file behind."""
     settings, shard = task.settings, task.shard
     form, codec = settings.format, settings.image_codec
-    check_shared(task.cache)
+    task.copies.check()
     with ShardWriter(task.root, shard.name, form, codec, task.origin) as writer:
         written = 0
         for count, pair in enumerate(shard.pairs, start=1):
@@ -114,11 +113,11 @@ def make_sample(task: ShardTask, pair: Pair) -> tuple[EncodedSample, Histogram]:
 
 def draw_and_build(task: ShardTask, pair: Pair) -> BuiltSample:
     """One sample of a shard in pixels, drawn with its own generator."""
-    settings, cache = task.settings, task.cache
+    settings, copies = task.settings, task.copies
     rng = generator(settings.seed, pair.foreground, pair.background, pair.round)
     number = draw_second(rng, settings, task.foreground_count, pair.foreground)
-    foreground = load_foreground(cache, task.foregrounds[pair.foreground], settings)
-    second = None if number is None else load_foreground(cache, task.foregrounds[number], settings)
-    background = load_background(cache, task.backgrounds[pair.background], settings)
+    foreground = copies.foreground(task.foregrounds[pair.foreground], settings)
+    second = None if number is None else copies.foreground(task.foregrounds[number], settings)
+    background = copies.background(task.backgrounds[pair.background], settings)
     recipe = draw_recipe(rng, settings, foreground, background.source, second)
     return build_sample(recipe, foreground, second, background, settings)

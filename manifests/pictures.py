@@ -39,7 +39,7 @@ from manifests.pixels import (
     encode_cutout,
     encode_trimap,
 )
-from manifests.storage import write_bytes
+from manifests.storage import Location, Url, read_bytes, size_of, write_bytes
 
 __all__ = [
     "ENDINGS",
@@ -210,9 +210,11 @@ def is_picture(path: Path) -> bool:
         return False
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: Location) -> bytes:
     """The bytes of a regular file. Raises PictureError if `path` is something else, is too large
     or cannot be read."""
+    if isinstance(path, Url):
+        return _read_url(path)
     with _picture_errors(path):
         # Without O_NONBLOCK, opening a pipe would wait for a writer for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -221,13 +223,26 @@ def read_file(path: Path) -> bytes:
             if not stat.S_ISREG(found.st_mode):
                 reason = "is a folder, pipe, socket or device; move it away"
                 raise PictureError("not-a-file", reason)
-            if found.st_size > MAX_FILE_BYTES:
-                reason = f"has {found.st_size} bytes, more than {MAX_FILE_BYTES} are refused"
-                raise PictureError("too-large", f"{reason}; make it smaller")
+            _refuse_large(found.st_size)
             with os.fdopen(descriptor, "rb", closefd=False) as file:
                 return file.read()
         finally:
             os.close(descriptor)
+
+
+def _read_url(url: Url) -> bytes:
+    try:
+        _refuse_large(size_of(url))
+        return read_bytes(url)
+    except OSError as error:
+        reason = str(error).removeprefix(f"{url}: ")
+        raise PictureError("unreadable", f"cannot be read ({reason})", str(url)) from error
+
+
+def _refuse_large(size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        reason = f"has {size} bytes, more than {MAX_FILE_BYTES} are refused"
+        raise PictureError("too-large", f"{reason}; make it smaller")
 
 
 def write_alpha(path: Path, alpha: Pixels) -> None:

@@ -216,9 +216,14 @@ def read_shard_record(root: Location, name: str, split: Split) -> Shard | None:
     """
     if not exists(index_path(root, name)):
         return None
+    return read_record_and_notes(root, name, split)[0]
+
+
+def read_record_and_notes(root: Location, name: str, split: Split) -> tuple[Shard, Notes]:
+    """Likewise of a shard that is finished, with all that its index says beside its rows."""
     data, rows, notes = _read_index(root, name)
     index_sha256 = hashlib.sha256(data).hexdigest()
-    return Shard(name, split, rows, notes.bytes, notes.sha256, index_sha256)
+    return Shard(name, split, rows, notes.bytes, notes.sha256, index_sha256), notes
 
 
 def read_notes(root: Location, name: str) -> Notes:

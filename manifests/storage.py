@@ -66,6 +66,12 @@ class Url:
     def suffix(self) -> str:
         return PurePosixPath(self.name).suffix
 
+    @property
+    def parent(self) -> Url:
+        """The folder above; that of a whole bucket is itself."""
+        text, slash, name = self.text.rstrip("/").rpartition("/")
+        return self if text.endswith("/") or not slash or not name else Url(text)
+
 
 Location = Path | Url
 
@@ -179,6 +185,15 @@ def files_below(folder: Location) -> dict[str, int]:
             f"({_WRITTEN}, hf://)"
         )
     return dict(reader.listing(folder.text, str(folder)))
+
+
+def is_below(location: Location, folder: Location) -> bool:
+    """Whether a location is a folder, or is inside it."""
+    if isinstance(location, Path) and isinstance(folder, Path):
+        return location.resolve().is_relative_to(folder.resolve())
+    if isinstance(location, Url) and isinstance(folder, Url):
+        return f"{location}/".startswith(f"{str(folder).rstrip('/')}/")
+    return False
 
 
 def remove(location: Location) -> None:

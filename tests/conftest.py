@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,15 @@ settings.register_profile("without-deadline", deadline=None)
 settings.load_profile("without-deadline")
 
 
+@dataclass(frozen=True)
+class LocalSources(SourceFolders):
+    """Sources in folders, which the tests change."""
+
+    foregrounds: Path
+    backgrounds: Path
+    alphas: Path | None = None
+
+
 def cutout(number: int) -> Image.Image:
     """A blob with a soft edge, another colour and size for each number; RGBA."""
     height, width = 64 + 11 * (number % 6), 120 - 9 * (number % 6)
@@ -63,7 +73,7 @@ def photo(number: int) -> Image.Image:
     return Image.fromarray(np.clip(smooth + texture, 0, 255).astype(np.uint8))
 
 
-def make_sources(folder: Path, cutouts: Sequence[str] = CUTOUTS) -> SourceFolders:
+def make_sources(folder: Path, cutouts: Sequence[str] = CUTOUTS) -> LocalSources:
     """fgs/ with labels and bgs/ below the folder."""
     fgs, bgs = folder / "fgs", folder / "bgs"
     fgs.mkdir(parents=True)
@@ -74,10 +84,10 @@ def make_sources(folder: Path, cutouts: Sequence[str] = CUTOUTS) -> SourceFolder
         (fgs / "foregrounds.csv").write_text(LABELS)
     for number, name in enumerate(PHOTOS):
         photo(number).save(bgs / name)
-    return SourceFolders(fgs, bgs)
+    return LocalSources(fgs, bgs)
 
 
-def folders(sources: SourceFolders) -> list[str]:
+def folders(sources: LocalSources) -> list[str]:
     """--fg, --bg and their folders."""
     return ["--fg", str(sources.foregrounds), "--bg", str(sources.backgrounds)]
 
@@ -214,13 +224,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySharedFixt
 
 
 @pytest.fixture(scope="session")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> SourceFolders:
+def sources(tmp_path_factory: pytest.TempPathFactory) -> LocalSources:
     """Six labelled cut-outs and five photos. Not to be changed: `own_sources` may be."""
     return make_sources(tmp_path_factory.mktemp("sources"))
 
 
 @pytest.fixture
-def own_sources(tmp_path: Path) -> SourceFolders:
+def own_sources(tmp_path: Path) -> LocalSources:
     """The same, for a single test."""
     return make_sources(tmp_path / "own")
 
@@ -242,7 +252,7 @@ def address(two_workers: Cluster) -> str:
 
 @pytest.fixture(scope="session")
 def composed(
-    sources: SourceFolders, address: str, tmp_path_factory: pytest.TempPathFactory
+    sources: LocalSources, address: str, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Ran]:
     """A shard set of all 30 pairs by the command itself, and what it printed. Not to be changed."""
     out = tmp_path_factory.mktemp("composed") / "shards"

@@ -1,51 +1,38 @@
-"""The scripts that users read and run, each as it stands, in a process of its own."""
+"""The examples of clusters have the form that their programs take, and name options that exist."""
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
-import pytest
-from PIL import Image
+import yaml
 
-from tests.conftest import QUIET, Ran, finish
+from tests.test_readme import wrong_in
 
-ROOT = Path(__file__).parents[1]
-
-pytestmark = pytest.mark.slow
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-def run(script: str, *arguments: str, cwd: Path) -> Ran:
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / script), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | QUIET,
-        cwd=cwd,
-        start_new_session=True,
-    )
-    return finish(process)
+def test_the_manifest_of_kuberay() -> None:
+    text = (EXAMPLES / "kuberay.yaml").read_text()
+    job: dict[str, Any] = yaml.safe_load(text)
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    assert wrong_in(job["spec"]["entrypoint"]) == []
+    cluster = job["spec"]["rayClusterSpec"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    assert all(group["replicas"] <= group["maxReplicas"] for group in groups[1:])
+    for group in groups:
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+        spec = group["template"]["spec"]
+        volumes = {volume["name"] for volume in spec["volumes"]}
+        for container in (*spec["containers"], *spec["initContainers"]):
+            assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+        names = {one["name"]: one for one in spec["containers"][0]["env"]}
+        assert "valueFrom" in names["RAY_AUTH_TOKEN"], "a token belongs in a secret"
 
 
-def test_picture(tmp_path: Path) -> None:
-    ran = run("docs/picture.py", "samples.jpg", cwd=tmp_path)
-    assert ran.code == 0, ran
-    with (
-        Image.open(tmp_path / "samples.jpg") as drawn,
-        Image.open(ROOT / "docs/samples.jpg") as kept,
-    ):
-        assert drawn.size == kept.size
-
-
-def test_quickstart(tmp_path: Path) -> None:
-    ran = run("examples/quickstart.py", "out", cwd=tmp_path)
-    assert ran.code == 0, ran
-    first, *_, last = ran.out.splitlines()
-    assert first == "image (256, 256, 3), alpha 0 to 255"
-    assert "24 samples in 3 shards" in ran.out
-    assert last.startswith("a batch: image (8, 3, 128, 128)")
-    again = run("examples/quickstart.py", "out", cwd=tmp_path)
-    assert (again.code, again.out) == (0, ran.out)
+def test_the_script_of_slurm() -> None:
+    script = EXAMPLES / "slurm.sh"
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    (line,) = [one for one in script.read_text().splitlines() if one.startswith("datagen ")]
+    assert wrong_in(line.removesuffix(" &")) == []

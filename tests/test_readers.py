@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 
 import manifests
+from datagen.copies import Copies
 from datagen.inspect.verify import promises_of, verify_shard
 from datagen.plan import plan_splits
 from datagen.sample.working_copies import (
@@ -89,7 +90,9 @@ def make(folder: Path, settings: Settings) -> Made:
     for number in range(plan.shards):
         shard = plan.shard(number)
         sources = found.foregrounds, found.backgrounds
-        make_shard(shard_task(root, cache, settings, shard, *sources), lambda done, size: None)
+        make_shard(
+            shard_task(root, Copies(cache), settings, shard, *sources), lambda done, size: None
+        )
         path = data_path(root, shard.name, settings.format)
         record = read_shard_record(root, shard.name, shard.split)
         assert record is not None

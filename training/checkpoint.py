@@ -12,6 +12,7 @@ runs/NAME/
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -27,6 +28,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from manifests.documents import parse_object
+from manifests.scratch import Scratch
+from manifests.storage import Url, exists, fetch, files_below, location_of
 from training.choices import Variant
 from training.net.model import MattingModel
 
@@ -35,6 +38,8 @@ _PART = ".part-"
 _ANOTHER = "if another version trained it, use that version or train again"
 # What tensors and numbers of other shapes and types raise where they are used
 _DAMAGES = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError)
+_LAST = re.compile(rf"checkpoints/\d+/{re.escape(MODEL)}")
+_copies = Scratch()
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # a Path has made one slash of two
 
 
@@ -121,11 +126,13 @@ def _check_state(state: Mapping[str, Any]) -> None:
 def find_model(path: Path) -> Path:
     """The weights that a path means: a file, a checkpoint, or a run (its best, else its last).
 
-    Raises FileNotFoundError if there are no weights, ValueError for a URL.
+    Those behind a URL are fetched first, into a temporary folder.
+
+    Raises FileNotFoundError if there are no weights, OSError if they cannot be fetched.
     """
     if _URL.match(str(path)) and not path.exists():
-        url = str(path).replace(":/", "://", 1)
-        raise ValueError(f"{url}: a checkpoint is read from a disk; download it, and give its path")
+        location = location_of(str(path).replace(":/", "://", 1))
+        return location if isinstance(location, Path) else _fetched(location)
     if path.is_file():
         return path
     candidates = [path, path / "best", *reversed(checkpoints(path))]
@@ -133,6 +140,22 @@ def find_model(path: Path) -> Path:
         if (folder / MODEL).is_file():
             return folder / MODEL
     raise FileNotFoundError(f"{path}: no checkpoint here; give a run, a checkpoint or a {MODEL}")
+
+
+def _fetched(url: Url) -> Path:
+    """A copy of the weights that a URL means, as `find_model` says; one for this process."""
+    names = [""] if url.suffix == ".safetensors" else [MODEL, f"best/{MODEL}"]
+    if len(names) > 1 and not url.is_of_web:  # a web server does not say what it has
+        last = sorted(n for n in files_below(url) if _LAST.fullmatch(n))
+        names += reversed(last)
+    for name in names:
+        found = url / name if name else url
+        if exists(found):
+            digest = hashlib.sha256(str(found).encode()).hexdigest()[:16]
+            path = _copies.folder() / f"{digest}-{found.name}"
+            fetch(found, path)
+            return path
+    raise FileNotFoundError(f"{url}: no checkpoint here; give a run, a checkpoint or a {MODEL}")
 
 
 def load_network(path: Path) -> MattingModel:

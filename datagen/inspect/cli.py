@@ -23,6 +23,7 @@ from datagen.options import (
     WorkersOption,
     for_workers,
     path_option,
+    source_folders,
     workers_of,
 )
 from manifests.storage import location_of
@@ -159,11 +160,10 @@ def replay(
 ) -> None:
     """Compose one sample of a shard set again, and compare it byte for byte."""
     from datagen.inspect.replay import replay as run_replay
-    from datagen.sources.folders import SourceFolders
     from manifests import open_shards
 
     with open_shards(shards, check=False) as opened:
-        found = run_replay(key, opened, SourceFolders(fg, bg, alpha), out)
+        found = run_replay(key, opened, source_folders(fg, bg, alpha), out)
     for path in found.files:
         say(str(path))
     if found.different:

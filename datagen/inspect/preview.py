@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -16,7 +15,7 @@ from manifests.pixels import Pixels
 from manifests.samples import LAYERS, Sample
 from manifests.shard_set import DecodedSample, ShardSet
 from manifests.shards import read_index
-from manifests.storage import write_changed
+from manifests.storage import Location, write_changed
 
 _CELL = 240  # pixels
 _GAP = 6
@@ -38,7 +37,7 @@ def chosen_keys(shards: ShardSet, count: int, by_crude: bool = False) -> list[st
 
 def draw(
     shards: ShardSet,
-    path: Path,
+    path: Location,
     keys: Sequence[str],
     on_bad: Callable[[str], None],
     layers: bool = False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from datagen.prepare import prepare_background, prepare_foreground
+from datagen.copies import prepare_background, prepare_foreground
 from datagen.sample.build import build_sample, encode_sample
 from datagen.settings import Settings
 from datagen.sources.folders import SourceFolders

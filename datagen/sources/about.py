@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import fields
-from pathlib import Path
 
 from datagen.sources.labels import find_labels
 from datagen.sources.listing import shown
 from manifests.card import About
 from manifests.labels import LabelFileError
+from manifests.storage import Location, read_bytes
 
 CARD = "card.toml"
 _NAMES = tuple(field.name for field in fields(About))
 _OF_ONE_LINE = ("title", "licence", "url")
 
 
-def find_about(folder: Path, given: About, earlier: About) -> About:
+def find_about(folder: Location, given: About, earlier: About) -> About:
     """What is said of a set: each text by `given`, or else by card.toml, or else earlier.
 
     card.toml is in or beside the folder. It is looked for as label files are.
@@ -32,9 +32,9 @@ def find_about(folder: Path, given: About, earlier: About) -> About:
     return About(**texts)
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: Location) -> dict[str, str]:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(read_bytes(path).decode())
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{shown(path)}: it cannot be read as TOML ({error})") from error
     for name, value in values.items():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from manifests.pictures import read_cutout, read_file, read_photo
 from manifests.pixels import Pixels
 from manifests.sources import Background, Foreground
+from manifests.storage import Location
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,12 @@ class SourceFolders:
     licences: those under which a source may be used; empty: all sources.
     """
 
-    foregrounds: Path
-    backgrounds: Path
-    alphas: Path | None = None
+    foregrounds: Location
+    backgrounds: Location
+    alphas: Location | None = None
     licences: tuple[str, ...] = ()
 
-    def path_of(self, source: Foreground | Background) -> Path:
+    def path_of(self, source: Foreground | Background) -> Location:
         """The file of a source. If alpha is in a file of its own, that of the colours."""
         folder = self.foregrounds if isinstance(source, Foreground) else self.backgrounds
         return folder / source.id
@@ -61,7 +61,7 @@ def read_background(folders: SourceFolders, source: Background) -> Pixels:
     return read_photo(data)
 
 
-def _check_unchanged(path: Path, source: Foreground | Background, data: bytes) -> None:
+def _check_unchanged(path: Location, source: Foreground | Background, data: bytes) -> None:
     found = hashlib.sha256(data).hexdigest()
     if found != source.sha256:
         raise ChangedSourceError(

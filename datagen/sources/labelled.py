@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from datagen.sources.labels import Label, find_labels, read_labels
@@ -11,6 +10,7 @@ from datagen.sources.listing import Problem, shown
 from manifests.labels import FOREGROUND_LABELS, LabelFileError
 from manifests.matching import Matches, match_names
 from manifests.pictures import PictureError, read_file
+from manifests.storage import Location
 
 
 class Labelled(NamedTuple):
@@ -23,7 +23,7 @@ class Labelled(NamedTuple):
     warnings: list[Problem]
 
 
-def read_labelled(folder: Path, file_name: str, names: Sequence[str]) -> Labelled:
+def read_labelled(folder: Location, file_name: str, names: Sequence[str]) -> Labelled:
     """The labels of the files `names` of a folder; every wrong row is a problem.
 
     Rows without an image are usual if the label file is for a larger set. They are warnings only
@@ -64,7 +64,7 @@ def read_labelled(folder: Path, file_name: str, names: Sequence[str]) -> Labelle
 
 
 def _without_image(
-    folder: Path, path: Path, rows: Mapping[str, Label], matches: Matches
+    folder: Location, path: Location, rows: Mapping[str, Label], matches: Matches
 ) -> Iterator[Problem]:
     taken = set(matches.files.values())
     for file in rows.keys() - matches.files.keys():

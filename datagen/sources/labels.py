@@ -17,6 +17,7 @@ from manifests.labels import (
     value_of,
 )
 from manifests.sources import Split, Subject, Transparency
+from manifests.storage import Location, Url, exists
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,17 @@ class Labels(NamedTuple):
     faults: list[tuple[str, str]]
 
 
-def find_labels(folder: Path, name: str) -> Path | None:
+def find_labels(folder: Location, name: str) -> Location | None:
     """The label file of a folder: in it, beside it, or beside what it is a link to.
+
+    In a store it has exactly this name, because only a listing of all files would show others.
 
     A file of exactly this name wins over one that differs in upper and lower case. Raises
     LabelFileError if there are several of the latter and none of the former.
     """
+    if isinstance(folder, Url):
+        places = (folder / name, folder.parent / name)
+        return next((place for place in places if exists(place)), None)
     for home in (folder, folder.absolute().parent, folder.resolve().parent):
         if (home / name).is_file():
             return home / name

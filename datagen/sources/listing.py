@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from manifests.names import file_below
+from manifests.storage import Location, Url, files_below
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -35,14 +38,18 @@ class _Folders(NamedTuple):
     linked: list[str]
 
 
-def shown(folder: Path, name: str = "") -> str:
+def shown(folder: Location, name: str = "") -> str:
     """The path of a file as text that JSON can hold; bytes that are not UTF-8 become \\xNN."""
+    if isinstance(folder, Url):
+        return str(folder / name if name else folder)
     return os.fsencode(folder / name).decode("utf-8", "backslashreplace")
 
 
-def list_folder(folder: Path) -> Listing:
+def list_folder(folder: Location) -> Listing:
     """Everything below `folder`; links are followed. No file is opened: a pipe would block."""
     listing = Listing([], [], [])
+    if isinstance(folder, Url):
+        return _list_store(folder, listing)
     folders = _Folders([""], [])
     read: dict[tuple[int, int], str] = {}
     while folders.real or folders.linked:
@@ -61,6 +68,23 @@ def list_folder(folder: Path) -> Listing:
     for names in (listing.names, listing.hidden):
         names.sort()
     listing.problems.sort(key=lambda problem: (problem.file, problem.kind))
+    return listing
+
+
+def _list_store(folder: Url, listing: Listing) -> Listing:
+    """The same of a store, which has names of any kind and no folders."""
+    for name in sorted(files_below(folder)):
+        if not name or name.endswith("/"):  # some tools make such a file where a folder should be
+            continue
+        if any(part.startswith(".") and part not in {".", ".."} for part in name.split("/")):
+            listing.hidden.append(name)
+            continue
+        try:
+            listing.names.append(file_below(name))
+        except ValueError as error:
+            listing.problems.append(
+                Problem(shown(folder, name), "file-name", f"{error}; rename it")
+            )
     return listing
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -18,6 +17,7 @@ from manifests.doubts import Doubt, cutout_doubts, lossy_format_of, photo_doubts
 from manifests.pictures import PictureError, read_cutout, read_file, read_photo
 from manifests.pixels import pixels_sha256
 from manifests.sources import Background, Box, Foreground, Subject
+from manifests.storage import Location
 
 # Long side over short side of a background. It is enlarged until it covers the canvas, so that a
 # strip of 1 x 30,000 pixels would become a working copy of 57 GB.
@@ -43,7 +43,9 @@ class Scanned(NamedTuple, Generic[Source]):
     warnings: tuple[Problem, ...] = ()
 
 
-def scan_foreground(folder: Path, alpha_folder: Path | None, file: ToScan) -> Scanned[Foreground]:
+def scan_foreground(
+    folder: Location, alpha_folder: Location | None, file: ToScan
+) -> Scanned[Foreground]:
     """The record of one cut-out, or a Problem if it cannot be used.
 
     An unchanged file keeps its earlier record. It is not decoded, so that there are no warnings.
@@ -68,7 +70,7 @@ def scan_foreground(folder: Path, alpha_folder: Path | None, file: ToScan) -> Sc
     return Scanned(record, _named(cutout_doubts(rgba, lossy), folder, file))
 
 
-def _named(doubts: Sequence[Doubt], folder: Path, file: ToScan) -> tuple[Problem, ...]:
+def _named(doubts: Sequence[Doubt], folder: Location, file: ToScan) -> tuple[Problem, ...]:
     name = shown(folder, file.name)
     return tuple(Problem(name, doubt.kind, doubt.reason) for doubt in doubts)
 
@@ -95,7 +97,7 @@ def foreground_of(
     )
 
 
-def scan_background(folder: Path, file: ToScan) -> Scanned[Background]:
+def scan_background(folder: Location, file: ToScan) -> Scanned[Background]:
     """The record of one photo, or a Problem if it cannot be used; see `scan_foreground`."""
     try:
         data = read_file(folder / file.name)

@@ -21,6 +21,7 @@ from datagen.sources.record import Scanned, Source, ToScan, scan_background, sca
 from datagen.sources.survey import survey
 from manifests.labels import BACKGROUND_LABELS, FOREGROUND_LABELS
 from manifests.sources import Background, Foreground
+from manifests.storage import Location, Url, is_below
 
 __all__ = ["ParallelMap", "Problem", "Scan", "list_images", "scan"]
 
@@ -52,9 +53,9 @@ class Scan:
 
 
 def scan(
-    foreground_folder: Path,
-    background_folder: Path,
-    alpha_folder: Path | None = None,
+    foreground_folder: Location,
+    background_folder: Location,
+    alpha_folder: Location | None = None,
     parallel_map: ParallelMap = map,
     *,
     known_foregrounds: Mapping[str, Foreground] | None = None,
@@ -97,13 +98,13 @@ def scan(
     )
 
 
-def list_images(folder: Path) -> tuple[list[str], list[Problem]]:
+def list_images(folder: Location) -> tuple[list[str], list[Problem]]:
     """The sorted paths of all files below `folder` that should be images; Problems for the rest."""
     listing = _listing(folder)
     return listing.names, listing.problems
 
 
-def _listing(folder: Path) -> Listing:
+def _listing(folder: Location) -> Listing:
     if not _is_folder(folder):
         reason = "is not a folder that can be read; name another"
         return Listing([], [Problem(shown(folder), "missing-folder", reason)], [])
@@ -111,7 +112,9 @@ def _listing(folder: Path) -> Listing:
     return listing._replace(names=[name for name in listing.names if not is_label_file(name)])
 
 
-def _is_folder(path: Path) -> bool:
+def _is_folder(path: Location) -> bool:
+    if isinstance(path, Url):  # a store has only files
+        return True
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except OSError:  # Path.is_dir raises if a folder above it may not be entered
@@ -119,7 +122,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _names(
-    folder: Path, inner: Path | None, problems: list[Problem], warnings: list[Problem]
+    folder: Location, inner: Location | None, problems: list[Problem], warnings: list[Problem]
 ) -> list[str]:
     """The files of a folder, without those below `inner` if that is inside it."""
     listing = _listing(folder)
@@ -128,16 +131,19 @@ def _names(
         first = ", ".join(listing.hidden[:5]) + (", ..." if len(listing.hidden) > 5 else "")
         reason = f"{len(listing.hidden)} hidden files or folders are left out: {first}"
         warnings.append(Problem(shown(folder), "hidden", reason))
-    if inner is not None and inner.resolve().is_relative_to(folder.resolve()):
+    if inner is None or not is_below(inner, folder):
+        return listing.names
+    if isinstance(inner, Path) and isinstance(folder, Path):
         prefix = inner.resolve().relative_to(folder.resolve()).as_posix() + "/"
-        return [name for name in listing.names if not name.startswith(prefix)]
-    return listing.names
+    else:
+        prefix = str(inner).removeprefix(str(folder)).strip("/") + "/"
+    return [name for name in listing.names if not name.startswith(prefix)]
 
 
 def _alphas(
     names: Sequence[str],
-    folder: Path,
-    alpha_folder: Path | None,
+    folder: Location,
+    alpha_folder: Location | None,
     problems: list[Problem],
     warnings: list[Problem],
 ) -> dict[str, str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from datagen.sources.listing import Problem, shown
 from manifests.sources import Background, Foreground, Split, Subject, Transparency
+from manifests.storage import Location
 
 TINY = 256  # pixels, the short side
 
@@ -15,8 +15,8 @@ TINY = 256  # pixels, the short side
 def survey(
     foregrounds: Sequence[Foreground],
     backgrounds: Sequence[Background],
-    foreground_folder: Path,
-    background_folder: Path,
+    foreground_folder: Location,
+    background_folder: Location,
 ) -> list[Problem]:
     """Warnings: 'balance', 'unlabelled', 'duplicate', 'binary-alpha', 'tiny'."""
     warnings = list(_unbalanced(foregrounds, shown(foreground_folder)))

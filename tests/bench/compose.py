@@ -22,17 +22,18 @@ from pathlib import Path
 from typing import Any
 
 from datagen.cluster import Cluster, Outcome, cluster
+from datagen.copies import Copies, prepare_source
 from datagen.plan import plan_splits
-from datagen.prepare import prepare_source, scan_sources
+from datagen.prepare import scan_sources
 from datagen.sample.build import encode_sample
 from datagen.settings import Settings
 from datagen.shard import ShardTask, draw_and_build, make_shard, shard_task
-from datagen.sources.folders import SourceFolders
 from datagen.sources.scan import Scan
 from manifests.pixels import ImageCodec, encode_colour
+from tests.conftest import LocalSources
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-SOURCES = SourceFolders(DATA / "foregrounds", DATA / "backgrounds")
+SOURCES = LocalSources(DATA / "foregrounds", DATA / "backgrounds")
 PER_SHARD = 250
 
 
@@ -54,7 +55,12 @@ def tasks_of(settings: Settings, found: Scan, folder: Path, samples: int) -> lis
     root = Path(tempfile.mkdtemp(dir=folder))
     return [
         shard_task(
-            root, folder / "cache", wanted, plan.shard(n), found.foregrounds, found.backgrounds
+            root,
+            Copies(folder / "cache"),
+            wanted,
+            plan.shard(n),
+            found.foregrounds,
+            found.backgrounds,
         )
         for n in range(plan.shards)
     ]
@@ -65,6 +71,7 @@ def timed_shard(task: ShardTask) -> tuple[int, float, int, int]:
     begin = time.process_time()
     make_shard(task, lambda *_: None)
     seconds = time.process_time() - begin
+    assert isinstance(task.root, Path)
     path = next((task.root / "data").glob(f"{task.shard.name}.*"))
     size = path.stat().st_size
     path.unlink()

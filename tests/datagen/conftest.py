@@ -7,8 +7,7 @@ import pytest
 from datagen.cluster import Cluster
 from datagen.job import make_shard_set
 from datagen.settings import Settings
-from datagen.sources.folders import SourceFolders
-from tests.conftest import contents
+from tests.conftest import LocalSources, contents
 
 SIXTY = Settings(size=160, shard_size=5, samples=60)
 OF_SIXTY = ("--size", "160", "--shard-size", "5", "--samples", "60", "--workers", "2")
@@ -16,7 +15,7 @@ OF_SIXTY = ("--size", "160", "--shard-size", "5", "--samples", "60", "--workers"
 
 @pytest.fixture(scope="session")
 def undisturbed(
-    two_workers: Cluster, sources: SourceFolders, tmp_path_factory: pytest.TempPathFactory
+    two_workers: Cluster, sources: LocalSources, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:
     """The files of the set of 60 samples, as a run leaves it that nothing happens to."""
     out = tmp_path_factory.mktemp("undisturbed") / "shards"

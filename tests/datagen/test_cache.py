@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from datagen.cache import copies_folder, copy_path
+from datagen.copies import prepare_source
 from datagen.estimate import Estimate, estimate, too_large
 from datagen.job import make_shard_set
-from datagen.prepare import prepare_source, scan_sources
+from datagen.prepare import scan_sources
 from datagen.resume import WORK, RefusedError
 from datagen.room import disk_of
 from datagen.settings import Settings
-from datagen.sources.folders import SourceFolders
 from manifests.sources import Background, Foreground
-from tests.conftest import contents
+from tests.conftest import LocalSources, contents
 from tests.datagen.in_process import InProcess
 
 SETTINGS = Settings(samples=6, size=64)
@@ -32,7 +32,7 @@ def of_set(folder: Path) -> dict[str, bytes]:
     return {name: data for name, data in contents(folder).items() if WORK not in name}
 
 
-def test_a_second_set_uses_the_copies_of_the_first(sources: SourceFolders, tmp_path: Path) -> None:
+def test_a_second_set_uses_the_copies_of_the_first(sources: LocalSources, tmp_path: Path) -> None:
     kept, other = tmp_path / "kept", replace(SETTINGS, seed=5)
     make_shard_set(InProcess(), sources, SETTINGS, tmp_path / "first", cache=kept)
     before = written(kept)
@@ -44,7 +44,7 @@ def test_a_second_set_uses_the_copies_of_the_first(sources: SourceFolders, tmp_p
     assert of_set(tmp_path / "second") == of_set(tmp_path / "alone")
 
 
-def test_other_settings_have_copies_of_their_own(sources: SourceFolders, tmp_path: Path) -> None:
+def test_other_settings_have_copies_of_their_own(sources: LocalSources, tmp_path: Path) -> None:
     source = scan_sources(InProcess(), sources).foregrounds[0]
     others = [
         *(SETTINGS, replace(SETTINGS, size=65), replace(SETTINGS, scale_max=0.9)),
@@ -57,7 +57,7 @@ def test_other_settings_have_copies_of_their_own(sources: SourceFolders, tmp_pat
     assert len({copy_path(tmp_path, photo, Settings(background_cover=c)) for c in covers}) == 2
 
 
-def test_copies_of_another_version_are_not_used(sources: SourceFolders, tmp_path: Path) -> None:
+def test_copies_of_another_version_are_not_used(sources: LocalSources, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     make_shard_set(InProcess(), sources, SETTINGS, tmp_path / "first", cache=kept)
     (old,) = kept.iterdir()
@@ -69,7 +69,7 @@ def test_copies_of_another_version_are_not_used(sources: SourceFolders, tmp_path
     assert len(written(old)) == len(written(other)) > 0
 
 
-def test_runs_may_fill_a_cache_at_the_same_time(sources: SourceFolders, tmp_path: Path) -> None:
+def test_runs_may_fill_a_cache_at_the_same_time(sources: LocalSources, tmp_path: Path) -> None:
     found = scan_sources(InProcess(), sources)
     folders = [tmp_path / "one", tmp_path / "many"]
     for folder in folders:
@@ -87,7 +87,7 @@ def test_runs_may_fill_a_cache_at_the_same_time(sources: SourceFolders, tmp_path
     assert len(written(folders[1])) == len(every)
 
 
-def test_a_cache_has_a_folder_of_its_own(sources: SourceFolders, tmp_path: Path) -> None:
+def test_a_cache_has_a_folder_of_its_own(sources: LocalSources, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     for cache in (out, out / "cache", sources.foregrounds, sources.backgrounds / "cache"):
         with pytest.raises(RefusedError, match=f"^{cache}: is inside .*; name another --cache"):
@@ -95,9 +95,7 @@ def test_a_cache_has_a_folder_of_its_own(sources: SourceFolders, tmp_path: Path)
     assert not out.exists()
 
 
-def test_an_estimate_knows_the_copies_that_are_there(
-    sources: SourceFolders, tmp_path: Path
-) -> None:
+def test_an_estimate_knows_the_copies_that_are_there(sources: LocalSources, tmp_path: Path) -> None:
     kept, found = tmp_path / "kept", scan_sources(InProcess(), sources)
     copies = copies_folder(tmp_path / "shards", kept)
     before = estimate(sources, SETTINGS, found, 1, copies)

@@ -26,11 +26,11 @@ from datagen.cluster import Cluster
 from datagen.job import make_shard_set
 from datagen.resume import check_beginning
 from datagen.settings import Settings
-from datagen.sources.folders import SourceFolders
 from manifests import open_shards
 from manifests.shards import data_path
 from tests.conftest import (
     SMALL,
+    LocalSources,
     Ran,
     contents,
     datagen,
@@ -50,7 +50,7 @@ Capture = pytest.CaptureFixture[str]
 on_the_session_s_ray = pytest.mark.usefixtures("two_workers")
 
 
-def compose(capsys: Capture, sources: SourceFolders, out: Path, *options: str) -> Ran:
+def compose(capsys: Capture, sources: LocalSources, out: Path, *options: str) -> Ran:
     """`datagen compose` in this process, which has the session's Ray."""
     return here(capsys, "compose", *folders(sources), "--out", str(out), *SMALL, *options)
 
@@ -127,7 +127,7 @@ def test_wrong_option(command: str, capsys: Capture) -> None:
     ],
 )
 def test_wrong_value(
-    options: str, named: list[str], sources: SourceFolders, tmp_path: Path, capsys: Capture
+    options: str, named: list[str], sources: LocalSources, tmp_path: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "shards"
     ran = here(capsys, "compose", *folders(sources), "--out", str(out), *options.split())
@@ -138,7 +138,7 @@ def test_wrong_value(
 
 
 def test_folder_that_holds_something_else(
-    sources: SourceFolders, tmp_path: Path, capsys: Capture
+    sources: LocalSources, tmp_path: Path, capsys: Capture
 ) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").write_text("")
@@ -162,7 +162,7 @@ def test_compose_json(composed: tuple[Path, Ran]) -> None:
 
 
 @on_the_session_s_ray
-def test_plan_writes_nothing(sources: SourceFolders, tmp_path: Path, capsys: Capture) -> None:
+def test_plan_writes_nothing(sources: LocalSources, tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "shards"
     ran = compose(capsys, sources, out, "--plan", "--json")
     found = json.loads(ran.out)
@@ -174,7 +174,7 @@ def test_plan_writes_nothing(sources: SourceFolders, tmp_path: Path, capsys: Cap
 
 
 def test_plan_works_beside_any_folder(
-    sources: SourceFolders, composed: tuple[Path, Ran], capsys: Capture
+    sources: LocalSources, composed: tuple[Path, Ran], capsys: Capture
 ) -> None:
     """It writes nothing, so other settings, or a folder of something else, are no obstacle."""
     for out in (composed[0], sources.foregrounds.parent):
@@ -185,12 +185,12 @@ def test_plan_works_beside_any_folder(
         assert contents(out) == before
 
 
-def test_missing_folders(sources: SourceFolders, tmp_path: Path, capsys: Capture) -> None:
+def test_missing_folders(sources: LocalSources, tmp_path: Path, capsys: Capture) -> None:
     missing = tmp_path / "no [such] folder"
     out = ("--out", str(tmp_path / "shards"))
     for one in (
-        SourceFolders(missing, sources.backgrounds),
-        SourceFolders(sources.foregrounds, missing),
+        LocalSources(missing, sources.backgrounds),
+        LocalSources(sources.foregrounds, missing),
     ):
         ran = here(capsys, "compose", *folders(one), *out)
         assert ran.code == WRONG_USAGE
@@ -199,7 +199,7 @@ def test_missing_folders(sources: SourceFolders, tmp_path: Path, capsys: Capture
 
 
 def test_mistake_can_be_corrected(
-    sources: SourceFolders, two_workers: Cluster, tmp_path: Path
+    sources: LocalSources, two_workers: Cluster, tmp_path: Path
 ) -> None:
     """A run that could not start does not claim the folder for its settings."""
     out = tmp_path / "shards"
@@ -210,7 +210,7 @@ def test_mistake_can_be_corrected(
 
 @on_the_session_s_ray
 def test_labels_that_hold_out_one_kind_alone(
-    own_sources: SourceFolders, tmp_path: Path, capsys: Capture
+    own_sources: LocalSources, tmp_path: Path, capsys: Capture
 ) -> None:
     labels = own_sources.backgrounds / "backgrounds.csv"
     labels.write_text("file,split\nlake.jpg,val\n")
@@ -221,7 +221,7 @@ def test_labels_that_hold_out_one_kind_alone(
 
 
 def test_relative_paths_on_a_cluster(
-    composed: tuple[Path, Ran], own_sources: SourceFolders, address: str, tmp_path: Path
+    composed: tuple[Path, Ran], own_sources: LocalSources, address: str, tmp_path: Path
 ) -> None:
     """Its workers run in other folders than the command."""
     home = own_sources.foregrounds.parent
@@ -234,7 +234,7 @@ def test_relative_paths_on_a_cluster(
 
 
 @on_the_session_s_ray
-def test_bad_sources(own_sources: SourceFolders, tmp_path: Path, capsys: Capture) -> None:
+def test_bad_sources(own_sources: LocalSources, tmp_path: Path, capsys: Capture) -> None:
     bad = own_sources.backgrounds / "broken [1].jpg"
     bad.write_bytes((own_sources.backgrounds / "lake.jpg").read_bytes()[:200])
     out = tmp_path / "shards"
@@ -265,7 +265,7 @@ finally:
 
 
 def test_a_run_opens_a_finished_set_once(
-    sources: SourceFolders, composed: tuple[Path, Ran], address: str, tmp_path: Path
+    sources: LocalSources, composed: tuple[Path, Ran], address: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "shards"
     shutil.copytree(composed[0], out)
@@ -283,7 +283,7 @@ def test_a_run_opens_a_finished_set_once(
 
 
 def test_shard_that_cannot_be_written(
-    sources: SourceFolders, composed: tuple[Path, Ran], tmp_path: Path, capsys: Capture
+    sources: LocalSources, composed: tuple[Path, Ran], tmp_path: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "shards"
     shutil.copytree(composed[0], out)
@@ -317,7 +317,7 @@ def disk_of(size: str, disk: Path) -> Iterator[Path]:
 @on_the_session_s_ray
 @pytest.mark.parametrize("size", ["150k", "1500k"])
 def test_a_disk_that_is_too_small(
-    size: str, sources: SourceFolders, tmp_path: Path, capsys: Capture
+    size: str, sources: LocalSources, tmp_path: Path, capsys: Capture
 ) -> None:
     with disk_of(size, tmp_path / "disk") as disk:
         ran = compose(capsys, sources, disk / "shards", "--image-codec", "png")
@@ -327,7 +327,7 @@ def test_a_disk_that_is_too_small(
 
 
 def test_a_disk_that_fills_up(
-    sources: SourceFolders, address: str, tmp_path: Path, capsys: Capture
+    sources: LocalSources, address: str, tmp_path: Path, capsys: Capture
 ) -> None:
     options = ("--size", "64", "--shard-size", "20", "--samples", "500")
     with disk_of("60m", tmp_path / "disk") as disk:
@@ -366,7 +366,7 @@ def test_strange_names(tmp_path: Path, two_workers: Cluster, capsys: Capture) ->
 
 
 @on_the_session_s_ray
-def test_no_file_name_controls_the_terminal(own_sources: SourceFolders, capsys: Capture) -> None:
+def test_no_file_name_controls_the_terminal(own_sources: LocalSources, capsys: Capture) -> None:
     """`Ran` checks that nothing raw is printed; here, that the name can still be read."""
     bad = own_sources.foregrounds / "evil\x1b[2J\x9b31m\n[bold]:car:.png"
     bad.write_text("hello")
@@ -383,7 +383,7 @@ def test_no_file_name_controls_the_terminal(own_sources: SourceFolders, capsys: 
 
 
 @pytest.mark.slow
-def test_lint(own_sources: SourceFolders) -> None:
+def test_lint(own_sources: LocalSources) -> None:
     bad = own_sources.foregrounds / "not [a] picture.png"
     bad.write_text("hello")
     ran = datagen("lint", *folders(own_sources), "--workers", "2", "--json")
@@ -403,7 +403,7 @@ def warnings_of(ran: Ran) -> list[str]:
 
 @on_the_session_s_ray
 def test_compose_repeats_what_lint_warns_of(
-    own_sources: SourceFolders, tmp_path: Path, capsys: Capture
+    own_sources: LocalSources, tmp_path: Path, capsys: Capture
 ) -> None:
     alpha = np.zeros((300, 300), np.uint8)
     alpha[20:280, 30:270] = 1  # a mask of 0 and 1

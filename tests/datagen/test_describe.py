@@ -18,11 +18,10 @@ from datagen.inspect.card import PREVIEW, command
 from datagen.job import make_shard_set
 from datagen.settings import Settings
 from datagen.sources.about import find_about
-from datagen.sources.folders import SourceFolders
 from manifests.card import About
 from manifests.dataset import read_manifest
 from manifests.shards import ShardFormat
-from tests.conftest import PHOTOS, contents
+from tests.conftest import PHOTOS, LocalSources, contents
 from tests.datagen.in_process import InProcess
 
 SETTINGS = Settings(size=32, samples=7, shard_size=3, layers=False)
@@ -37,14 +36,14 @@ citation = '''
 """
 
 
-def make(sources: SourceFolders, out: Path, settings: Settings, about: About | None = None) -> str:
+def make(sources: LocalSources, out: Path, settings: Settings, about: About | None = None) -> str:
     result = make_shard_set(InProcess(), sources, settings, out, about=about)
     assert result.failed == ()
     return (out / "README.md").read_text()
 
 
 @pytest.fixture
-def described(own_sources: SourceFolders) -> SourceFolders:
+def described(own_sources: LocalSources) -> LocalSources:
     (own_sources.foregrounds.parent / "card.toml").write_text(TOML)
     rows = [f"{name},[x](http://x) | <b>`\u2028# y" for name in PHOTOS]
     labels = "\n".join(["file,licence", *rows])
@@ -52,7 +51,7 @@ def described(own_sources: SourceFolders) -> SourceFolders:
     return own_sources
 
 
-def test_the_card_says_what_the_set_is(described: SourceFolders, tmp_path: Path) -> None:
+def test_the_card_says_what_the_set_is(described: LocalSources, tmp_path: Path) -> None:
     out = tmp_path / "set"
     card = make(described, out, SETTINGS)
     lines = card.splitlines()
@@ -73,7 +72,7 @@ def test_the_card_says_what_the_set_is(described: SourceFolders, tmp_path: Path)
         assert picture.height > 3 * 240  # the samples of the first shard
 
 
-def test_the_set_remembers_what_was_said(described: SourceFolders, tmp_path: Path) -> None:
+def test_the_set_remembers_what_was_said(described: LocalSources, tmp_path: Path) -> None:
     """Options win over card.toml, and that wins over what was said when the set was begun."""
     out = tmp_path / "set"
     make(described, out, SETTINGS, About(title="Mine", citation="A. Person"))
@@ -93,7 +92,7 @@ def test_the_set_remembers_what_was_said(described: SourceFolders, tmp_path: Pat
 
 
 @pytest.mark.parametrize("lost", ["README.md", PREVIEW])
-def test_what_is_lost_is_made_again(sources: SourceFolders, tmp_path: Path, lost: str) -> None:
+def test_what_is_lost_is_made_again(sources: LocalSources, tmp_path: Path, lost: str) -> None:
     make(sources, tmp_path / "set", SETTINGS)
     before = contents(tmp_path / "set")
     (tmp_path / "set" / lost).unlink()
@@ -135,7 +134,7 @@ SOME = st.builds(Settings, **{one.name: value(one.default, one.name) for one in 
 @settings(max_examples=25)
 @given(SOME)
 def test_the_command_in_the_card_makes_these_settings(
-    sources: SourceFolders, chosen: Settings
+    sources: LocalSources, chosen: Settings
 ) -> None:
     folders = {"FOREGROUNDS": sources.foregrounds, "BACKGROUNDS": sources.backgrounds}
     text = command(chosen, False, ["CC0-1.0", "My own"])

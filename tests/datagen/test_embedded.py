@@ -18,15 +18,14 @@ import pytest
 from datagen.cluster import Cluster
 from datagen.embedded import ENVIRONMENT, environment, temporary_folder
 from datagen.job import make_shard_set
-from datagen.sources.folders import SourceFolders
-from tests.conftest import QUIET, contents, descendants, finish, folders
+from tests.conftest import QUIET, LocalSources, contents, descendants, finish, folders
 from tests.datagen.conftest import OF_SIXTY, SIXTY
 
 pytestmark = pytest.mark.slow
 
 
 def begin(
-    sources: SourceFolders, out: Path, cwd: Path | None = None, **variables: str
+    sources: LocalSources, out: Path, cwd: Path | None = None, **variables: str
 ) -> subprocess.Popen[str]:
     """`datagen compose`, as its installed script starts it: without the working folder."""
     options = [*folders(sources), "--out", str(out), *OF_SIXTY]
@@ -54,9 +53,7 @@ def wait_for_shard(out: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-def test_a_users_files_are_not_imported(
-    sources: SourceFolders, tmp_path: Path, short: Path
-) -> None:
+def test_a_users_files_are_not_imported(sources: LocalSources, tmp_path: Path, short: Path) -> None:
     """Ray's folder is where TMPDIR says, closed to others, and gone in the end."""
     mine = tmp_path / "mine"
     for name in ("cv2", "numpy", "manifests", "training", "ray"):
@@ -109,7 +106,7 @@ def test_the_environment_is_restored() -> None:
 @pytest.mark.parametrize("name", ["raylet", "gcs_server"])
 def test_a_lost_process_of_ray_is_one_sentence(
     name: str,
-    sources: SourceFolders,
+    sources: LocalSources,
     undisturbed: dict[str, bytes],
     two_workers: Cluster,
     tmp_path: Path,
@@ -129,7 +126,7 @@ def test_a_lost_process_of_ray_is_one_sentence(
 
 
 def test_a_lost_board_costs_nothing(
-    sources: SourceFolders, undisturbed: dict[str, bytes], tmp_path: Path
+    sources: LocalSources, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     """It shows the progress, and stops tasks."""
     process = begin(sources, tmp_path / "shards")

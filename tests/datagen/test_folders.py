@@ -16,7 +16,6 @@ from datagen.prepare import scan_sources
 from datagen.settings import Settings
 from datagen.sources.folders import (
     ChangedSourceError,
-    SourceFolders,
     read_background,
     read_foreground,
 )
@@ -25,13 +24,13 @@ from datagen.sources.record import ToScan
 from datagen.sources.scan import scan
 from manifests.pictures import read_cutout, read_photo
 from manifests.sources import Background, Foreground
-from tests.conftest import cutout, photo
+from tests.conftest import LocalSources, cutout, photo
 from tests.datagen.in_process import InProcess
 
 
-def one_of_each(folder: Path, has_alphas: bool = False) -> SourceFolders:
+def one_of_each(folder: Path, has_alphas: bool = False) -> LocalSources:
     """One foreground, with an alpha file or without, and one background."""
-    found = SourceFolders(folder / "fgs", folder / "bgs", folder / "alphas" if has_alphas else None)
+    found = LocalSources(folder / "fgs", folder / "bgs", folder / "alphas" if has_alphas else None)
     for path in (found.foregrounds, found.backgrounds, found.alphas):
         if path is not None:
             path.mkdir()
@@ -44,7 +43,7 @@ def one_of_each(folder: Path, has_alphas: bool = False) -> SourceFolders:
     return found
 
 
-def scanned(folders: SourceFolders) -> tuple[Foreground, Background]:
+def scanned(folders: LocalSources) -> tuple[Foreground, Background]:
     found = scan(folders.foregrounds, folders.backgrounds, folders.alphas)
     (foreground,), (background,) = found.foregrounds, found.backgrounds
     return foreground, background
@@ -107,7 +106,7 @@ class Meanwhile(Cluster):
 
 
 def test_a_source_that_changes_after_the_scan_is_not_composited(
-    two_workers: Cluster, own_sources: SourceFolders, tmp_path: Path
+    two_workers: Cluster, own_sources: LocalSources, tmp_path: Path
 ) -> None:
     out, path = tmp_path / "shards", own_sources.foregrounds / "leaf.png"
     before, settings = path.read_bytes(), Settings(size=64, samples=6)
@@ -135,7 +134,7 @@ class KillsAWorker(InProcess):
 
 
 def test_a_file_that_ends_its_worker_is_a_problem_and_the_others_are_scanned(
-    sources: SourceFolders,
+    sources: LocalSources,
 ) -> None:
     found = scan_sources(KillsAWorker(), sources)
     (problem,) = found.problems

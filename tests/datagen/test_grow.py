@@ -11,18 +11,17 @@ import pytest
 from datagen.job import make_shard_set
 from datagen.resume import RefusedError
 from datagen.settings import Settings
-from datagen.sources.folders import SourceFolders
 from manifests import open_shards
 from manifests.shards import ShardFormat
 from manifests.sources import Split
-from tests.conftest import contents
+from tests.conftest import LocalSources, contents
 from tests.datagen.in_process import InProcess
 
 # 4 foregrounds over 3 backgrounds for training, 2 over 2 held out
 SETTINGS = Settings(samples=7, size=32, shard_size=3, holdout_fg=2, holdout_bg=2)
 
 
-def make(sources: SourceFolders, out: Path, settings: Settings) -> dict[str, bytes]:
+def make(sources: LocalSources, out: Path, settings: Settings) -> dict[str, bytes]:
     result = make_shard_set(InProcess(), sources, settings, out)
     assert result.failed == ()
     return contents(out)
@@ -32,7 +31,7 @@ def make(sources: SourceFolders, out: Path, settings: Settings) -> dict[str, byt
 @pytest.mark.parametrize(("first", "then"), [(7, 11), (6, 7), (3, 30), (7, 0), (2, 3)])
 @pytest.mark.slow
 def test_a_grown_set_is_the_larger_set(
-    sources: SourceFolders, tmp_path: Path, form: ShardFormat, first: int, then: int
+    sources: LocalSources, tmp_path: Path, form: ShardFormat, first: int, then: int
 ) -> None:
     """To the last byte; the shards that were whole are not even written again."""
     settings = replace(SETTINGS, format=form)
@@ -53,7 +52,7 @@ def test_a_grown_set_is_the_larger_set(
     assert before == after
 
 
-def test_the_held_out_sources_stay_held_out(sources: SourceFolders, tmp_path: Path) -> None:
+def test_the_held_out_sources_stay_held_out(sources: LocalSources, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     make(sources, out, SETTINGS)
     first = open_shards(out)
@@ -65,7 +64,7 @@ def test_the_held_out_sources_stay_held_out(sources: SourceFolders, tmp_path: Pa
     assert [sample.row for sample in grown.split("val")] == rows
 
 
-def test_an_interrupted_growth_is_finished(sources: SourceFolders, tmp_path: Path) -> None:
+def test_an_interrupted_growth_is_finished(sources: LocalSources, tmp_path: Path) -> None:
     out, larger = tmp_path / "shards", replace(SETTINGS, samples=12)
     whole = make(sources, tmp_path / "at once", larger)
     make(sources, out, SETTINGS)
@@ -81,7 +80,7 @@ def test_an_interrupted_growth_is_finished(sources: SourceFolders, tmp_path: Pat
 @pytest.mark.parametrize("samples", [1, 5, 6])
 @pytest.mark.parametrize("is_finished", [True, False])
 def test_a_set_does_not_shrink(
-    sources: SourceFolders, tmp_path: Path, samples: int, is_finished: bool
+    sources: LocalSources, tmp_path: Path, samples: int, is_finished: bool
 ) -> None:
     out = tmp_path / "shards"
     make(sources, out, SETTINGS)
@@ -95,7 +94,7 @@ def test_a_set_does_not_shrink(
     assert (out / "dataset.json").exists() == is_finished
 
 
-def test_more_turns_than_pairs_are_not_less(sources: SourceFolders, tmp_path: Path) -> None:
+def test_more_turns_than_pairs_are_not_less(sources: LocalSources, tmp_path: Path) -> None:
     """Every pair once, the default, may be fewer samples than the set has."""
     out = tmp_path / "shards"
     make(sources, out, replace(SETTINGS, samples=14))
@@ -103,7 +102,7 @@ def test_more_turns_than_pairs_are_not_less(sources: SourceFolders, tmp_path: Pa
         make(sources, out, replace(SETTINGS, samples=0))
 
 
-def test_other_settings_do_not_grow(sources: SourceFolders, tmp_path: Path) -> None:
+def test_other_settings_do_not_grow(sources: LocalSources, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     make(sources, out, SETTINGS)
     with pytest.raises(RefusedError, match=r"other settings \(shard_size: 3 -> 4\)"):

@@ -26,7 +26,6 @@ from datagen.job import FailedShard, make_shard_set
 from datagen.resume import RefusedError
 from datagen.settings import Settings
 from datagen.shard import make_shard
-from datagen.sources.folders import SourceFolders
 from manifests import open_shards
 from manifests.dataset import read_manifest, write_manifest
 from manifests.pixels import ImageCodec
@@ -44,6 +43,7 @@ from manifests.tables import to_table
 from tests.conftest import (
     CUTOUTS,
     SMALL,
+    LocalSources,
     Ran,
     contents,
     cutout,
@@ -70,14 +70,13 @@ LONG = replace(SETTINGS, samples=480)  # enough for something to happen meanwhil
 ONE_WORKER = """
 import json, sys
 from pathlib import Path
-from datagen.sources.folders import SourceFolders
 from datagen.job import make_shard_set
 from datagen.cluster import cluster
 from datagen.settings import Settings
 fgs, bgs, out, forms = sys.argv[1:]
 with cluster(1) as ray:
     for number, values in enumerate(json.loads(forms)):
-        sources, settings = SourceFolders(Path(fgs), Path(bgs)), Settings.from_json(values)
+        sources, settings = LocalSources(Path(fgs), Path(bgs)), Settings.from_json(values)
         assert not make_shard_set(ray, sources, settings, Path(out) / str(number)).failed
 """
 
@@ -92,7 +91,7 @@ def stamps(root: Path) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def of_two(
-    two_workers: Cluster, sources: SourceFolders, tmp_path_factory: pytest.TempPathFactory
+    two_workers: Cluster, sources: LocalSources, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The same set in every form, by two workers."""
     root = tmp_path_factory.mktemp("of-two")
@@ -103,7 +102,7 @@ def of_two(
 
 
 @pytest.fixture(scope="module")
-def of_one(sources: SourceFolders, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def of_one(sources: LocalSources, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same by one worker of another Ray."""
     root = tmp_path_factory.mktemp("of-one")
     forms = json.dumps([settings.to_json() for settings in FORMS])
@@ -114,7 +113,7 @@ def of_one(sources: SourceFolders, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def long(
-    two_workers: Cluster, sources: SourceFolders, tmp_path_factory: pytest.TempPathFactory
+    two_workers: Cluster, sources: LocalSources, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """What an uninterrupted run leaves."""
     out = tmp_path_factory.mktemp("long") / "shards"
@@ -138,7 +137,7 @@ def test_bytes_do_not_depend_on_the_workers(of_one: Path, of_two: Path, number: 
 
 
 def test_same_command_again_makes_nothing(
-    two_workers: Cluster, sources: SourceFolders, whole: Path
+    two_workers: Cluster, sources: LocalSources, whole: Path
 ) -> None:
     before, times = contents(whole), stamps(whole)
     again = make_shard_set(two_workers, sources, SETTINGS, whole)
@@ -158,7 +157,7 @@ def flip(path: Path) -> None:
 @pytest.mark.parametrize("harm", [Path.unlink, cut, flip], ids=["deleted", "truncated", "flipped"])
 @pytest.mark.parametrize("kind", ["data", "index"])
 def test_harmed_shard_alone_is_made_again(
-    two_workers: Cluster, sources: SourceFolders, whole: Path, kind: str, harm: object
+    two_workers: Cluster, sources: LocalSources, whole: Path, kind: str, harm: object
 ) -> None:
     assert callable(harm)
     before, times = contents(whole), stamps(whole)
@@ -171,9 +170,7 @@ def test_harmed_shard_alone_is_made_again(
     assert changed == {f"{name}.tar"}
 
 
-def test_other_settings_are_refused_with_the_difference(
-    whole: Path, sources: SourceFolders
-) -> None:
+def test_other_settings_are_refused_with_the_difference(whole: Path, sources: LocalSources) -> None:
     ran = datagen(
         *("compose", *folders(sources), "--out", str(whole), *SMALL),
         *("--samples", "60", "--seed", "7", "--crude", "harsh"),
@@ -199,7 +196,7 @@ def as_if_made_with(out: Path, **versions: str) -> None:
 
 
 def test_other_libraries_are_refused_while_something_is_missing(
-    two_workers: Cluster, sources: SourceFolders, whole: Path
+    two_workers: Cluster, sources: LocalSources, whole: Path
 ) -> None:
     """A set that is made with two versions could not be reproduced."""
     used = read_manifest(whole)[0].libraries["pillow"]
@@ -237,7 +234,7 @@ class Elsewhere(Cluster):
 
 
 def test_shards_that_land_elsewhere_are_failures(
-    two_workers: Cluster, sources: SourceFolders, of_two: Path, tmp_path: Path
+    two_workers: Cluster, sources: LocalSources, of_two: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "shards"
     result = make_shard_set(Elsewhere(two_workers.workers), sources, SETTINGS, out)
@@ -250,7 +247,7 @@ def test_shards_that_land_elsewhere_are_failures(
 
 
 def test_other_sources_are_refused_by_name(
-    two_workers: Cluster, own_sources: SourceFolders, tmp_path: Path
+    two_workers: Cluster, own_sources: LocalSources, tmp_path: Path
 ) -> None:
     out = tmp_path / "shards"
     make_shard_set(two_workers, own_sources, SETTINGS, out)
@@ -279,7 +276,7 @@ def wait_for(pattern: str, folder: Path, process: subprocess.Popen[str]) -> None
         time.sleep(0.005)
 
 
-def begin(sources: SourceFolders, out: Path, *options: str) -> subprocess.Popen[str]:
+def begin(sources: LocalSources, out: Path, *options: str) -> subprocess.Popen[str]:
     """The long run as a process with a Ray of its own."""
     size = (*SMALL, "--samples", str(LONG.samples), "--workers", "2")
     return start("compose", *folders(sources), "--out", str(out), *size, *options)
@@ -303,7 +300,7 @@ def leftovers(out: Path) -> list[str]:
     return [path.name for path in out.rglob("*") if path.name.startswith(".part-")]
 
 
-def go_on(two_workers: Cluster, sources: SourceFolders, out: Path, long: Path) -> None:
+def go_on(two_workers: Cluster, sources: LocalSources, out: Path, long: Path) -> None:
     """The same command makes the rest, and all is as if nothing had happened."""
     kept = stamps(out)
     finished = {path.stem for path in (out / "index").iterdir()}
@@ -315,7 +312,7 @@ def go_on(two_workers: Cluster, sources: SourceFolders, out: Path, long: Path) -
 
 
 def test_kill_of_everything(
-    two_workers: Cluster, sources: SourceFolders, long: Path, tmp_path: Path
+    two_workers: Cluster, sources: LocalSources, long: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "shards"
     process = begin(sources, out)
@@ -329,9 +326,7 @@ def test_kill_of_everything(
     go_on(two_workers, sources, out, long)
 
 
-def test_interrupt(
-    two_workers: Cluster, sources: SourceFolders, long: Path, tmp_path: Path
-) -> None:
+def test_interrupt(two_workers: Cluster, sources: LocalSources, long: Path, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     process = begin(sources, out)
     wait_for(".work/settings.json", out, process)
@@ -349,7 +344,7 @@ def test_interrupt(
     go_on(two_workers, sources, out, long)
 
 
-def test_killed_worker_changes_nothing(sources: SourceFolders, long: Path, tmp_path: Path) -> None:
+def test_killed_worker_changes_nothing(sources: LocalSources, long: Path, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     process = begin(sources, out, "--json")
     wait_for("data/.part-*", out, process)

@@ -18,11 +18,10 @@ from datagen import library
 from datagen.cluster import Cluster
 from datagen.resume import RefusedError
 from datagen.settings import Settings
-from datagen.sources.folders import SourceFolders
 from manifests.pictures import PictureError
 from manifests.pixels import ImageCodec, decode_alpha, decode_colour, decode_trimap, trimap_of
 from manifests.shards import ShardFormat, read_index, read_shard
-from tests.conftest import QUIET, contents, cutout, photo
+from tests.conftest import QUIET, LocalSources, contents, cutout, photo
 
 LAZY = """
 import sys, datagen
@@ -97,7 +96,7 @@ def test_alone_it_starts_and_ends_a_ray_and_swallows_nothing(folder: Path, tmp_p
 
 
 def test_a_running_ray_is_joined_and_goes_on(
-    folder: Path, two_workers: Cluster, address: str, sources: SourceFolders
+    folder: Path, two_workers: Cluster, address: str, sources: LocalSources
 ) -> None:
     import ray
 

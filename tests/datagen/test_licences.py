@@ -18,13 +18,12 @@ from datagen.inspect.stats import LicenceStats, read_stats
 from datagen.job import make_shard_set
 from datagen.plan import PlanError
 from datagen.settings import Settings
-from datagen.sources.folders import SourceFolders
 from datagen.sources.licences import with_licence
 from manifests import open_shards
 from manifests.checksums import BLANK, with_checksum
 from manifests.dataset import read_manifest
 from manifests.sources import NOT_STATED, Background, Split, count_licences, licence_of
-from tests.conftest import CUTOUTS, PHOTOS, here, make_sources
+from tests.conftest import CUTOUTS, PHOTOS, LocalSources, here, make_sources
 from tests.datagen.in_process import InProcess
 
 SETTINGS = Settings(size=32, samples=12)
@@ -43,7 +42,7 @@ def label(folder: Path, column: str, names: list[str], licences: list[str]) -> N
 
 
 @pytest.fixture(scope="module")
-def licensed(tmp_path_factory: pytest.TempPathFactory) -> SourceFolders:
+def licensed(tmp_path_factory: pytest.TempPathFactory) -> LocalSources:
     sources = make_sources(tmp_path_factory.mktemp("licensed"))
     label(sources.foregrounds, "licence", CUTOUTS, OF_CUTOUTS)
     label(sources.backgrounds, "License", PHOTOS, OF_PHOTOS)
@@ -51,7 +50,7 @@ def licensed(tmp_path_factory: pytest.TempPathFactory) -> SourceFolders:
 
 
 @pytest.fixture(scope="module")
-def made(licensed: SourceFolders, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(licensed: LocalSources, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Not to be changed."""
     out = tmp_path_factory.mktemp("made") / "set"
     assert make_shard_set(InProcess(), licensed, SETTINGS, out).failed == ()
@@ -82,7 +81,7 @@ def test_statistics_by_licence(made: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_only_allowed_licences_are_used(
-    licensed: SourceFolders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    licensed: LocalSources, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     allowed = replace(licensed, licences=("cc0-1.0",))
     result = make_shard_set(InProcess(), allowed, replace(SETTINGS, samples=6), tmp_path / "set")
@@ -98,7 +97,7 @@ def test_only_allowed_licences_are_used(
     assert ("leaf.png", "licence", NOT_STATED) in reasons
 
 
-def test_no_source_of_an_allowed_licence(licensed: SourceFolders, tmp_path: Path) -> None:
+def test_no_source_of_an_allowed_licence(licensed: LocalSources, tmp_path: Path) -> None:
     with pytest.raises(PlanError, match=r"no foreground has one of the licences MIT; 11 sources"):
         make_shard_set(InProcess(), replace(licensed, licences=("MIT",)), SETTINGS, tmp_path / "s")
     assert not (tmp_path / "s" / "dataset.json").exists()

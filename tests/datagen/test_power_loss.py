@@ -10,19 +10,16 @@ import pytest
 
 from datagen.job import make_shard_set
 from datagen.settings import Settings
-from datagen.sources.folders import SourceFolders
 from manifests.shards import ShardFormat, data_path, index_path
 from manifests.storage import sha256_of
-from tests.conftest import contents
+from tests.conftest import LocalSources, contents
 from tests.datagen.disk import Crash, Disk
 from tests.datagen.in_process import InProcess
 
 
 @pytest.mark.parametrize("form", ShardFormat)
 @pytest.mark.slow
-def test_a_power_loss_at_any_time(
-    sources: SourceFolders, tmp_path: Path, form: ShardFormat
-) -> None:
+def test_a_power_loss_at_any_time(sources: LocalSources, tmp_path: Path, form: ShardFormat) -> None:
     settings = Settings(samples=7, size=32, shard_size=3, format=form, layers=False)
     (tmp_path / "disk").mkdir()
     disk, out = Disk(tmp_path / "disk"), tmp_path / "disk" / "new" / "shards"

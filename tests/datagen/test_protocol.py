@@ -14,9 +14,8 @@ from PIL import Image
 from console.commands import DONE, WRONG_USAGE
 from datagen.plan import PlanError
 from datagen.protocol import blend_truncated, compositions, make_comp1k
-from datagen.sources.folders import SourceFolders
 from manifests.pixels import Pixels
-from tests.conftest import datagen, folders, here
+from tests.conftest import LocalSources, datagen, folders, here
 from tests.datagen.in_process import InProcess
 
 SIZES = [(30, 22), (50, 17), (12, 41)]  # height, width: larger, too low, too narrow for 26 x 21
@@ -40,7 +39,7 @@ def by_pixels(foreground: Image.Image, alpha: Image.Image, photo: Image.Image) -
 
 
 @pytest.fixture
-def given_sources(tmp_path: Path) -> SourceFolders:
+def given_sources(tmp_path: Path) -> LocalSources:
     rng = np.random.default_rng(5)
     for name in ("fg", "alpha", "bg"):
         (tmp_path / name).mkdir()
@@ -54,10 +53,10 @@ def given_sources(tmp_path: Path) -> SourceFolders:
         Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(tmp_path / "bg" / name)
     (tmp_path / "fgs.txt").write_text("two.jpg.png\none.png\n\n")
     (tmp_path / "bgs.txt").write_text("\n".join(reversed(names)))
-    return SourceFolders(tmp_path / "fg", tmp_path / "bg", tmp_path / "alpha")
+    return LocalSources(tmp_path / "fg", tmp_path / "bg", tmp_path / "alpha")
 
 
-def test_every_image_is_that_of_the_rule(given_sources: SourceFolders, tmp_path: Path) -> None:
+def test_every_image_is_that_of_the_rule(given_sources: LocalSources, tmp_path: Path) -> None:
     lists, out = (tmp_path / "fgs.txt", tmp_path / "bgs.txt"), tmp_path / "test set"
     assert make_comp1k(InProcess(), given_sources, *lists, out) == (40, [])
     assert len(list((out / "merged").iterdir())) == 40
@@ -80,7 +79,7 @@ def test_every_image_is_that_of_the_rule(given_sources: SourceFolders, tmp_path:
     assert (out / "merged" / "one_4.png").exists()
 
 
-def test_what_fails_has_a_name(given_sources: SourceFolders, tmp_path: Path) -> None:
+def test_what_fails_has_a_name(given_sources: LocalSources, tmp_path: Path) -> None:
     (tmp_path / "bg" / "40.png").unlink()
     Image.new("L", (3, 3)).save(tmp_path / "alpha" / "one.png")
     lists = tmp_path / "fgs.txt", tmp_path / "bgs.txt"
@@ -119,14 +118,14 @@ def test_lists_that_do_not_fit() -> None:
     assert [one.background for one in made] == photos
 
 
-def test_names_stay_below_their_folders(given_sources: SourceFolders, tmp_path: Path) -> None:
+def test_names_stay_below_their_folders(given_sources: LocalSources, tmp_path: Path) -> None:
     (tmp_path / "bgs.txt").write_text("../../victim.png\n" * 40)
     with pytest.raises(PlanError, match=r"bgs\.txt: '\.\./\.\./victim\.png' is not a name"):
         lists = tmp_path / "fgs.txt", tmp_path / "bgs.txt"
         make_comp1k(InProcess(), given_sources, *lists, tmp_path / "out")
 
 
-def test_wrong_usage(sources: SourceFolders, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage(sources: LocalSources, capsys: pytest.CaptureFixture[str]) -> None:
     for options, reason in {
         ("--protocol", "comp1k"): "--protocol needs --fg-list and --bg-list",
         ("--fg-list", __file__): "cannot be used without --protocol",
@@ -140,7 +139,7 @@ def test_wrong_usage(sources: SourceFolders, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.slow
-def test_the_command(given_sources: SourceFolders, tmp_path: Path) -> None:
+def test_the_command(given_sources: LocalSources, tmp_path: Path) -> None:
     ran = datagen(
         *("compose", *folders(given_sources), "--alpha", str(given_sources.alphas)),
         *("--protocol", "comp1k", "--fg-list", "fgs.txt", "--bg-list", "bgs.txt"),

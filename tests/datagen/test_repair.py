@@ -17,7 +17,6 @@ from datagen.inspect.verify import promises_of, verify_shard
 from datagen.job import make_shard_set
 from datagen.resume import WORK, RefusedError
 from datagen.settings import Settings
-from datagen.sources.folders import SourceFolders
 from manifests import open_shards
 from manifests.dataset import read_sources, sources_path
 from manifests.samples import Sample
@@ -25,14 +24,14 @@ from manifests.shards import ShardFormat, index_path, read_index, read_notes
 from manifests.sources import Background, Foreground
 from manifests.storage import sha256_of
 from manifests.tables import to_table
-from tests.conftest import contents
+from tests.conftest import LocalSources, contents
 from tests.datagen.in_process import InProcess
 
 SETTINGS = Settings(samples=8, size=32, shard_size=3, holdout_fg=2, holdout_bg=2)
 PARTS = ["data/train-00001", "index/train-00001", "sources/fore", "sources/back", "dataset.json"]
 
 
-def make(sources: SourceFolders, out: Path, settings: Settings = SETTINGS) -> dict[str, bytes]:
+def make(sources: LocalSources, out: Path, settings: Settings = SETTINGS) -> dict[str, bytes]:
     result = make_shard_set(InProcess(), sources, settings, out)
     assert result.failed == ()
     return contents(out)
@@ -45,7 +44,7 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 
 @pytest.fixture(scope="module")
 def made(
-    sources: SourceFolders, settings: Settings, tmp_path_factory: pytest.TempPathFactory
+    sources: LocalSources, settings: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """Not to be changed."""
     out = tmp_path_factory.mktemp("made") / "shards"
@@ -82,7 +81,7 @@ def flipped(path: Path, number: int = 0) -> None:
 @pytest.mark.parametrize("harm", [Path.unlink, emptied, halved, flipped])
 @pytest.mark.parametrize("start", PARTS)
 def test_a_part_is_made_again(
-    sources: SourceFolders, settings: Settings, out: Path, start: str, harm: Callable[[Path], None]
+    sources: LocalSources, settings: Settings, out: Path, start: str, harm: Callable[[Path], None]
 ) -> None:
     before, times = contents(out), stamps(out)
     path = part(out, start)
@@ -106,7 +105,7 @@ def stamps(out: Path) -> dict[str, int]:
     [("sources",), ("dataset.json", "sources"), ("dataset.json",), ("README.md", "croissant.json")],
 )
 def test_what_describes_a_set_is_made_from_its_shards(
-    sources: SourceFolders, settings: Settings, out: Path, lost: tuple[str, ...]
+    sources: LocalSources, settings: Settings, out: Path, lost: tuple[str, ...]
 ) -> None:
     before, times = contents(out), stamps(out)
     for name in lost:
@@ -119,7 +118,7 @@ def test_what_describes_a_set_is_made_from_its_shards(
 
 @pytest.mark.parametrize("lost", ["dataset.json", "sources"])
 def test_what_is_left_is_not_continued_with_something_else(
-    own_sources: SourceFolders, settings: Settings, out: Path, lost: str
+    own_sources: LocalSources, settings: Settings, out: Path, lost: str
 ) -> None:
     """The settings and the sources of a set are known as long as one index is left."""
     path = out / lost
@@ -137,7 +136,7 @@ def test_what_is_left_is_not_continued_with_something_else(
 
 
 def test_data_without_a_word_about_them_are_kept(
-    sources: SourceFolders, settings: Settings, out: Path
+    sources: LocalSources, settings: Settings, out: Path
 ) -> None:
     shutil.rmtree(out / "index")
     (out / "dataset.json").unlink()
@@ -209,7 +208,7 @@ def as_contract_1(out: Path) -> None:
 
 
 def test_a_set_of_contract_1_is_read_and_left_alone(
-    sources: SourceFolders, settings: Settings, made: Path, out: Path
+    sources: LocalSources, settings: Settings, made: Path, out: Path
 ) -> None:
     as_contract_1(out)
     assert list(faults(out)) == []

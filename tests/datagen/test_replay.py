@@ -17,7 +17,6 @@ from datagen.cluster import Cluster
 from datagen.inspect.verify import verify
 from datagen.job import make_shard_set
 from datagen.settings import Settings
-from datagen.sources.folders import SourceFolders
 from manifests import open_shards
 from manifests.dataset import read_manifest, table_name, write_manifest, write_sources
 from manifests.pixels import ImageCodec
@@ -26,6 +25,7 @@ from manifests.shards import ShardFormat, index_path, read_index, read_shard
 from manifests.sources import Background, Split
 from tests.conftest import (
     CUTOUTS,
+    LocalSources,
     Ran,
     cutout,
     datagen,
@@ -55,13 +55,13 @@ def stored(out: Path, key: str) -> dict[str, bytes]:
 
 
 def replay(
-    capsys: Capture, key: str, shards: Path, sources: SourceFolders, out: Path, *options: str
+    capsys: Capture, key: str, shards: Path, sources: LocalSources, out: Path, *options: str
 ) -> Ran:
     command = ["replay", key, "--shards", str(shards), *folders(sources), "--out", str(out)]
     return here(capsys, *command, *options)
 
 
-def matches(capsys: Capture, key: str, shards: Path, sources: SourceFolders, out: Path) -> None:
+def matches(capsys: Capture, key: str, shards: Path, sources: LocalSources, out: Path) -> None:
     """Replay a sample; its output and its files agree with the shard."""
     ran = replay(capsys, key, shards, sources, out)
     assert (ran.code, ran.out) == (DONE, f"{key}: matches, byte for byte\n")
@@ -70,14 +70,14 @@ def matches(capsys: Capture, key: str, shards: Path, sources: SourceFolders, out
 
 
 def test_default_sample(
-    composed: tuple[Path, Ran], sources: SourceFolders, tmp_path: Path, capsys: Capture
+    composed: tuple[Path, Ran], sources: LocalSources, tmp_path: Path, capsys: Capture
 ) -> None:
     for key in ("train-00000000", "train-00000013", "train-00000029"):
         matches(capsys, key, composed[0], sources, tmp_path / key)
 
 
 def test_merged_sample(
-    two_workers: Cluster, sources: SourceFolders, tmp_path: Path, capsys: Capture
+    two_workers: Cluster, sources: LocalSources, tmp_path: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "shards"
     settings = replace(
@@ -93,7 +93,7 @@ def test_merged_sample(
 
 
 def test_second_round_has_new_recipes(
-    two_workers: Cluster, sources: SourceFolders, tmp_path: Path, capsys: Capture
+    two_workers: Cluster, sources: LocalSources, tmp_path: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "shards"
     settings = replace(SETTINGS, samples=45, format=ShardFormat.PARQUET)
@@ -107,7 +107,7 @@ def test_second_round_has_new_recipes(
 
 
 def test_held_out_sources_are_in_val_only(
-    two_workers: Cluster, sources: SourceFolders, tmp_path: Path, capsys: Capture
+    two_workers: Cluster, sources: LocalSources, tmp_path: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "shards"
     settings = replace(SETTINGS, holdout_fg=2, holdout_bg=1)
@@ -159,7 +159,7 @@ def test_alpha_in_its_own_file_gives_the_same_samples(
 
 
 def test_unknown_key(
-    composed: tuple[Path, Ran], sources: SourceFolders, tmp_path: Path, capsys: Capture
+    composed: tuple[Path, Ran], sources: LocalSources, tmp_path: Path, capsys: Capture
 ) -> None:
     for key in ("train-00000030", "val-00000000", "nonsense", "train-٣", ""):
         ran = replay(capsys, key, composed[0], sources, tmp_path / "none")
@@ -170,7 +170,7 @@ def test_unknown_key(
 
 
 def test_a_source_that_the_set_does_not_know(
-    composed: tuple[Path, Ran], sources: SourceFolders, tmp_path: Path, capsys: Capture
+    composed: tuple[Path, Ran], sources: LocalSources, tmp_path: Path, capsys: Capture
 ) -> None:
     out = Path(shutil.copytree(composed[0], tmp_path / "shards"))
     manifest, _ = read_manifest(out)
@@ -187,7 +187,7 @@ def test_a_source_that_the_set_does_not_know(
 @pytest.mark.parametrize("harm", ["changed", "broken", "gone"])
 def test_source_is_no_longer_what_it_was(
     composed: tuple[Path, Ran],
-    own_sources: SourceFolders,
+    own_sources: LocalSources,
     tmp_path: Path,
     capsys: Capture,
     kind: str,
@@ -212,7 +212,7 @@ def test_source_is_no_longer_what_it_was(
 
 
 def test_difference_is_named(
-    composed: tuple[Path, Ran], sources: SourceFolders, tmp_path: Path, capsys: Capture
+    composed: tuple[Path, Ran], sources: LocalSources, tmp_path: Path, capsys: Capture
 ) -> None:
     """As after a change of the libraries: the row and all streams but one are right."""
     out = tmp_path / "shards"
@@ -232,7 +232,7 @@ def test_difference_is_named(
 
 
 def test_files_open_as_pictures(
-    composed: tuple[Path, Ran], sources: SourceFolders, tmp_path: Path, capsys: Capture
+    composed: tuple[Path, Ran], sources: LocalSources, tmp_path: Path, capsys: Capture
 ) -> None:
     ran = replay(capsys, "train-00000001", composed[0], sources, tmp_path / "sample")
     files = sorted(path.name for path in (tmp_path / "sample").iterdir())

@@ -12,17 +12,18 @@ from typing import Any, ClassVar
 import pytest
 
 from datagen.cluster import Outcome
+from datagen.copies import Copies
 from datagen.estimate import Estimate, too_large
 from datagen.job import make_shard_set
 from datagen.resume import WORK
 from datagen.room import FullDiskError, NotSharedError, disk_of, free_bytes, raise_if_hopeless
 from datagen.settings import Settings
 from datagen.shard import ShardTask
-from datagen.sources.folders import SourceFolders
+from tests.conftest import LocalSources
 from tests.datagen.in_process import InProcess
 
 
-def test_a_set_that_cannot_fit_is_refused(sources: SourceFolders, tmp_path: Path) -> None:
+def test_a_set_that_cannot_fit_is_refused(sources: LocalSources, tmp_path: Path) -> None:
     """Also one whose shards could not even be listed."""
     out = tmp_path / "shards"
     for samples in (free_bytes(tmp_path) // 500, 10**12):
@@ -63,7 +64,7 @@ class FullDisk(InProcess):
                 self.went_on.append(outcome.item)
 
 
-def test_a_full_disk_ends_the_run_and_is_named(sources: SourceFolders, tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_run_and_is_named(sources: LocalSources, tmp_path: Path) -> None:
     settings, out = Settings(size=64, samples=12, shard_size=3), tmp_path / "shards"
     with pytest.raises(FullDiskError, match=rf"^{out}: its disk, {disk_of(out)}, is full"):
         make_shard_set(FullDisk(), sources, settings, out)
@@ -82,14 +83,16 @@ class OtherMachine(InProcess):
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Iterator[Outcome[Any, Any]]:
         there = (
-            replace(item, cache=item.cache / "elsewhere") if isinstance(item, ShardTask) else item
+            replace(item, copies=Copies(item.copies.folder / "elsewhere"))
+            if isinstance(item, ShardTask)
+            else item
             for item in items
         )
         return super().run(function, there, on_progress)
 
 
 def test_a_machine_without_the_folder_is_one_sentence(
-    sources: SourceFolders, tmp_path: Path
+    sources: LocalSources, tmp_path: Path
 ) -> None:
     settings, out = Settings(size=64, samples=12, shard_size=3), tmp_path / "shards"
     with pytest.raises(NotSharedError, match=r"elsewhere: is missing on .*; do all machines share"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from datagen.copies import Copies
 from datagen.plan import Pair, ShardPairs, SplitPlan
 from datagen.sample.build import build_sample, encode_sample
 from datagen.sample.composite import crop_background
@@ -103,7 +104,7 @@ def make_task(folder: Path, settings: Settings, samples: int = 6) -> ShardTask:
     sources = prepared(folder / "cache", settings)
     plan = SplitPlan(Split.TRAIN, 3, 2, samples, 100, settings.seed).shard(0)
     root, cache = folder / "shards", folder / "cache"
-    return shard_task(root, cache, settings, plan, sources.foregrounds, sources.backgrounds)
+    return shard_task(root, Copies(cache), settings, plan, sources.foregrounds, sources.backgrounds)
 
 
 def samples_of(task: ShardTask) -> list[tuple[EncodedSample, NDArray[np.int64]]]:
@@ -120,7 +121,7 @@ def test_a_shard_holds_its_samples(
     task = make_task(tmp_path, settings)
     reports: list[tuple[int, int]] = []
     name = make_shard(task, lambda done, size: reports.append((done, size)))
-    path = data_path(task.root, name, form)
+    path = data_path(tmp_path / "shards", name, form)
     first = (sha256_of(path), sha256_of(index_path(task.root, name)))
     made = samples_of(task)
     read = list(read_shard(path))
@@ -199,8 +200,12 @@ def test_a_sample_is_rebuilt_from_its_recipe(
         used = [p.foreground_id for p in (recipe.foreground, recipe.second) if p.foreground_id]
         assert len(used) == len(set(used)) == (2 if merge_probability else 1)
         assert (recipe.second == NO_FOREGROUND) == (merge_probability == 0)
-        foreground, *second = [load_foreground(task.cache, by_id[i], settings) for i in used]
-        background = load_background(task.cache, task.backgrounds[pair.background], settings)
+        foreground, *second = [
+            load_foreground(task.copies.folder, by_id[i], settings) for i in used
+        ]
+        background = load_background(
+            task.copies.folder, task.backgrounds[pair.background], settings
+        )
         behind = second[0] if second else None
         rebuilt = build_sample(recipe, foreground, behind, background, settings)
         name, split = task.shard.name, task.shard.split
@@ -236,16 +241,16 @@ def test_a_task_names_only_what_its_worker_needs(tmp_path: Path) -> None:
     sources = prepared(tmp_path, settings)
     plan = ShardPairs("train-00000", Split.TRAIN, (Pair("train-00000000", 2, 1, 0),))
     lists = (sources.foregrounds, sources.backgrounds)
-    alone = shard_task(tmp_path, tmp_path, settings, plan, *lists)
+    alone = shard_task(tmp_path, Copies(tmp_path), settings, plan, *lists)
     assert (list(alone.foregrounds), list(alone.backgrounds)) == ([2], [1])
     merged = Settings(size=SIZE, merge_probability=0.1)
-    every = shard_task(tmp_path, tmp_path, merged, plan, *lists)
+    every = shard_task(tmp_path, Copies(tmp_path), merged, plan, *lists)
     assert (list(every.foregrounds), every.foreground_count) == ([0, 1, 2], 3)
 
 
 def test_a_failure_leaves_no_shard(tmp_path: Path) -> None:
     task = make_task(tmp_path, Settings(size=SIZE))
-    background_path(task.cache, task.backgrounds[1], task.settings).unlink()
+    background_path(task.copies.folder, task.backgrounds[1], task.settings).unlink()
     with pytest.raises(FileNotFoundError):
         make_shard(task, lambda done, size: None)
-    assert [path for path in task.root.rglob("*") if path.is_file()] == []
+    assert [path for path in (tmp_path / "shards").rglob("*") if path.is_file()] == []

@@ -16,8 +16,7 @@ import pytest
 
 from datagen.cluster import Cluster
 from datagen.job import make_shard_set
-from datagen.sources.folders import SourceFolders
-from tests.conftest import QUIET, contents, descendants, finish, folders
+from tests.conftest import QUIET, LocalSources, contents, descendants, finish, folders
 from tests.datagen.conftest import OF_SIXTY, SIXTY
 
 pytestmark = pytest.mark.slow
@@ -55,7 +54,7 @@ def wait_for_handler(process: subprocess.Popen[str]) -> None:
 @pytest.mark.parametrize("send", [to_process, to_all])
 def test_sigterm_at_any_moment(
     send: Callable[[int], None],
-    sources: SourceFolders,
+    sources: LocalSources,
     undisturbed: dict[str, bytes],
     two_workers: Cluster,
     tmp_path: Path,

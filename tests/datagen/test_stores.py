@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from console.commands import DONE, FAILED
 from datagen.inspect.verify import verify
-from datagen.job import make_shard_set
+from datagen.job import Result, make_shard_set
+from datagen.resume import RefusedError
 from datagen.settings import Settings
 from datagen.sources.folders import SourceFolders
+from datagen.sources.listing import list_folder
 from manifests import open_shards
-from manifests.storage import Url, remove, write_bytes
-from tests.conftest import contents, folders, here
+from manifests.storage import Url, files_below, read_bytes, remove, write_bytes
+from tests.conftest import CUTOUTS, PHOTOS, LocalSources, contents, datagen, folders, here
 from tests.datagen.in_process import InProcess
 from tests.object_store import BUCKET, SECRET, Store
 
@@ -32,7 +36,7 @@ def send(folder: Path, url: Url) -> Url:
 
 
 @pytest.fixture(scope="module")
-def here_set(sources: SourceFolders, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def here_set(sources: LocalSources, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A set in a folder."""
     out = tmp_path_factory.mktemp("set") / "shards"
     assert not make_shard_set(InProcess(), sources, SETTINGS, out).failed
@@ -70,7 +74,7 @@ def test_a_set_is_looked_at(
 
 
 def test_a_sample_is_composed_again(
-    sources: SourceFolders, there_set: Url, tmp_path: Path, capsys: Capture
+    sources: LocalSources, there_set: Url, tmp_path: Path, capsys: Capture
 ) -> None:
     options = ["--shards", str(there_set), "--out", str(tmp_path)]
     ran = here(capsys, "replay", "train-00000005", *folders(sources), *options)
@@ -109,3 +113,121 @@ def test_a_secret_in_an_option_is_refused(capsys: Capture) -> None:
     assert ran.code == 2
     assert SECRET not in ran.err
     assert "leave passwords and options out of it" in " ".join(ran.err.replace("│", " ").split())
+
+
+@pytest.fixture(scope="module")
+def sources_there(sources: LocalSources, store: Store) -> SourceFolders:
+    """The same sources in the store, beside what some tools leave there."""
+    write_bytes(ROOT / "fgs/", b"")
+    write_bytes(ROOT / "fgs/.hidden/x.png", b"x")
+    return SourceFolders(
+        send(sources.foregrounds, ROOT / "fgs"), send(sources.backgrounds, ROOT / "bgs")
+    )
+
+
+def files(url: Url) -> dict[str, bytes]:
+    return {name: read_bytes(url / name) for name in files_below(url)}
+
+
+def test_composed_from_a_store_into_a_store(
+    sources_there: SourceFolders, here_set: Path, store: Store, tmp_path: Path
+) -> None:
+    """The same bytes, in however many runs; what is finished is not made again."""
+    out = ROOT / "made"
+    cache = tmp_path / "copies"
+
+    def make() -> Result:
+        return make_shard_set(InProcess(), sources_there, SETTINGS, out, cache=cache)
+
+    assert not make().failed
+    expected = contents(here_set)
+    assert files(out) == expected
+    sent = store.count("PUT", "/made/")
+    assert make().samples_per_second == 0.0
+    assert store.count("PUT", "/made/") == sent + 1, "only the claim"
+    for name in ("data/train-00001.tar", "index/train-00000.parquet", "dataset.json", "README.md"):
+        remove(out / name)
+    assert not make().failed
+    assert files(out) == expected
+
+
+def test_a_store_in_bad_weather(
+    sources_there: SourceFolders, here_set: Path, store: Store, tmp_path: Path
+) -> None:
+    out = ROOT / "weather"
+    store.errors = store.throttled = store.cut = 0.05
+    try:
+        result = make_shard_set(InProcess(), sources_there, SETTINGS, out, cache=tmp_path)
+    finally:
+        store.errors = store.throttled = store.cut = 0.0
+    assert not result.failed
+    assert files(out) == contents(here_set)
+
+
+def test_two_runs_in_one_folder_of_a_store(
+    sources_there: SourceFolders, store: Store, tmp_path: Path
+) -> None:
+    """Those of the same settings make the same bytes; others wait."""
+    out = ROOT / "two"
+    claim = json.dumps(SETTINGS.to_json()).encode()
+    write_bytes(out / ".work/run.json", claim)
+    with pytest.raises(RefusedError, match=r"other settings \(samples: 10 -> 11\) is running here"):
+        make_shard_set(
+            InProcess(), sources_there, replace(SETTINGS, samples=11), out, cache=tmp_path
+        )
+    assert not make_shard_set(InProcess(), sources_there, SETTINGS, out, cache=tmp_path).failed
+    assert not [name for name in files_below(out) if name.startswith(".work")]
+    grown = make_shard_set(
+        InProcess(), sources_there, replace(SETTINGS, samples=11), out, cache=tmp_path
+    )
+    assert (grown.samples, grown.failed) == (11, ())
+
+
+def test_what_is_no_set_is_left_alone(sources: LocalSources, store: Store) -> None:
+    write_bytes(ROOT / "other" / "thesis.txt", b"x")
+    with pytest.raises(RefusedError, match="holds something that is not a shard set"):
+        make_shard_set(InProcess(), sources, SETTINGS, ROOT / "other")
+
+
+def test_copies_take_no_more_room_than_is_allowed(
+    sources: LocalSources, here_set: Path, tmp_path: Path
+) -> None:
+    """And the bytes are the same: what has gone is made again."""
+    kept, most = tmp_path / "kept", 150_000
+    out = tmp_path / "shards"
+    made = make_shard_set(InProcess(), sources, SETTINGS, out, cache=kept, cache_bytes=most)
+    assert not made.failed
+    assert contents(out) == contents(here_set)
+    sizes = [len(data) for data in contents(kept).values()]
+    assert 0 < sum(sizes) <= most
+    assert len(sizes) < len(CUTOUTS) + len(PHOTOS)
+
+
+def test_no_room_for_a_single_copy(sources: LocalSources, tmp_path: Path) -> None:
+    made = make_shard_set(
+        InProcess(), sources, SETTINGS, tmp_path / "shards", cache=tmp_path / "c", cache_bytes=1
+    )
+    assert all("allow a larger --cache-size" in failure.reason for failure in made.failed)
+    assert len(made.failed) == 3
+
+
+def test_a_listing_of_many_sources_is_short(
+    sources_there: SourceFolders, store: Store, capsys: Capture
+) -> None:
+    before = store.count("GET", "list-type")
+    assert len(list_folder(sources_there.foregrounds).names) == 7
+    assert store.count("GET", "list-type") == before + 1
+
+
+@pytest.mark.slow
+def test_the_command_with_nothing_but_urls(
+    sources_there: SourceFolders, here_set: Path, store: Store
+) -> None:
+    """By workers of a Ray of its own, as a process; it prints no secret."""
+    out = ROOT / "by-command"
+    where = ["--fg", f"{ROOT}/fgs", "--bg", f"{ROOT}/bgs", "--out", str(out), "--workers", "2"]
+    ran = datagen("compose", *where, "--size", "64", "--shard-size", "4", "--samples", "10")
+    assert ran.code == DONE, ran
+    assert SECRET not in ran.out + ran.err
+    assert files(out) == contents(here_set)
+    assert not any(SECRET.encode() in data for data in files(out).values())
