@@ -15,12 +15,15 @@ import importlib.util
 import mmap
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NoReturn, TypeVar
+
+Value = TypeVar("Value")
 
 SCHEMES = ("s3", "gs", "az")
 PATIENCE = timedelta(seconds=90)  # how long a request is repeated before it has failed
@@ -31,6 +34,8 @@ _SECONDS = {"read": 60, "write": 900}  # for one request
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z -]+)")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _FAULT = re.compile(r"HTTP error: (.+?)(?: Debug source|$)", re.DOTALL)
+_BROKEN = re.compile(r"body error|IncompleteBody|Interrupted|connection closed", re.IGNORECASE)
+_PAUSE = 0.2  # seconds before a broken answer is asked for again
 _ADDRESS = re.compile(r"\w+://\S+")
 
 
@@ -45,16 +50,19 @@ def download(url: str, called: str, sink: IO[bytes]) -> None:
     import obstore
 
     store, path = _place(url, "read")
-    with _errors(called):
-        found = obstore.head(store, path)
+    found = _asked(called, lambda: obstore.head(store, path))
     size, tag = found["size"], found["e_tag"]
     for start in range(0, size, _PIECE):
         options: Any = {"range": (start, min(start + _PIECE, size))}
         if tag:  # all pieces are of one file, even if it is replaced meanwhile
             options["if_match"] = tag
-        with _errors(called):
-            piece = obstore.get(store, path, options=options).bytes()
-        sink.write(piece)
+        sink.write(_asked(called, partial(_piece, store, path, options)))
+
+
+def _piece(store: Any, path: str, options: Any) -> Any:
+    import obstore
+
+    return obstore.get(store, path, options=options).bytes()
 
 
 def upload(url: str, called: str, source: Path | bytes, is_new: bool = False) -> bool:
@@ -74,8 +82,7 @@ def upload(url: str, called: str, source: Path | bytes, is_new: bool = False) ->
             reason = f"{size:,} bytes are more than a store takes at once"
             raise OSError(f"{called}: {reason}; make smaller shards (--shard-size)")
         try:
-            with _errors(called):
-                obstore.put(store, path, data, use_multipart=False, **options)
+            _asked(called, lambda: obstore.put(store, path, data, use_multipart=False, **options))
         except FileExistsError:
             return False
         return True
@@ -95,20 +102,21 @@ def size_of(url: str, called: str) -> int:
     import obstore
 
     store, path = _place(url, "read")
-    with _errors(called):
-        return int(obstore.head(store, path)["size"])
+    return int(_asked(called, lambda: obstore.head(store, path)["size"]))
 
 
-def listing(url: str, called: str) -> Iterator[tuple[str, int]]:
+def listing(url: str, called: str) -> list[tuple[str, int]]:
     """Names and sizes of all files below a folder: one request for a thousand. Raises OSError."""
     import obstore
 
     store, path = _place(url, "read")
     prefix = f"{path}/" if path else ""
-    with _errors(called):
-        for page in obstore.list(store, prefix or None, chunk_size=1000):
-            for found in page:
-                yield found["path"].removeprefix(prefix), int(found["size"])
+
+    def pages() -> list[tuple[str, int]]:
+        found = obstore.list(store, prefix or None, chunk_size=1000)
+        return [(f["path"].removeprefix(prefix), int(f["size"])) for page in found for f in page]
+
+    return _asked(called, pages)
 
 
 def delete(url: str, called: str) -> None:
@@ -116,11 +124,8 @@ def delete(url: str, called: str) -> None:
     import obstore
 
     store, path = _place(url, "write")
-    try:
-        with _errors(called):
-            obstore.delete(store, path)
-    except FileNotFoundError:
-        pass
+    with suppress(FileNotFoundError):
+        _asked(called, lambda: obstore.delete(store, path))
 
 
 def _place(url: str, kind: str) -> tuple[Any, str]:
@@ -174,14 +179,22 @@ def _aws_profile() -> Callable[[], Any] | None:
     return Boto3CredentialProvider
 
 
-@contextmanager
-def _errors(called: str) -> Iterator[None]:
-    from obstore.exceptions import BaseError
+def _asked(called: str, question: Callable[[], Value]) -> Value:
+    """The answer of the store; errors are raised as sentences.
 
-    try:
-        yield
-    except (BaseError, OSError) as error:  # what is not found is a FileNotFoundError
-        _raise_named(called, error)
+    The library repeats requests, but not those whose answer breaks off in the middle.
+    """
+    from obstore.exceptions import BaseError, GenericError
+
+    end = time.monotonic() + PATIENCE.total_seconds()
+    while True:
+        try:
+            return question()
+        except (BaseError, OSError) as error:  # what is not found is a FileNotFoundError
+            is_passing = isinstance(error, GenericError) and _BROKEN.search(str(error))
+            if not is_passing or time.monotonic() > end:
+                _raise_named(called, error)
+        time.sleep(_PAUSE)
 
 
 def _raise_named(called: str, error: Exception) -> NoReturn:

@@ -31,7 +31,8 @@ class Store:
     errors: float = 0.0  # share of the requests that are answered by 500, or closed unanswered
     throttled: float = 0.0  # share that is answered by 503 SlowDown
     cut: float = 0.0  # share of the bodies that end half-way
-    gone_until: float = 0.0  # on the monotonic clock; until then every connection is closed
+    gone_from: float = 0.0  # on the monotonic clock; from then
+    gone_until: float = 0.0  # until then every connection is closed
     requests: list[str] = field(default_factory=list)
     dice: random.Random = field(default_factory=lambda: random.Random(0))
 
@@ -85,7 +86,7 @@ def _proxy(store: Store, behind: tuple[str, int]) -> type[BaseHTTPRequestHandler
             store.requests.append(f"{self.command} {self.path}")
             time.sleep(store.latency)
             roll = store.dice.random()
-            if time.monotonic() < store.gone_until or roll < store.errors / 2:
+            if store.gone_from <= time.monotonic() < store.gone_until or roll < store.errors / 2:
                 self.close_connection = True
             elif roll < store.errors:
                 self.refuse(500, "InternalError")

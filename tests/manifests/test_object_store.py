@@ -107,6 +107,16 @@ def store_put(store: Store, key: str) -> None:
     stores.upload(f"s3://{BUCKET}/{key}", key, b"")
 
 
+def test_answers_that_break_off(folder: Url, store: Store) -> None:
+    """Listings and deletions, too, which the library does not repeat by itself."""
+    for number in range(3):
+        write_bytes(folder / f"{number}", DATA)
+    store.cut = 0.5
+    for _ in range(10):
+        assert len(files_below(folder)) == 3
+        assert read_bytes(folder / "0") == DATA
+
+
 def test_bad_weather(folder: Url, store: Store) -> None:
     store.latency, store.errors, store.throttled, store.cut = 0.01, 0.05, 0.05, 0.05
     for number in range(60):
