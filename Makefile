@@ -46,6 +46,7 @@ campaign: .venv/all .venv-server/all  ## what tests try at random, for an hour: 
 	STORMS=100 $(BIN)/pytest tests/annotation/test_storm.py
 	MOMENTS=60 $(BIN)/pytest tests/datagen/test_signals.py
 	$(BIN)/python -m tests.fuzz --seconds 120
+	$(BIN)/python -m tests.faults --minutes 60
 
 newest: .venv-newest/all  ## the tests of all but annotation, on the newest Python and packages to be had
 	@$(NEWEST)/python -c 'import pymatting'

@@ -77,8 +77,8 @@ class Campaign:
             )
             FAULTS[name](trial)
             tally.times += 1
-            tally.repeats = max(tally.repeats, self._repeat(trial, name, tally))
-            self._count(out, tally)
+            tally.repeats = max(tally.repeats, self._repeat(trial, tally))
+            self.count(out, tally)
 
     def _timed(self) -> float:
         """Seconds of a run that nothing happens to."""
@@ -94,7 +94,7 @@ class Campaign:
                 self._seconds = time.monotonic() - begin
         return self._seconds
 
-    def _repeat(self, trial: Trial, name: str, tally: Tally) -> int:
+    def _repeat(self, trial: Trial, tally: Tally) -> int:
         """How often the command had to be repeated."""
         for times in range(_REPEATS + 1):
             if self._files(trial.out) == self._expected:
@@ -107,7 +107,8 @@ class Campaign:
     def _files(self, out: Location) -> dict[str, bytes]:
         return {name: read_bytes(out / name) for name in files_below(out)}
 
-    def _count(self, out: Location, tally: Tally) -> None:
+    def count(self, out: Location, tally: Tally) -> None:
+        """Add what is wrong with a set."""
         found = self._files(out)
         if found == self._expected:
             return

@@ -1,0 +1,38 @@
+"""A few faults of the campaign; `python -m tests.faults` tries all of them, again and again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.campaign import Campaign, Tally, campaign
+from tests.object_store import Store
+
+A_FEW = (
+    *("damaged: index", "truncated: shard", "deleted: dataset.json", "store: 5 % errors"),
+    *("store: 5 % of bodies cut", "store, deleted: index", "kill -9: raylet"),
+)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def running(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Campaign:
+    with campaign(tmp_path_factory.mktemp("campaign"), store) as begun:
+        return begun
+
+
+@pytest.mark.parametrize("name", A_FEW)
+def test_nothing_is_lost(running: Campaign, name: str) -> None:
+    tally = Tally()
+    running.try_once(name, 0, tally)
+    assert tally.times == 1
+    assert tally.is_clean, tally.line(name)
+
+
+def test_what_is_lost_is_counted(running: Campaign, tmp_path: Path) -> None:
+    """A campaign that cannot find anything wrong would be worth nothing."""
+    tally = Tally()
+    running.count(tmp_path / "nothing", tally)
+    assert (tally.lost, tally.is_clean) == (60, False)
