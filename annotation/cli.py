@@ -32,7 +32,7 @@ from annotation.printing import (
     print_status,
 )
 from annotation.serve_cli import serve
-from annotation.settings import Patience, Wanted
+from annotation.settings import Gaps, Patience, Wanted
 from console.commands import DONE, FAILED, new_app, run
 from console.messages import fail, say, show_json
 from console.options import existing_file, switch
@@ -127,6 +127,10 @@ def pull(
         bool,
         switch("--prune", "Remove what was pulled before and is no longer on the server."),
     ] = False,
+    gaps: Annotated[
+        Gaps,
+        typer.Option(help="What the unpainted pixels beside a painted Foreground count as."),
+    ] = Gaps.UNKNOWN,
     url: UrlOption = URL,
     token: TokenOption = None,
     timeout: TimeoutOption = TIMEOUT,
@@ -136,7 +140,7 @@ def pull(
     from annotation.pull import pull as run_pull
 
     with _client(url, token, timeout) as client, _progress("pull", "tasks") as begin:
-        found = run_pull(client, project, out, state, begin, prune=prune)
+        found = run_pull(client, project, out, state, begin, prune=prune, gaps=gaps)
     _show(found, print_pulled, json_)
     raise typer.Exit(FAILED if found.bad or found.gone else DONE)
 

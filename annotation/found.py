@@ -8,9 +8,10 @@ from annotation.bad import BadAnnotation, bad_annotation, id_of, person_of
 from annotation.files.failures import failure
 from annotation.form.choose import NOTHING_TO_APPROVE, approvals
 from annotation.form.regions import BadAnnotationError
-from annotation.form.results import Chosen, Painted, SkippedError, read_chosen, read_result
+from annotation.form.results import Chosen, Painted, SkippedError, read_chosen, read_results
 from annotation.form.tasks import Task
 from annotation.server.project import Project
+from annotation.settings import Gaps
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Found:
     noted: list[BadAnnotation] = field(default_factory=list)
 
 
-def find(project: Project, task: Task) -> Found:
+def find(project: Project, task: Task, gaps: Gaps) -> Found:
     """Every annotation of a task, decoded. What happens to one ends that one and no other."""
     found = Found()
 
@@ -35,7 +36,7 @@ def find(project: Project, task: Task) -> Found:
     for annotation in task.annotations:
         try:
             chosen = read_chosen(task, annotation)
-            one = chosen if chosen.kind is None else read_result(task, annotation)
+            painted = read_results(task, annotation, gaps) if chosen.kind else []
         except SkippedError:
             continue
         except BadAnnotationError as error:
@@ -44,11 +45,12 @@ def find(project: Project, task: Task) -> Found:
         except Exception as error:
             found.refused.append(name(annotation, failure("", error).reason))
             continue
-        found.noted.extend(name(annotation, note) for note in one.notes)
-        if isinstance(one, Painted):
-            found.painted.append(one)
+        if painted:
+            found.painted.extend(painted)
         else:
-            found.reviews.append(one)
+            found.reviews.append(chosen)
+        noted = [one.notes for one in painted] or [chosen.notes]
+        found.noted.extend(name(annotation, note) for notes in noted for note in notes)
     if not found.painted:
         approving = approvals(found.reviews)
         for annotation in task.annotations:

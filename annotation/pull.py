@@ -23,8 +23,9 @@ from annotation.files.failures import failure
 from annotation.files.folder import Folder, is_file
 from annotation.files.shown import shown_picture
 from annotation.form.choose import choose
+from annotation.form.records import record_of
 from annotation.form.regions import IMAGE, BadAnnotationError
-from annotation.form.results import Painted, record_of
+from annotation.form.results import Painted
 from annotation.form.tasks import Task, read_task
 from annotation.found import Found, find
 from annotation.server.ahead import Ahead
@@ -32,7 +33,7 @@ from annotation.server.client import Client
 from annotation.server.faults import ServerError, ends_session
 from annotation.server.find import existing_project
 from annotation.server.project import Project, TaskSummary
-from annotation.settings import Wanted
+from annotation.settings import Gaps, Wanted
 from manifests.annotations import Annotation, Kind, State
 from manifests.pixels import encode_alpha, encode_trimap
 from manifests.storage import write_bytes
@@ -74,6 +75,7 @@ def pull(
     begin: Progress,
     *,
     prune: bool = False,
+    gaps: Gaps = Gaps.UNKNOWN,
 ) -> Pulled:
     """All annotations of a project that are wanted, to a folder.
 
@@ -84,7 +86,7 @@ def pull(
     However it ends, the folder is consistent.
     """
     project = existing_project(client, title)
-    folder = Folder(root, project, wanted)
+    folder = Folder(root, project, wanted, gaps)
     folder.load()
     listed = project.summaries()
     folder.check(listed)
@@ -185,7 +187,7 @@ class _Work:
             return False
         task = read_task(json)
         self._check_owner(task.data.photo, listed.id)
-        found = find(self.project, task)
+        found = find(self.project, task, self.folder.gaps)
         self.bad += found.refused
         warnings = found.noted + self._unseen(listed)
         self.warnings += warnings

@@ -17,14 +17,16 @@ from urllib.parse import quote
 from annotation.files.companions import Companions, doubts, pair, read_fitting
 from annotation.files.failures import Failure, failure
 from annotation.files.photos import Photo, image_bytes, scan_photos
-from annotation.form.regions import IMAGE, labels_xml
+from annotation.form.interface import labels_xml
+from annotation.form.regions import IMAGE, PREVIEW
 from annotation.form.tasks import task_of
+from annotation.previews import show_alpha, show_photos, upload_preview
 from annotation.server.client import Client
 from annotation.server.faults import RefusedError, ServerError, UnsureError, ends_session
 from annotation.server.find import make_project, settle_project
 from annotation.server.once import TRIES
 from annotation.server.project import Project, TaskSummary
-from manifests.pictures import read_alpha, read_trimap
+from manifests.pictures import read_alpha, read_photo, read_trimap
 from manifests.pixels import Pixels
 
 MODEL = "pushed"
@@ -65,13 +67,15 @@ class Pushed:
 @dataclass
 class _Push:
     """One push. `known`: the tasks that were there before, by their photo's id; `waiting`: photos,
-    and their tasks as JSON, that wait for one import, by their identity."""
+    and their tasks as JSON, that wait for one import, by their identity; `shown`: known tasks that
+    got a preview."""
 
     project: Project
     root: Path | None
     known: Mapping[str, TaskSummary]
     uploads: dict[str, str]
     waiting: dict[Identity, tuple[str, bytes]] = field(default_factory=dict)
+    shown: set[int] = field(default_factory=set)
     created: int = 0
     kept: int = 0
     failed: list[Failure] = field(default_factory=list)
@@ -83,9 +87,13 @@ class _Push:
             row = self.known.get(photo.id)
             if row is not None:
                 _check_task(self.project, photo, given, row)
+                if PREVIEW not in row.data and given.alpha:  # an earlier version made it
+                    image, before = read_photo(photo.path), _alpha(photo, given.alpha)
+                    show_alpha(self.project, self.uploads, row, image, before)
+                    self.shown.add(row.id)
                 self.kept += 1
                 return
-            alpha = _alpha(photo, given.alpha)
+            alpha = _alpha(photo, given.alpha) if given.alpha else None
             data = _new_task(self.project, photo, given, alpha, self.root, self.uploads)
             self.waiting[photo.id, photo.sha256] = photo.file, data
             if alpha is not None and given.alpha is not None:
@@ -175,8 +183,10 @@ def push(client: Client, title: str, sources: Sources, begin: Progress) -> Pushe
     if work.created:
         newest = max((row.id for row in known), default=0)
         failed += _settle_duplicates(project, newest)
+    show_photos(project, (row for row in known if row.id not in work.shown))
     settle_project(project)
-    return Pushed(project.url, work.created, work.kept, tuple(failed), tuple(work.warnings))
+    warnings = [Failure(project.url, note) for note in project.notes]
+    return Pushed(project.url, work.created, work.kept, tuple(failed), (*warnings, *work.warnings))
 
 
 def _shown_root(sources: Sources) -> Path | None:
@@ -227,8 +237,8 @@ def _check_task(project: Project, photo: Photo, given: Companions, row: TaskSumm
         )
 
 
-def _alpha(photo: Photo, path: Path | None) -> Pixels | None:
-    return read_fitting(read_alpha, path, photo.height, photo.width) if path else None
+def _alpha(photo: Photo, path: Path) -> Pixels:
+    return read_fitting(read_alpha, path, photo.height, photo.width)
 
 
 def _new_task(
@@ -250,6 +260,7 @@ def _new_task(
         url = uploads.get(name) or project.upload(name, data)
         uploads[name] = url
     size = photo.height, photo.width
+    shows = upload_preview(project, uploads, read_photo(data), alpha) if alpha is not None else ""
     task = task_of(
         photo,
         url,
@@ -262,6 +273,7 @@ def _new_task(
         transparency=given.transparency,
         licence=given.licence,
         model_version=MODEL,
+        preview_url=shows,
     )
     return json.dumps(task, separators=(",", ":")).encode()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from annotation.files.failures import Failure, failure
 from annotation.form.tasks import prediction_of
+from annotation.previews import show_alpha
 from annotation.push import Progress, Pushed, identity
 from annotation.server.client import Client
 from annotation.server.faults import ends_session
@@ -14,6 +15,7 @@ from annotation.server.find import existing_project
 from annotation.server.project import Project, TaskSummary
 from manifests.annotations import Annotation, read_annotations, solved_path
 from manifests.decoding import MAX_PIXELS
+from manifests.pictures import read_photo
 from manifests.pixels import decode_alpha
 from manifests.sources import Subject
 
@@ -26,11 +28,12 @@ def push_solved(client: Client, title: str, pulled: Path, begin: Progress) -> Pu
     rows = read_annotations(solved_path(pulled))
     project = existing_project(client, title)
     known = {row.id: row for row in project.summaries()}
+    uploads = project.uploads()
     advance = begin(len(rows))
     created, failed = 0, list[Failure]()
     for number, row in enumerate(rows, 1):
         try:
-            created += _push_alpha(project, row, pulled / row.path, known)
+            created += _push_alpha(project, row, pulled, known, uploads)
         except Exception as error:
             if ends_session(error, 401, 403):
                 raise
@@ -41,8 +44,13 @@ def push_solved(client: Client, title: str, pulled: Path, begin: Progress) -> Pu
 
 
 def _push_alpha(
-    project: Project, solved: Annotation, path: Path, known: Mapping[int, TaskSummary]
+    project: Project,
+    solved: Annotation,
+    pulled: Path,
+    known: Mapping[int, TaskSummary],
+    uploads: dict[str, str],
 ) -> bool:
+    """Whether a task got an alpha that it did not have; either way, it shows it now."""
     task = known.get(solved.task_id)
     if task is None or identity(task) != (solved.photo_id, solved.photo_sha256):
         where = project.task_url(solved.task_id)
@@ -51,8 +59,16 @@ def _push_alpha(
             "and pull again"
         )
     subject = "" if solved.subject is Subject.UNLABELLED else str(solved.subject)
-    alpha = decode_alpha(path.read_bytes(), MAX_PIXELS)
+    alpha = decode_alpha((pulled / solved.path).read_bytes(), MAX_PIXELS)
     prediction = prediction_of(
         solved.model, alpha, subject=subject, transparency=solved.transparency
     )
-    return project.add_prediction(task.id, prediction)
+    is_new = project.add_prediction(task.id, prediction)
+    solution = {
+        "solved_sha256": solved.pixels_sha256,
+        "solved_trimap_sha256": solved.pushed_sha256,
+    }
+    if any(task.data.get(name) != value for name, value in solution.items()):
+        image = read_photo(pulled / solved.photo_path)
+        show_alpha(project, uploads, task, image, alpha, **solution)
+    return is_new

@@ -13,6 +13,13 @@ class Wanted(StrEnum):
     ALL = "all"
 
 
+class Gaps(StrEnum):
+    """What the pixels beside a foreground are that nobody painted."""
+
+    UNKNOWN = "unknown"
+    BACKGROUND = "background"
+
+
 @dataclass(frozen=True)
 class Patience:
     """How long a server is waited for, in seconds."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from annotation.server.project import Project, TaskSummary
+from annotation.settings import Gaps
 from manifests.annotations import (
     Annotation,
     annotations_path,
@@ -26,6 +27,7 @@ class Folder:
     root: Path
     project: Project
     wanted: str  # which annotations, for a folder that was pulled with others before
+    gaps: Gaps = Gaps.UNKNOWN  # likewise
     rows: dict[int, list[Annotation]] = field(default_factory=dict)
     seen: dict[str, str] = field(default_factory=dict)
     origin: tuple[str, int] | None = None  # title and number of the project that was pulled last
@@ -53,7 +55,7 @@ class Folder:
                 self.origin = str(memory["project"]), int(memory["project_id"])
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"{self.memory}: damaged ({error!r}); remove it") from error
-        if memory.get("state") == self.wanted and table.exists():
+        if (memory.get("state"), memory.get("gaps")) == (self.wanted, self.gaps) and table.exists():
             self.seen = seen
 
     def check(self, listed: Sequence[TaskSummary]) -> None:
@@ -91,6 +93,7 @@ class Folder:
             "project": self.project.title,
             "project_id": self.project.id,
             "state": self.wanted,
+            "gaps": self.gaps,
             "seen": self.seen,
         }
         write_bytes(self.memory, json.dumps(memory, indent=1).encode())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -16,6 +15,7 @@ import numpy as np
 
 from annotation.form.bitmask import decode_bitmask
 from annotation.form.brush import decode_brush, encode_brush
+from annotation.form.outlines import draw_polygon, fill, read_point
 from manifests.annotations import Kind, Origin, State
 from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN, Pixels
 from manifests.sources import Subject, Transparency
@@ -23,7 +23,10 @@ from manifests.sources import Subject, Transparency
 Json = Mapping[str, Any]
 
 IMAGE = "image"  # the object tag; also the key of the picture's URL in a task's data
-STROKES = {"brushlabels": "brush", "bitmasklabels": "bitmask"}  # type of a region -> its control
+PREVIEW = "preview"  # likewise, of what is shown beside it; a path without its first '/'
+# type of a region -> its control
+STROKES = {"brushlabels": "brush", "bitmasklabels": "bitmask", "polygonlabels": "polygon"}
+FILL = "fill"  # a control of key points; each fills what is around it as foreground
 SUBJECT, TRANSPARENCY, REVIEW = "subject", "transparency", "review"  # controls of choices
 CHOICES: Mapping[str, tuple[str, ...]] = {
     SUBJECT: (Subject.HUMAN, Subject.NON_HUMAN),
@@ -97,16 +100,23 @@ def read_content(result: object, height: int, width: int) -> Content:
 
     Several regions of one label are one: the larger value counts, because a stroke that was begun
     without selecting the region before makes a second one. Where Unknown and Foreground overlap, or
-    Foreground is partial (a brush has soft rims), the trimap is unknown. What comes from controls
-    that are not ours is passed over. Raises BadAnnotationError.
+    Foreground is partial (a brush has soft rims), the trimap is unknown. A Fill is Foreground up to
+    what is painted around it. What comes from controls that are not ours is passed over. Raises
+    BadAnnotationError.
     """
     layers: dict[RegionLabel, Pixels] = {}
     origins = set()
+    points = []
     for region in _painted(result):
-        label, pixels = _read_region(region, height, width)
-        layers[label] = np.maximum(layers[label], pixels) if label in layers else pixels
+        if region.get("from_name") == FILL:
+            points.append(_read_fill(region, height, width))
+        else:
+            label, pixels = _read_region(region, height, width)
+            layers[label] = np.maximum(layers[label], pixels) if label in layers else pixels
         if region.get("origin"):  # those that scripts and the server itself make have none
             origins.add(_origin_of(region))
+    if points:
+        _fill(layers, points, (height, width))
     if not layers:
         raise BadAnnotationError(f"it has no region: nothing was painted{_foreign(result)}")
     if not any(pixels.any() for pixels in layers.values()):
@@ -166,7 +176,7 @@ def _entries(result: object) -> list[Json]:
 
 def _is_ours(entry: Json) -> bool:
     control = entry.get("from_name")
-    return isinstance(control, str) and (control in CHOICES or control in STROKES.values())
+    return isinstance(control, str) and control in {*CHOICES, *STROKES.values(), FILL}
 
 
 def _foreign(result: object) -> str:
@@ -208,6 +218,39 @@ def _take_choice(region: Json, values: dict[str, str]) -> list[str]:
     return []
 
 
+def _fill(
+    layers: dict[RegionLabel, Pixels], points: list[tuple[int, int]], shape: tuple[int, int]
+) -> None:
+    """Adds to the foreground what the points fill."""
+    nothing = np.zeros(shape, np.uint8)
+    is_painted = np.any([nothing > 0, *(pixels > 0 for pixels in layers.values())], axis=0)
+    try:
+        filled = fill(is_painted, points)
+    except ValueError as error:
+        raise BadAnnotationError(f"a Fill cannot be used: {error}") from error
+    before = layers.get(RegionLabel.FOREGROUND, nothing)
+    layers[RegionLabel.FOREGROUND] = np.where(filled, np.uint8(255), before)
+
+
+def _read_fill(region: Json, height: int, width: int) -> tuple[int, int]:
+    if region.get("type") != "keypointlabels":
+        raise BadAnnotationError(f"a Fill is {region.get('type')!r}, not a key point")
+    _check_place(region, height, width)
+    try:
+        return read_point(region["value"], height, width)
+    except ValueError as error:
+        raise BadAnnotationError(f"a Fill cannot be used: {error}") from error
+
+
+def _check_place(region: Json, height: int, width: int) -> None:
+    size = (region.get("original_height"), region.get("original_width"))
+    if size != (height, width):
+        found = f"{size[0]} x {size[1]}"
+        raise BadAnnotationError(f"a region is for {found}, the photo {height} x {width}")
+    if region.get("image_rotation"):
+        raise BadAnnotationError(f"the picture was turned by {region['image_rotation']} degrees")
+
+
 def _read_region(region: Json, height: int, width: int) -> tuple[RegionLabel, Pixels]:
     kind, value = region.get("type"), region["value"]
     if not isinstance(kind, str) or kind not in STROKES:
@@ -219,18 +262,15 @@ def _read_region(region: Json, height: int, width: int) -> tuple[RegionLabel, Pi
     if not isinstance(labels, list) or len(labels) != 1 or labels[0] not in tuple(RegionLabel):
         expected = ", ".join(RegionLabel)
         raise BadAnnotationError(f"a region is labelled {labels!r}, expected one of {expected}")
-    size = (region.get("original_height"), region.get("original_width"))
-    if size != (height, width):
-        found = f"{size[0]} x {size[1]}"
-        raise BadAnnotationError(f"a region is for {found}, the photo {height} x {width}")
-    if region.get("image_rotation"):
-        raise BadAnnotationError(f"the picture was turned by {region['image_rotation']} degrees")
+    _check_place(region, height, width)
     if value.get("touches"):
         raise BadAnnotationError("strokes are not merged yet: it is a draft, submit it")
     try:
         if kind == "bitmasklabels":
             url = value.get("imageDataURL")
             return RegionLabel(labels[0]), decode_bitmask(url, height, width)
+        if kind == "polygonlabels":
+            return RegionLabel(labels[0]), draw_polygon(value.get("points"), height, width)
         if value.get("format") != "rle":
             raise ValueError(f"format {value.get('format')!r}, expected 'rle'")
         return RegionLabel(labels[0]), decode_brush(value.get("rle"), height, width)
@@ -243,8 +283,3 @@ def _origin_of(region: Json) -> Origin:
     if found not in tuple(Origin):
         raise BadAnnotationError(f"a region has the origin {found!r}")
     return Origin(found)
-
-
-def labels_xml() -> str:
-    """The labelling interface of a project."""
-    return (Path(__file__).parent / "labels.xml").read_text(encoding="utf-8")

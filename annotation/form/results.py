@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 
+from annotation.form.gaps import close_gaps
 from annotation.form.regions import (
     REVIEW,
     SUBJECT,
@@ -22,7 +23,8 @@ from annotation.form.regions import (
 )
 from annotation.form.taskdata import TaskData, read_number
 from annotation.form.tasks import Prediction, Task
-from manifests.annotations import Annotation, Author, Kind, Origin, State
+from annotation.settings import Gaps
+from manifests.annotations import Kind, Origin, State
 from manifests.pixels import Pixels, pixels_sha256
 from manifests.sources import Subject
 
@@ -74,11 +76,12 @@ class Painted:
     notes: tuple[str, ...] = ()
 
 
-def read_result(task: Task, annotation: Json) -> Painted:
+def read_result(task: Task, annotation: Json, gaps: Gaps = Gaps.UNKNOWN) -> Painted:
     """An annotation of a task, checked, with its pixels.
 
-    Raises SkippedError if the task was skipped, else BadAnnotationError with the reason if the
-    annotation is malformed.
+    gaps: what the pixels beside a painted foreground are that nobody painted; what comes back as it
+    was pushed stays as it is. Raises SkippedError if the task was skipped, else BadAnnotationError
+    with the reason if the annotation is malformed.
     """
     _check_finished(annotation)
     data = task.data
@@ -91,8 +94,14 @@ def read_result(task: Task, annotation: Json) -> Painted:
         share = 1.0
     choices = read_choices(annotation.get("result"))
     chosen = _chosen(annotation, content.kind, choices, data)
+    notes = chosen.notes
     # What comes back as it was pushed was meant so.
-    has_gap = content.gap > _GAP and origin is not Origin.PREDICTION
+    if content.kind is Kind.TRIMAP and origin is not Origin.PREDICTION:
+        if gaps is Gaps.UNKNOWN:
+            content = content._replace(pixels=_closed(content, before))
+            share = _changed_share(content, before) if before else share
+        elif content.gap > _GAP:
+            notes = (*notes, _gap_note(content.gap))
     return Painted(
         task_id=task.id,
         annotation_id=chosen.annotation_id,
@@ -108,19 +117,69 @@ def read_result(task: Task, annotation: Json) -> Painted:
         changed_share=share,
         subject=chosen.subject,
         transparency=chosen.transparency,
-        notes=(*chosen.notes, *([_gap_note(content.gap)] if has_gap else [])),
+        notes=notes,
     )
 
 
+def read_results(task: Task, annotation: Json, gaps: Gaps = Gaps.UNKNOWN) -> list[Painted]:
+    """An annotation of a task as `read_result` gives it, and what it approves besides.
+
+    Whoever approves a trimap whose solved alpha was shown beside it approves that alpha: then the
+    trimap counts as submitted, and the alpha is the latter of the two.
+    """
+    painted = read_result(task, annotation, gaps)
+    solved = _approved(task, annotation, painted.kind, painted.state)
+    if solved is None or solved.content is None:
+        return [painted]
+    alpha = solved.content.pixels
+    approved = replace(
+        painted,
+        kind=Kind.ALPHA,
+        pixels=alpha,
+        origin=Origin.PREDICTION,
+        model=_text(solved.json.get("model_version")),
+        pushed_sha256=pixels_sha256(alpha),
+        changed_share=0.0,
+        notes=(),
+    )
+    return [replace(painted, state=State.SUBMITTED), approved]
+
+
+def _approved(task: Task, annotation: Json, kind: Kind | None, state: State) -> Prediction | None:
+    """The alpha that was solved from an approved trimap, and that its task shows; None if the
+    annotation is no approved trimap, or was painted on since."""
+    data = task.data
+    if kind is not Kind.TRIMAP or state is not State.APPROVED or not data.solved_sha256:
+        return None
+    trimap = read_content(annotation.get("result"), data.height, data.width)
+    pushed = _pushed(task, annotation, trimap.origins)
+    kept = trimap.pixels, _closed(trimap, pushed.content if pushed else None)
+    if data.solved_trimap_sha256 not in map(pixels_sha256, kept):
+        return None
+    solved = [
+        one
+        for one in task.predictions
+        if one.content is not None and pixels_sha256(one.content.pixels) == data.solved_sha256
+    ]
+    return max(solved, key=_age, default=None)
+
+
+def _closed(content: Content, before: Content | None) -> Pixels:
+    pushed = before.pixels if before and before.kind is Kind.TRIMAP else None
+    return close_gaps(content.pixels, pushed)
+
+
 def read_chosen(task: Task, annotation: Json) -> Chosen:
-    """What was chosen in an annotation; no pixel is decoded. Raises as `read_result` does, but
-    accepts an annotation that only judges."""
+    """What was chosen in an annotation; no pixel is decoded, but to see which alpha an approved
+    trimap approves. Raises as `read_result` does, but accepts an annotation that only judges."""
     _check_finished(annotation)
     result = annotation.get("result")
     kind, choices = read_kind(result), read_choices(result)
     if kind is None and REVIEW not in choices.values:
         read_content(result, task.data.height, task.data.width)  # says what there is instead
-    return _chosen(annotation, kind, choices, task.data)
+    chosen = _chosen(annotation, kind, choices, task.data)
+    is_alpha = _approved(task, annotation, kind, chosen.state) is not None
+    return replace(chosen, kind=Kind.ALPHA) if is_alpha else chosen
 
 
 def _changed_share(content: Content, before: Content | None) -> float:
@@ -218,46 +277,3 @@ def _time(text: object) -> str:
     except (ValueError, OverflowError) as error:
         raise BadAnnotationError(f"its time is {text!r}") from error
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def record_of(
-    painted: Painted,
-    *,
-    project: str,
-    project_id: int,
-    path: str,
-    sha256: str,
-    photo_path: str,
-    accepted: bool,
-) -> Annotation:
-    """The row of an annotation whose pixels are in a file: `path` below the table's folder, with
-    '/' between the parts, and the sha256 of its bytes; `photo_path` likewise the photo's."""
-    data = painted.data
-    return Annotation(
-        photo_id=data.photo,
-        photo_file=data.file,
-        photo_sha256=data.photo_sha256,
-        photo_path=photo_path,
-        height=data.height,
-        width=data.width,
-        kind=painted.kind,
-        path=path,
-        sha256=sha256,
-        pixels_sha256=pixels_sha256(painted.pixels),
-        state=painted.state,
-        accepted=accepted,
-        author_kind=Author.PERSON,
-        author=painted.author,
-        time=painted.time,
-        origin=painted.origin,
-        model=painted.model,
-        pushed_sha256=painted.pushed_sha256,
-        changed_share=painted.changed_share,
-        subject=painted.subject,
-        transparency=painted.transparency,
-        licence=data.licence,
-        project=project,
-        project_id=project_id,
-        task_id=painted.task_id,
-        annotation_id=painted.annotation_id,
-    )

@@ -18,6 +18,8 @@ class TaskData:
 
     `photo_sha256` is that of the original file, `image_sha256` that of the bytes that the server
     shows; `alpha_sha256` and `trimap_sha256` those of the pushed file, "" if there was none.
+    `solved_sha256` and `solved_trimap_sha256` are those of the pixels of the solved alpha that the
+    task shows, and of its trimap.
     A task is known again by `photo` and `photo_sha256`.
     """
 
@@ -32,6 +34,12 @@ class TaskData:
     subject: str = ""
     transparency: str = ""
     licence: str = ""
+    solved_sha256: str = ""
+    solved_trimap_sha256: str = ""
+
+
+_LATER = ("solved_sha256", "solved_trimap_sha256")  # earlier versions wrote none
+_OPTIONAL = ("alpha_sha256", "trimap_sha256", *_LATER)
 
 
 def read_data(task: Json) -> TaskData:
@@ -43,7 +51,7 @@ def read_data(task: Json) -> TaskData:
         raise BadAnnotationError(f"its photo {data.get('photo')!r} is not an id as push makes them")
     values: dict[str, Any] = {}
     for field in dataclasses.fields(TaskData):
-        value = data.get(field.name)
+        value = data.get(field.name, "" if field.name in _LATER else None)
         values[field.name] = value
         if field.name in ("height", "width"):
             if type(value) is not int or not 0 < value <= MAX_SIDE:
@@ -51,7 +59,7 @@ def read_data(task: Json) -> TaskData:
         elif not isinstance(value, str) or value != value.encode("utf-8", "replace").decode():
             raise BadAnnotationError(f"its data has {field.name} = {value!r}, expected a text")
         elif field.name.endswith("sha256"):
-            if value or field.name not in ("alpha_sha256", "trimap_sha256"):
+            if value or field.name not in _OPTIONAL:
                 _check_sha256(field.name, value)
         elif field.name in CHOICES and value and value not in CHOICES[field.name]:
             raise BadAnnotationError(f"its data has {field.name} = {value!r}")

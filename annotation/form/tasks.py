@@ -13,6 +13,7 @@ import numpy as np
 from annotation.files.photos import Photo
 from annotation.form.regions import (
     IMAGE,
+    PREVIEW,
     SUBJECT,
     TRANSPARENCY,
     BadAnnotationError,
@@ -70,8 +71,12 @@ def task_of(
     transparency: str = "",
     licence: str = "",
     model_version: str = "pushed",
+    preview_url: str = "",
 ) -> dict[str, Any]:
-    """The task to import: its data, and a prediction if there is anything to begin with."""
+    """The task to import: its data, and a prediction if there is anything to begin with.
+
+    preview_url: what is shown beside the photo; "": the photo without paint.
+    """
     data = TaskData(
         photo=photo.id,
         file=photo.file,
@@ -85,12 +90,19 @@ def task_of(
         transparency=transparency,
         licence=licence,
     )
-    task: dict[str, Any] = {"data": {IMAGE: image_url, **dataclasses.asdict(data)}}
+    shown = {IMAGE: image_url, PREVIEW: preview_path(preview_url or image_url)}
+    task: dict[str, Any] = {"data": {**shown, **dataclasses.asdict(data)}}
     found = prediction_of(model_version, alpha, trimap, subject, transparency)
     for pixels in (alpha, trimap):
         if pixels is not None and pixels.shape != (photo.height, photo.width):
             raise ValueError(f"{photo.file}: {photo.height} x {photo.width}, not {pixels.shape}")
     return task | ({"predictions": [found]} if found["result"] else {})
+
+
+def preview_path(url: str) -> str:
+    """A URL path as the interface takes it. The server counts as a field of its own what begins
+    with '$', and takes uploads only for an interface with one field: hence /$[preview]."""
+    return url.removeprefix("/")
 
 
 def prediction_of(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from xml.etree import ElementTree
 
+from annotation.form.interface import is_earlier, missing_parts
 from annotation.server.client import Client
 from annotation.server.faults import RefusedError, ServerError
 from annotation.server.once import make_once
@@ -43,9 +43,10 @@ def make_project(client: Client, title: str, interface: str, model_version: str)
     to annotators.
 
     An existing project keeps its settings; where no version of predictions is chosen, the server
-    takes that of the first import. interface: the labelling interface, XML. Raises
-    ServerError if an existing project has an interface that lacks parts of it, or if the server
-    does not accept the title.
+    takes that of the first import. interface: the labelling interface, XML. It replaces that of an
+    earlier version; one that somebody changed stays, and what it lacks is in the project's `notes`.
+    Raises ServerError if it lacks what nobody can annotate without, or if the server does not
+    accept the title.
     """
     title = title.strip()
     project = find_project(client, title)
@@ -53,12 +54,22 @@ def make_project(client: Client, title: str, interface: str, model_version: str)
         _make(client, title, interface, model_version)
         project = existing_project(client, title)
         project.is_new = True
-    settings = client.get(f"/api/projects/{project.id}/")
-    missing = _controls(interface) - _controls(str(settings.get("label_config", "")))
-    if missing:
+    page = f"/api/projects/{project.id}/"
+    before = str(client.get(page).get("label_config", ""))
+    if is_earlier(before):
+        client.patch(page, {"label_config": interface})
+        return project
+    needed, others = missing_parts(before, interface)
+    advice = "set the interface to annotation/form/labels.xml"
+    if needed:
         raise ServerError(
-            f"{project.url}: its labelling interface has no {', '.join(sorted(missing))}; give "
-            "another --project, or set the interface to annotation/form/labels.xml"
+            f"{project.url}: its labelling interface has no {', '.join(needed)}; give another "
+            f"--project, or {advice}"
+        )
+    if others:
+        project.notes.append(
+            f"its labelling interface was changed and has no {', '.join(others)}; to have them, "
+            f"{advice}"
         )
     return project
 
@@ -112,17 +123,3 @@ def _list(client: Client, title: str) -> list[Found]:
         listed += [one for one in found if one.get("title") == title]
         more = bool(found) and number * _PAGE < total
     return sorted(listed, key=lambda one: int(one["id"]))
-
-
-def _controls(interface: str) -> set[str]:
-    """Every control and label of an interface, as `Tag name` and `Tag of parent: value`."""
-    try:
-        root = ElementTree.fromstring(interface)
-    except ElementTree.ParseError:
-        return set()
-    found = set()
-    for parent in root.iter():
-        if "toName" in parent.attrib:
-            found.add(f"{parent.tag} {parent.attrib.get('name')}")
-            found |= {f"{child.tag} {child.attrib.get('value')}" for child in parent}
-    return found

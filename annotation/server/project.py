@@ -52,11 +52,12 @@ class TaskSummary:
 
 class Project:
     """One project. `title` was found or given; `id` is the server's; `is_new` if it was made just
-    now."""
+    now; `notes` is what a person should know of it."""
 
     def __init__(self, client: Client, id_: int, title: str) -> None:
         self.client, self.id, self.title = client, id_, title
         self.is_new = False
+        self.notes: list[str] = []
 
     @property
     def url(self) -> str:
@@ -168,6 +169,10 @@ class Project:
     def add_tasks(self, tasks: Sequence[bytes]) -> None:
         """Import tasks (each as JSON). Raises UnsureError if it broke off."""
         self.client.post(f"/api/projects/{self.id}/import", b"[" + b",".join(tasks) + b"]")
+
+    def set_data(self, task: TaskSummary, **fields: str) -> None:
+        """Set fields of a task's data; the others stay as they were listed."""
+        self.client.patch(f"/api/tasks/{task.id}/", {"data": {**task.data, **fields}})
 
     def is_touched(self, id_: int) -> bool:
         """Whether anybody has begun to annotate a task."""

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from annotation.form.regions import choice, labels_xml
+from annotation.form.interface import labels_xml
+from annotation.form.regions import choice
 from annotation.form.tasks import prediction_of
 from annotation.pull import pull
 from annotation.push import Sources, push

@@ -17,12 +17,13 @@ from PIL import Image
 
 from annotation.export import Exported, export_folder
 from annotation.files.photos import photo_id
-from annotation.form.regions import RegionLabel, choice, labels_xml, stroke
+from annotation.form.interface import labels_xml
+from annotation.form.regions import RegionLabel, choice, stroke
 from annotation.pull import Pulled, pull
 from annotation.server.client import Client
 from annotation.server.faults import OutageError, ServerError
 from annotation.server.find import existing_project, make_project
-from annotation.settings import Patience, Wanted
+from annotation.settings import Gaps, Patience, Wanted
 from annotation.status import measure
 from manifests.annotations import (
     Annotation,
@@ -57,10 +58,15 @@ def out(tmp_path: Path) -> Path:
 
 
 def pulled(
-    client: Client, out: Path, wanted: Wanted = Wanted.ALL, *, prune: bool = False
+    client: Client,
+    out: Path,
+    wanted: Wanted = Wanted.ALL,
+    *,
+    prune: bool = False,
+    gaps: Gaps = Gaps.UNKNOWN,
 ) -> Pulled:
     """Pull; whatever comes of it, the table and the files agree."""
-    found = pull(client, TITLE, out, wanted, quiet, prune=prune)
+    found = pull(client, TITLE, out, wanted, quiet, prune=prune, gaps=gaps)
     for row in rows_of(out):
         assert hashlib.sha256((out / row.path).read_bytes()).hexdigest() == row.sha256
         assert (out / row.photo_path).is_file()
@@ -432,7 +438,7 @@ def test_what_is_noted_is_pulled_and_said_each_time(toy: Toy, client: Client, ou
     animal = choice("subject", "human") | {"value": {"choices": ["animal"]}}
     number = toy.submit(5, [*strokes, animal])
     for _ in range(2):
-        found = pulled(client, out)
+        found = pulled(client, out, gaps=Gaps.BACKGROUND)
         assert (found.rows, found.bad) == (1, ())
         assert [one.line.split(": ", 2)[:2] for one in found.warnings] == [
             ["5.png", f"annotation {number} by anna@example.org"]

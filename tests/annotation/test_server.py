@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from annotation.form.regions import choice, labels_xml
+from annotation.form.interface import labels_xml
+from annotation.form.regions import choice
 from annotation.form.tasks import prediction_of
 from annotation.pull import pull
 from annotation.push import Sources, push

@@ -17,16 +17,19 @@ from hypothesis import strategies as st
 
 from annotation.files.photos import Photo, photo_id
 from annotation.form.brush import encode_brush
+from annotation.form.interface import labels_xml
+from annotation.form.records import record_of
 from annotation.form.regions import (
     CHOICES,
+    FILL,
     STROKES,
     BadAnnotationError,
     RegionLabel,
-    labels_xml,
     read_content,
 )
-from annotation.form.results import read_result, record_of
+from annotation.form.results import read_result
 from annotation.form.tasks import prediction_of, read_task, task_of
+from annotation.settings import Gaps
 from manifests.annotations import Annotation, Kind, Origin, State
 from manifests.pixels import Pixels, pixels_sha256
 from manifests.sources import Subject
@@ -190,7 +193,8 @@ def test_a_removed_region_is_a_change() -> None:
     trimap = np.repeat(np.array([0, 1, 2], np.uint8), 18).reshape(6, 9)
     pushed = task(trimap=trimap)
     result = [r for r in untouched(pushed)["result"] if r["id"] == "foreground"]
-    found = read_result(read_task(pushed), annotation(result, "prediction", parent_prediction=40))
+    removed = annotation(result, "prediction", parent_prediction=40)
+    found = read_result(read_task(pushed), removed, Gaps.BACKGROUND)
     assert (found.origin, found.changed_share) == (Origin.PREDICTION_CHANGED, 1 / 3)
 
 
@@ -250,7 +254,8 @@ def test_the_gap_is_the_share_of_unpainted_pixels_beside_the_foreground(missing:
         unknown[row, column] = 0
     result = [painted("Foreground", foreground), painted("Unknown", unknown)]
     assert read_content(result, 6, 9).gap == pytest.approx(missing / 12)
-    notes = read_result(read_task(task()), annotation(result)).notes
+    assert read_result(read_task(task()), annotation(result)).notes == ()
+    notes = read_result(read_task(task()), annotation(result), Gaps.BACKGROUND).notes
     assert notes == () if missing == 0 else notes[0].startswith(f"{missing / 12:.0%} of the")
     trimap = np.where(foreground, 2, np.where(unknown, 1, 0)).astype(np.uint8)
     pushed = task(trimap=trimap)
@@ -325,10 +330,22 @@ def test_what_cannot_be_pushed_is_refused(make: Callable[[], Task], reason: str)
 
 def test_the_interface_has_the_names_that_are_read() -> None:
     root = ET.fromstring(labels_xml())
-    assert [image.get("name") for image in root.iter("Image")] == ["image"]
-    assert [image.get("value") for image in root.iter("Image")] == ["$image"]
-    assert [brush.get("name") for brush in root.iter("BrushLabels")] == [STROKES["brushlabels"]]
-    assert [label.get("value") for label in root.iter("Label")] == list(RegionLabel)
+    images = {image.get("name"): image.get("value") for image in root.iter("Image")}
+    assert images == {"image": "$image", "preview": "/$[preview]"}
+    labels = {
+        control.get("name"): {str(label.get("value")) for label in control.iter("Label")}
+        for control in root.iter()
+        if control.tag.endswith("Labels")
+    }
+    assert labels == {
+        STROKES["brushlabels"]: set(RegionLabel),
+        STROKES["polygonlabels"]: {RegionLabel.FOREGROUND, RegionLabel.UNKNOWN},
+        FILL: {"Fill"},
+        "solve": {"Solve"},
+    }
+    hotkeys = [tag.get("hotkey") for tag in root.iter() if tag.tag in ("Label", "Choice")]
+    assert None not in hotkeys
+    assert len(set(hotkeys)) == len(hotkeys)
     choices = {
         control.get("name"): tuple(str(choice.get("value")) for choice in control.iter("Choice"))
         for control in root.iter("Choices")
