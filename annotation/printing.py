@@ -84,6 +84,8 @@ def print_status(found: Status) -> None:
     show(f"{found.url}: {found.tasks:,} tasks of {found.project}")
     states = [(name, f"{count:,}") for name, count in found.states.items()]
     show_table("By state", ("state", "tasks"), states)
+    if found.waiting:
+        show(f"{found.waiting:,} tasks have an alpha that waits for approval: {found.waiting_url}")
     if found.approved_trimaps:
         warn(
             f"{found.approved_trimaps:,} of the approved are trimaps, which do not count below: "

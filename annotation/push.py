@@ -26,6 +26,7 @@ from annotation.server.faults import RefusedError, ServerError, UnsureError, end
 from annotation.server.find import make_project, settle_project
 from annotation.server.once import TRIES
 from annotation.server.project import Project, TaskSummary
+from annotation.server.tabs import make_tabs
 from manifests.pictures import read_alpha, read_photo, read_trimap
 from manifests.pixels import Pixels
 
@@ -184,6 +185,7 @@ def push(client: Client, title: str, sources: Sources, begin: Progress) -> Pushe
         newest = max((row.id for row in known), default=0)
         failed += _settle_duplicates(project, newest)
     show_photos(project, (row for row in known if row.id not in work.shown))
+    make_tabs(project)
     settle_project(project)
     warnings = [Failure(project.url, note) for note in project.notes]
     return Pushed(project.url, work.created, work.kept, tuple(failed), (*warnings, *work.warnings))

@@ -13,6 +13,7 @@ from annotation.server.client import Client
 from annotation.server.faults import ends_session
 from annotation.server.find import existing_project
 from annotation.server.project import Project, TaskSummary
+from annotation.server.tabs import make_tabs
 from manifests.annotations import Annotation, read_annotations, solved_path
 from manifests.decoding import MAX_PIXELS
 from manifests.pictures import read_photo
@@ -39,6 +40,7 @@ def push_solved(client: Client, title: str, pulled: Path, begin: Progress) -> Pu
                 raise
             failed.append(failure(row.photo_file, error))
         advance(number)
+    make_tabs(project)
     kept = len(rows) - created - len(failed)
     return Pushed(project.url, created, kept, tuple(failed))
 

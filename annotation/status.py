@@ -22,6 +22,7 @@ from annotation.server.ahead import Ahead
 from annotation.server.client import Client
 from annotation.server.find import existing_project
 from annotation.server.project import Project, TaskSummary
+from annotation.server.tabs import waiting_tab
 from manifests.annotations import Kind, State
 from manifests.sources import Subject, Transparency
 
@@ -68,6 +69,8 @@ class Status:
     """A project, counted. `states`: tasks by the state of what `pull` takes for their result.
 
     approved_trimaps: how many of the approved results are trimaps, which count for no cell.
+    waiting: how many tasks have an alpha that nobody has approved or rejected; waiting_url: the tab
+    with these tasks. None and "" if the project has no such tab.
     """
 
     project: str
@@ -75,6 +78,8 @@ class Status:
     tasks: int
     states: Mapping[str, int]
     approved_trimaps: int
+    waiting: int | None
+    waiting_url: str
     cells: tuple[Cell, ...]
     annotators: tuple[Annotator, ...]
     agreement: tuple[Agreement, ...]
@@ -106,12 +111,15 @@ def measure(
     states = Counter(one.state for one in counts)
     approved = [one for one in counts if one.state == State.APPROVED]
     pairs = tuple(pair for one in counts for pair in one.pairs)
+    waiting_url, waiting = waiting_tab(project)
     return Status(
         project=project.title,
         url=project.url,
         tasks=len(rows),
         states={state: states[state] for state in STATES},
         approved_trimaps=sum(one.kind == Kind.TRIMAP for one in approved),
+        waiting=waiting,
+        waiting_url=waiting_url,
         cells=_cells(counts, approved, target),
         annotators=_annotators([one for task in counts for one in task.work], pairs),
         agreement=pairs,

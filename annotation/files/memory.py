@@ -14,7 +14,7 @@ from typing import Any
 from manifests.documents import parse_object
 from manifests.storage import write_bytes
 
-_VERSION = 1  # of what is counted; memories of another one are not read
+_VERSION = 2  # of what is counted; memories of another one are not read
 
 
 def cache_folder() -> Path:

@@ -94,6 +94,8 @@ class Toy:
             return 200, {"results": found, "count": len(found)}
         if url.path == f"/api/projects/{self.number}/" and not self.is_gone:
             return (200, self.settings) if method == "GET" else (400, "no such model version")
+        if url.path == "/api/dm/views/":
+            return 200, []
         if url.path == "/api/users/":
             return (403, "not allowed") if self.hides_people else (200, self._people())
         if url.path == "/api/tasks/":
