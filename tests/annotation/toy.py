@@ -94,12 +94,12 @@ class Toy:
             return 200, {"results": found, "count": len(found)}
         if url.path == f"/api/projects/{self.number}/" and not self.is_gone:
             return (200, self.settings) if method == "GET" else (400, "no such model version")
-        if url.path == "/api/dm/views/":
-            return 200, []
         if url.path == "/api/users/":
             return (403, "not allowed") if self.hides_people else (200, self._people())
-        if url.path == "/api/tasks/":
-            return 200, self._list({name: found[0] for name, found in parse_qs(url.query).items()})
+        if url.path in ("/api/tasks/", "/api/dm/views/"):
+            return 200, [] if "views" in url.path else self._list(
+                {name: found[0] for name, found in parse_qs(url.query).items()}
+            )
         task = re.fullmatch(r"/api/tasks/(\d+)/", url.path)
         if task and int(task[1]) not in self.gone:
             return 200, self.tasks[int(task[1])]
