@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route
+from playwright.sync_api import Browser, Locator, Page, Route, ViewportSize
 
 from annotation.form.regions import choice
 from annotation.pull import pull
@@ -18,6 +21,7 @@ from annotation.server.find import existing_project
 from annotation.server.project import Project
 from annotation.settings import Wanted
 from annotation.solve import solve_folder
+from annotation.status import measure
 from manifests.annotations import (
     Annotation,
     Kind,
@@ -26,7 +30,14 @@ from manifests.annotations import (
     annotations_path,
     read_annotations,
 )
-from manifests.pixels import Pixels, decode_alpha, decode_trimap
+from manifests.pixels import (
+    BACKGROUND,
+    FOREGROUND,
+    UNKNOWN,
+    Pixels,
+    decode_alpha,
+    decode_trimap,
+)
 from manifests.sources import Subject
 from tests.annotation.conftest import (
     PASSWORD,
@@ -42,7 +53,8 @@ from tests.annotation.conftest import (
 )
 from tests.chromium import chromium
 
-ARTEFACTS = Path(__file__).parent / "artefacts"
+ARTEFACTS = Path(os.environ.get("SCREENSHOTS") or Path(tempfile.gettempdir(), "screenshots"))
+VIEW = ViewportSize(width=1366, height=768)  # of a small laptop
 HEIGHT, WIDTH = 120, 160
 BRUSH = 15  # pixels of the screen, as the editor begins
 
@@ -56,7 +68,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def page(browser: Browser, server: Running) -> Iterator[Page]:
     """A tab of somebody who is logged in, and who reaches nothing but the server."""
-    context = browser.new_context(viewport={"width": 1500, "height": 1000})
+    context = browser.new_context(viewport=VIEW)
     context.set_default_timeout(30_000)
     context.route(lambda url: not url.startswith(server.url), refuse)
     context.route("**/heidi-tips*", refuse)
@@ -114,7 +126,7 @@ def choose(page: Page, *values: str) -> None:
 
 def keep(page: Page, name: str) -> None:
     """A screenshot for people to look at."""
-    ARTEFACTS.mkdir(exist_ok=True)
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=ARTEFACTS / f"{name}.png")
 
 
@@ -184,29 +196,140 @@ def test_choices_are_pulled(page: Page, project: Project, tmp_path: Path) -> Non
     assert (row.origin, row.changed_share) == (Origin.PREDICTION, 0.0)
 
 
-def test_a_solved_alpha_is_approved(page: Page, project: Project, tmp_path: Path) -> None:
+@dataclass
+class Hand:
+    """Somebody's clicks and keys, counted."""
+
+    page: Page
+    count: int = 0
+
+    def click(self, where: Locator) -> None:
+        self.count += 1
+        where.click()
+
+    def press(self, key: str) -> None:
+        self.count += 1
+        self.page.keyboard.press(key)
+
+
+def open_row(page: Page, url: str, file: str) -> None:
+    """The row of a task in a tab of the data manager; ready when both pictures are there."""
+    page.goto(url)
+    page.locator("[data-testid=table-row]", has_text=file).click()
+    page.locator(".lsf-outliner-item").first.wait_for()
+    page.wait_for_load_state("networkidle")
+
+
+def approve(page: Page) -> int:
+    """Approve what is open; how many clicks and keys that took."""
+    hand = Hand(page)
+    hand.press("a")
+    page.locator("input[name=approved]:checked").wait_for()
+    with page.expect_response(
+        lambda response: "/annotations" in response.url and response.request.method != "GET"
+    ) as sent:
+        hand.press("Control+Enter")
+    assert sent.value.ok
+    return hand.count
+
+
+def test_a_solved_alpha_is_approved_by_looking(
+    page: Page, project: Project, tmp_path: Path
+) -> None:
+    """Two keys after the click on its row, in the tab of what waits, which `status` names."""
     task = tasks_of(project)["bare.png"]
     trimap = trimap_of_rings(HEIGHT, WIDTH)
     paint(project, task, trimap, choice("subject", "human"), choice("transparency", "Medium"))
-    row, found = pulled(project, tmp_path / "out")
+    row, _ = pulled(project, tmp_path / "out")
     assert (row.kind, row.state) == (Kind.TRIMAP, State.SUBMITTED)
-    assert np.array_equal(found, trimap)
     assert solve_folder(tmp_path / "out").written == 1
     assert push_solved(project.client, project.title, tmp_path / "out", quiet).created == 1
-    open_task(page, project, "bare.png", "Foreground")
-    tab = page.locator(".lsf-annotation-button", has_text="closed-form")
-    tab.click()
-    tab.hover()
-    tab.locator(".lsf-annotation-button__trigger").click()
-    page.get_by_text("Duplicate Annotation").click()
-    page.get_by_text("Submit", exact=True).wait_for()
-    page.locator(".lsf-outliner-item", has_text="Alpha").wait_for()
-    choose(page, "approved")
+    waiting = measure(project.client, project.title, 8, quiet)
+    assert waiting.waiting == 2  # and the alpha that was pushed with its photo
+    open_row(page, waiting.waiting_url, "bare.png")
+    shown = page.locator("img[src*='/data/upload/']")
     keep(page, "approving a solved alpha")
-    send(page)
+    assert shown.count() >= 2
+    for value in ("approved", "rejected", "human", "Little"):
+        box = page.locator("label", has_text=value).first.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] < VIEW["height"]
+    assert approve(page) <= 2
     row, alpha = pulled(project, tmp_path / "out")
     solved = decode_alpha((tmp_path / "out" / "solved" / f"{row.photo_id}.png").read_bytes())
     assert np.array_equal(alpha, solved)
     assert (row.kind, row.state, row.model) == (Kind.ALPHA, State.APPROVED, "closed-form")
     assert (row.origin, row.changed_share) == (Origin.PREDICTION, 0.0)
     assert (row.subject, row.transparency) == (Subject.HUMAN, "Medium")
+    rows = read_annotations(annotations_path(tmp_path / "out"))
+    (painted,) = [one for one in rows if one.kind is Kind.TRIMAP]
+    assert np.array_equal(decode_trimap((tmp_path / "out" / painted.path).read_bytes()), trimap)
+    now = measure(project.client, project.title, 8, quiet)
+    assert (now.waiting, now.states["approved"], now.approved_trimaps) == (1, 1, 0)
+
+
+def test_a_pushed_alpha_is_approved_by_looking(
+    page: Page, project: Project, tmp_path: Path
+) -> None:
+    url = measure(project.client, project.title, 8, quiet).waiting_url
+    open_row(page, url, "soft.png")
+    keep(page, "approving a pushed alpha")
+    assert approve(page) <= 2
+    row, alpha = pulled(project, tmp_path / "out")
+    assert np.array_equal(alpha, soft_alpha(1, HEIGHT, WIDTH))
+    assert (row.state, row.origin, row.changed_share) == (State.APPROVED, Origin.PREDICTION, 0.0)
+
+
+def test_a_trimap_is_painted_without_traps(page: Page, project: Project, tmp_path: Path) -> None:
+    """Each key begins a new stroke, whatever stroke was selected before."""
+    page.goto(project.url)
+    page.locator("[data-testid=table-row]", has_text="bare.png").click()
+    page.locator("label", has_text="approved").first.wait_for()
+    page.locator("canvas").first.wait_for()
+    page.wait_for_load_state("networkidle")
+    keep(page, "before a trimap is painted")
+    regions = page.locator(".lsf-outliner-item")
+    hand = Hand(page)
+
+    def stroke(key: str, *points: tuple[float, float]) -> None:
+        before = regions.count()
+        hand.press(key)
+        drag(page, list(points))
+        regions.nth(before).wait_for()
+
+    def click(points: list[tuple[float, float]]) -> None:
+        before = regions.count()
+        box = page.locator("canvas").first.bounding_box()
+        assert box is not None
+        for row, column in points:
+            x, y = box["width"] * column / WIDTH, box["height"] * row / HEIGHT
+            page.mouse.click(box["x"] + x, box["y"] + y, delay=80)
+            page.wait_for_timeout(500)  # two clicks at once are a double click
+        regions.nth(before).wait_for()
+
+    page.wait_for_timeout(500)
+    stroke("u", (20, 20), (20, 60), (100, 60), (100, 20), (20, 20))
+    stroke("Escape", (60, 110), (60, 130))
+    stroke("u", (60, 90), (60, 100))
+    stroke("Escape", (80, 110), (80, 130))
+    keep(page, "a stroke is selected")
+    hand.press("Escape")
+    hand.press("f")
+    click([(60, 40)])
+    hand.press("Escape")
+    hand.press("q")
+    click([(5, 110), (5, 150), (25, 150), (5, 110)])
+    keep(page, "a painted trimap")
+    send(page)
+    (task,) = [number for file, number in tasks_of(project).items() if file == "bare.png"]
+    (made,) = project.task(task)["annotations"]
+    labels = [region["value"].get(region["type"]) for region in made["result"]]
+    expected = ["Unknown", "Foreground", "Unknown", "Foreground", "Fill", "Unknown"]
+    assert labels == [[label] for label in expected]
+    row, trimap = pulled(project, tmp_path / "out")
+    assert (row.kind, row.origin) == (Kind.TRIMAP, Origin.MANUAL)
+    assert (trimap[40:80, 38:42] == FOREGROUND).all()  # filled
+    assert (trimap[[60, 80], 115:125] == FOREGROUND).all()
+    assert (trimap[[20, 100], 30:50] == UNKNOWN).all()
+    assert trimap[8, 140] == UNKNOWN  # in the polygon
+    assert (trimap[110:, :] == BACKGROUND).all()

@@ -318,6 +318,35 @@ def test_project_that_was_made_in_the_browser(client: Client, title: str, tmp_pa
     assert client.get(page)["show_collab_predictions"] is False
 
 
+def test_a_project_of_an_earlier_version(client: Client, title: str, tmp_path: Path) -> None:
+    """It gets today's interface, and its tasks what is shown beside the photo."""
+    earlier = (Path(__file__).parents[1] / "golden" / "labels-1.xml").read_text(encoding="utf-8")
+    page = f"/api/projects/{client.post('/api/projects/', {'title': title})['id']}/"
+    client.patch(page, {"label_config": earlier})
+    assert push(client, title, sources(tmp_path), quiet).created == 5
+    project = existing_project(client, title)
+    with_alpha = {row.id for row in project.summaries() if row.data["alpha_sha256"]}
+    for row in project.summaries():
+        old = {name: value for name, value in row.data.items() if name != "preview"}
+        client.patch(f"/api/tasks/{row.id}/", {"data": old})
+    client.patch(page, {"label_config": earlier})
+    found = push(client, title, sources(tmp_path), quiet)
+    assert (found.created, found.warnings) == (0, ())
+    assert client.get(page)["label_config"] == labels_xml()
+    for row in project.summaries():
+        is_photo = row.data["preview"] == row.data["image"].removeprefix("/")
+        assert is_photo is (row.id not in with_alpha)
+
+
+def test_an_interface_that_somebody_changed(client: Client, title: str, tmp_path: Path) -> None:
+    earlier = (Path(__file__).parents[1] / "golden" / "labels-1.xml").read_text(encoding="utf-8")
+    changed = earlier.replace("</View>", "<Header value='Be careful'/></View>", 1)
+    client.post("/api/projects/", {"title": title, "label_config": changed})
+    (note,) = push(client, title, sources(tmp_path), quiet).warnings
+    assert "PolygonLabels polygon" in note.reason
+    assert "annotation/form/labels.xml" in note.reason
+
+
 def test_two_projects_of_one_title(client: Client, title: str) -> None:
     for _ in range(2):
         client.post("/api/projects/", {"title": title, "label_config": labels_xml()})
