@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from annotation.assist_cli import assist
 from annotation.options import (
     TIMEOUT,
     URL,
@@ -102,7 +103,7 @@ def push(
     others = (photos, alphas, trimaps, labels, local_files)
     if (photos is None) == (solved is None) or (solved and any(others)):
         raise typer.BadParameter("give either --photos (and what belongs to them) or --solved")
-    with _client(url, token, timeout) as client, _progress("push", "photos") as begin:
+    with client_of(url, token, timeout) as client, _progress("push", "photos") as begin:
         if photos is not None:
             sources = Sources(photos, alphas, trimaps, labels, local_files)
             found = run_push(client, project, sources, begin)
@@ -139,7 +140,7 @@ def pull(
     """Fetch alphas and trimaps into a folder; again, only those that changed."""
     from annotation.pull import pull as run_pull
 
-    with _client(url, token, timeout) as client, _progress("pull", "tasks") as begin:
+    with client_of(url, token, timeout) as client, _progress("pull", "tasks") as begin:
         found = run_pull(client, project, out, state, begin, prune=prune, gaps=gaps)
     _show(found, print_pulled, json_)
     raise typer.Exit(FAILED if found.bad or found.gone else DONE)
@@ -204,16 +205,18 @@ def status(
     from annotation.files.memory import cache_folder
     from annotation.status import measure
 
-    with _client(url, token, timeout) as client, _progress("status", "tasks") as begin:
+    with client_of(url, token, timeout) as client, _progress("status", "tasks") as begin:
         found = measure(client, project, target, begin, cache_folder())
     _show(found, print_status, json_)
     raise typer.Exit(FAILED if found.bad else DONE)
 
 
 app.command()(serve)
+app.command()(assist)
 
 
-def _client(url: str, token: str | None, timeout: float) -> Client:
+def client_of(url: str, token: str | None, timeout: float) -> Client:
+    """A session with the server that the options name."""
     from annotation.server.client import Client
 
     try:

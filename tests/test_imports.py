@@ -20,6 +20,7 @@ CLI = {
     *(
         "datagen/options.py",
         "datagen/inspect/cli.py",
+        "annotation/assist_cli.py",
         "annotation/options.py",
         "annotation/serve_cli.py",
         "training/matte/cli.py",

@@ -26,7 +26,7 @@ def shown_picture(project: Project, root: Path, task: Task) -> str:
         name = f"photos/{data.photo}.{extension}"
         if is_file(root / name, data.image_sha256):
             return name
-    path = _path_of(url, project.files)
+    path = picture_path(url, project.files)
     if path is None:
         raise BadAnnotationError(f"its picture is at {url!r}, not where push puts pictures")
     try:
@@ -46,16 +46,7 @@ def shown_picture(project: Project, root: Path, task: Task) -> str:
     return name
 
 
-def _size(content: bytes) -> tuple[int, int]:
-    """(height, width) of a picture, not decoded. Raises BadAnnotationError if it is not one."""
-    try:
-        header = read_header(content)
-    except PictureError as error:
-        raise BadAnnotationError(f"its picture {error.reason}") from error
-    return header.height, header.width
-
-
-def _path_of(url: object, files: str) -> str | None:
+def picture_path(url: object, files: str) -> str | None:
     """The path of a picture on the server that we talk to; None if its URL leads elsewhere, where
     the token must not go.
 
@@ -69,6 +60,15 @@ def _path_of(url: object, files: str) -> str | None:
         if path != url and path.startswith(("upload/", "local-files/?d=")):
             return f"/data/{path}"
     return None
+
+
+def _size(content: bytes) -> tuple[int, int]:
+    """(height, width) of a picture, not decoded. Raises BadAnnotationError if it is not one."""
+    try:
+        header = read_header(content)
+    except PictureError as error:
+        raise BadAnnotationError(f"its picture {error.reason}") from error
+    return header.height, header.width
 
 
 def _sha256(data: bytes) -> str:

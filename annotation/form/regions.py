@@ -282,4 +282,6 @@ def _origin_of(region: Json) -> Origin:
     found = region.get("origin")
     if found not in tuple(Origin):
         raise BadAnnotationError(f"a region has the origin {found!r}")
-    return Origin(found)
+    # Of a region that a backend suggested the browser says "manual"; what tells it is the score.
+    is_suggested = found == Origin.MANUAL and region.get("score") is not None
+    return Origin.PREDICTION_CHANGED if is_suggested else Origin(found)

@@ -86,7 +86,7 @@ def read_result(task: Task, annotation: Json, gaps: Gaps = Gaps.UNKNOWN) -> Pain
     _check_finished(annotation)
     data = task.data
     content = read_content(annotation.get("result"), data.height, data.width)
-    pushed = _pushed(task, annotation, content.origins)
+    pushed = _pushed(task, annotation, content)
     before = pushed.content if pushed else None
     share = _changed_share(content, before)
     origin = _origin(content.origins, share, annotation.get("parent_prediction"))
@@ -152,7 +152,7 @@ def _approved(task: Task, annotation: Json, kind: Kind | None, state: State) -> 
     if kind is not Kind.TRIMAP or state is not State.APPROVED or not data.solved_sha256:
         return None
     trimap = read_content(annotation.get("result"), data.height, data.width)
-    pushed = _pushed(task, annotation, trimap.origins)
+    pushed = _pushed(task, annotation, trimap)
     kept = trimap.pixels, _closed(trimap, pushed.content if pushed else None)
     if data.solved_trimap_sha256 not in map(pixels_sha256, kept):
         return None
@@ -232,20 +232,29 @@ def _origin(origins: frozenset[Origin], share: float, parent: object) -> Origin:
     return Origin.PREDICTION if origins == {Origin.PREDICTION} and share < 0 else _CHANGED
 
 
-def _pushed(task: Task, annotation: Json, origins: frozenset[Origin]) -> Prediction | None:
+def _pushed(task: Task, annotation: Json, content: Content) -> Prediction | None:
     """The prediction that an annotation grew from; None if there was none, or it was removed.
 
-    An annotation that was copied, or whose prediction was removed, names no prediction. Its
-    regions still show that there was one, and it is the latest that can have been it.
+    An annotation that was copied or solved while it was painted, or whose prediction was removed,
+    names no prediction. Its regions still show that there was one: the one with the same pixels,
+    else the latest that can have been it.
     """
     parent = annotation.get("parent_prediction")
-    if parent is None and origins <= {Origin.MANUAL}:
-        return None
+    if parent is None:
+        if content.origins <= {Origin.MANUAL}:
+            return None
+        same = [one for one in task.predictions if _is_same(one.content, content)]
+        if same:
+            return max(same, key=_age)
     time = str(annotation.get("created_at") or "")
     earlier = [one for one in task.predictions if str(one.json.get("created_at") or "") <= time]
     named = [one for one in task.predictions if one.json.get("id") == parent]
     # The server promises no order of the predictions.
     return max(earlier if parent is None else named, key=_age, default=None)
+
+
+def _is_same(one: Content | None, other: Content) -> bool:
+    return one is not None and one.kind is other.kind and np.array_equal(one.pixels, other.pixels)
 
 
 def _age(prediction: Prediction) -> tuple[str, int]:

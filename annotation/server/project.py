@@ -174,6 +174,18 @@ class Project:
         """Set fields of a task's data; the others stay as they were listed."""
         self.client.patch(f"/api/tasks/{task.id}/", {"data": {**task.data, **fields}})
 
+    def drafts(self, task: int) -> list[dict[str, Any]]:
+        """What people paint in a task and have not submitted; only an export lists the drafts of
+        all people."""
+        found = self.client.get(
+            f"/api/projects/{self.id}/export",
+            exportType="JSON",
+            download_all_tasks="true",
+            **{"ids[]": task},
+        )
+        listed = [draft for one in found or () for draft in one.get("drafts") or ()]
+        return [draft for draft in listed if isinstance(draft, dict) and "result" in draft]
+
     def is_touched(self, id_: int) -> bool:
         """Whether anybody has begun to annotate a task."""
         task = self.task(id_)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +13,19 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, ViewportSize
 
+from annotation.assist import Assistant, listen, register
 from annotation.form.regions import choice
 from annotation.pull import pull
 from annotation.push import Sources, push
 from annotation.push_solved import push_solved
+from annotation.serve import free_port
 from annotation.server.client import Client
 from annotation.server.find import existing_project
 from annotation.server.project import Project
 from annotation.settings import Wanted
 from annotation.solve import solve_folder
 from annotation.status import measure
+from classical.closed_form import closed_form
 from manifests.annotations import (
     Annotation,
     Kind,
@@ -333,3 +337,48 @@ def test_a_trimap_is_painted_without_traps(page: Page, project: Project, tmp_pat
     assert (trimap[[20, 100], 30:50] == UNKNOWN).all()
     assert trimap[95, 97] == UNKNOWN  # in the polygon
     assert (trimap[115:, :] == BACKGROUND).all()
+
+
+def test_solve_puts_the_alpha_in_place_of_the_trimap(
+    page: Page, project: Project, tmp_path: Path
+) -> None:
+    """One click, strokes that are not submitted included; nothing has to be deleted."""
+    made: list[Pixels] = []
+
+    def solver(image: Pixels, trimap: Pixels) -> Pixels:
+        made.append(closed_form(image, trimap))
+        return made[-1]
+
+    with listen(Assistant(project, "closed-form", solver), free_port()) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for _ in range(2):
+            register(project, f"http://127.0.0.1:{server.server_port}", "closed-form")
+        assert len(project.client.get("/api/ml/", project=project.id)) == 1
+        page.goto(project.url)
+        page.locator("[data-testid=table-row]", has_text="bare.png").click()
+        page.locator("canvas").first.wait_for()
+        page.get_by_text("Auto-Annotation").click()
+        page.get_by_text("Auto-Accept").click()
+        page.locator("h6, .lsf-header", has_text="Paint the soft border").first.click()
+        page.wait_for_timeout(500)
+        regions = page.locator(".lsf-outliner-item")
+        for number, (key, at) in enumerate((("u", 40), ("Escape", 60))):
+            page.keyboard.press(key)
+            drag(page, [(at, 50), (at, 110)])
+            regions.nth(number).wait_for()
+        page.keyboard.press("Escape")
+        page.keyboard.press("m")
+        box = page.locator("canvas").first.bounding_box()
+        assert box is not None
+        with page.expect_response("**/interactive-annotating*", timeout=60_000) as answer:
+            page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.8)
+        assert "errors" not in answer.value.json()
+        page.locator(".lsf-outliner-item", has_text="Alpha").first.wait_for()
+        keep(page, "a trimap was solved")
+        assert page.locator(".lsf-outliner-item", has_text="Unknown").count() == 0
+        send(page)
+        server.shutdown()
+    row, alpha = pulled(project, tmp_path / "out")
+    assert np.array_equal(alpha, made[-1])
+    assert (row.kind, row.model, row.origin) == (Kind.ALPHA, "closed-form", Origin.PREDICTION)
+    assert row.changed_share == 0.0

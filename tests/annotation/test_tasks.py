@@ -341,6 +341,7 @@ def test_the_interface_has_the_names_that_are_read() -> None:
         STROKES["brushlabels"]: set(RegionLabel),
         STROKES["polygonlabels"]: {RegionLabel.FOREGROUND, RegionLabel.UNKNOWN},
         FILL: {"Fill"},
+        "solve": {"Solve"},
     }
     hotkeys = [tag.get("hotkey") for tag in root.iter() if tag.tag in ("Label", "Choice")]
     assert None not in hotkeys
