@@ -332,7 +332,7 @@ def test_a_project_of_an_earlier_version(client: Client, title: str, tmp_path: P
     client.patch(page, {"label_config": earlier})
     found = push(client, title, sources(tmp_path), quiet)
     assert (found.created, found.warnings) == (0, ())
-    assert client.get(page)["label_config"] == labels_xml()
+    assert client.get(page)["label_config"] == labels_xml().strip()
     for row in project.summaries():
         is_photo = row.data["preview"] == row.data["image"].removeprefix("/")
         assert is_photo is (row.id not in with_alpha)
