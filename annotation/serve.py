@@ -161,10 +161,9 @@ def environment(service: Service) -> dict[str, str]:
         "LOG_LEVEL": "WARNING",
         "USE_NGINX_FOR_UPLOADS": "false",
         "USE_NGINX_FOR_EXPORT_DOWNLOADS": "false",
-        # It may ask a backend on this machine: `annotate assist`
-        "SSRF_PROTECTION_ENABLED": "false",
-        "ML_BLOCK_LOCAL_IP": "false",
     }
+    if service.host == HOST:  # nobody else can make it ask `annotate assist`, or this machine
+        chosen |= {"SSRF_PROTECTION_ENABLED": "false", "ML_BLOCK_LOCAL_IP": "false"}
     if service.password:
         chosen["LABEL_STUDIO_PASSWORD"] = service.password
     if service.token:
