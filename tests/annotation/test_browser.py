@@ -357,9 +357,9 @@ def test_solve_puts_the_alpha_in_place_of_the_trimap(
         page.goto(project.url)
         page.locator("[data-testid=table-row]", has_text="bare.png").click()
         page.locator("canvas").first.wait_for()
-        page.get_by_text("Auto-Annotation").click()
-        page.get_by_text("Auto-Accept").click()
-        page.locator("h6, .lsf-header", has_text="Paint the soft border").first.click()
+        page.get_by_text("Auto-Annotation", exact=True).click()
+        page.get_by_text("Auto-Accept Suggestions", exact=True).click()
+        page.get_by_role("heading", name="Paint the soft border").click()  # no toggle has the keys
         page.wait_for_timeout(500)
         regions = page.locator(".lsf-outliner-item")
         for number, (key, at) in enumerate((("u", 40), ("Escape", 60))):
