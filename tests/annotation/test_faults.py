@@ -112,7 +112,7 @@ def test_push_makes_each_task_once(
     assert (found.created, found.failed) == (3, ())
     project = existing_project(client, title)
     assert sorted(tasks_of(project)) == ["0.png", "1.png", "2.png"]
-    assert len(project.uploads()) == 3
+    assert len(project.uploads()) == 6  # the photos, and what shows their alphas
     assert all(len(project.predictions(task)) == 1 for task in tasks_of(project).values())
     for task in tasks_of(project).values():
         assert client.get_bytes(project.task(task)["data"]["image"])
@@ -123,10 +123,10 @@ def test_what_a_photo_costs_does_not_grow_with_their_number(
     unlucky: Client, proxy: Proxy, title: str, three: Sources
 ) -> None:
     assert push(unlucky, title, three, quiet).created == 3
-    assert sum(re.match(UPLOAD, request) is not None for request in proxy.seen) == 3
+    assert sum(re.match(UPLOAD, request) is not None for request in proxy.seen) == 6
     asked = [request for request in proxy.seen if "/file-uploads?" in request]
     assert sum("all=true" in request for request in asked) == 1
-    assert len(asked) == 1 + 3
+    assert len(asked) == 1 + 6
 
 
 def test_what_one_photo_meets_ends_only_that_photo(
