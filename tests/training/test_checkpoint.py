@@ -14,6 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from manifests.storage import Url, write_bytes
+from tests.object_store import BUCKET, SECRET, Store
 from training import checkpoint
 from training.checkpoint import MODEL, OPTIMIZER, STATE
 from training.choices import Variant
@@ -283,13 +285,19 @@ def test_weights_to_start_from(run: Path, tmp_path: Path) -> None:
             checkpoint.load_weights(file, Variant.AN)
 
 
-@pytest.mark.parametrize(
-    "url", ["https://host/run/model.safetensors", "s3://bucket/run", "hf://x/y"]
-)
-def test_a_url_is_no_checkpoint(url: str) -> None:
-    reason = f"^{url}: a checkpoint is read from a disk; download it, and give its path$"
-    with pytest.raises(ValueError, match=reason):
-        checkpoint.load_network(Path(url))
+def test_a_model_in_a_store(run: Path, store: Store) -> None:
+    """By a run (its best, else its last checkpoint), a checkpoint, or a file, as in a folder."""
+    assert SECRET in store.environment.values()
+    root = Url(f"s3://{BUCKET}/models")
+    for name in ("checkpoints/00000002", "checkpoints/00000010"):
+        write_bytes(root / "last" / name / MODEL, (run / "best" / MODEL).read_bytes())
+    write_bytes(root / "best" / "best" / MODEL, (run / "best" / MODEL).read_bytes())
+    expected = load_file(run / "best" / MODEL)
+    for name in ("last", "best", "best/best", f"best/best/{MODEL}"):
+        found = checkpoint.load_network(Path(str(root / name))).state_dict()
+        assert all(torch.equal(found[key], value) for key, value in expected.items()), name
+    with pytest.raises(FileNotFoundError, match=f"^{root}/none: no checkpoint here"):
+        checkpoint.load_network(Path(f"{root}/none"))
 
 
 def test_nothing_in_training_reads_a_pickle() -> None:

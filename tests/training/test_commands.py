@@ -537,10 +537,8 @@ def test_wrong_options(capsys: Capture, command: str) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        "predict --checkpoint https://host/run --images . --trimaps . --out o",
         "predict --checkpoint c --images s3://bucket/i --trimaps . --out o",
         "predict --checkpoint c --images . --trimaps . --out s3://bucket/o",
-        "evaluate --checkpoint hf://models/c --shards s",
         "evaluate --predictions . --alphas . --trimaps . --out s3://bucket/f.json",
         "export --checkpoint c --out gs://bucket/model.onnx",
     ],

@@ -51,9 +51,9 @@ def _width(side: str, usual: float) -> Any:
 CheckpointOption = Annotated[
     Path,
     typer.Option(
-        help="Trained model: the folder of a run, one of its checkpoints, or a model.safetensors.",
+        help="Trained model: the folder or URL of a run, of one of its checkpoints, or a "
+        "model.safetensors.",
         metavar="C",
-        callback=local_path,
     ),
 ]
 
