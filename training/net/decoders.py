@@ -43,19 +43,22 @@ def head(inputs: int, outputs: int) -> nn.Conv2d:
 class AlphaDecoder(nn.Module):
     """Features and the input -> N x 1 x H x W logits of alpha.
 
-    The last map, at half resolution, holds the logits of 2 x 2 pixels as channels.
+    The last map, at half resolution, holds the logits of 2 x 2 pixels as channels. It is made by a
+    convolution and not by a block, whose shortcut would cut off all negative values of the input.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        skips = reversed(WIDTHS[:-1])
+        *skips, pixels = reversed(WIDTHS[:-1])
         self.deep = convolution(WIDTHS[-1], ALPHA_WIDTHS[0])
         # Maps are narrowed before they are enlarged: what is large should have few channels.
         self.narrow = nn.ModuleList(convolution(deep, deep // 2) for deep in ALPHA_WIDTHS[:-1])
         self.blocks = nn.ModuleList(
             half_width_block(deep // 2 + skip, width)
-            for deep, skip, width in zip(ALPHA_WIDTHS[:-1], skips, ALPHA_WIDTHS[1:], strict=True)
+            for deep, skip, width in zip(ALPHA_WIDTHS[:-2], skips, ALPHA_WIDTHS[1:-1], strict=True)
         )
+        last = convolution(ALPHA_WIDTHS[-2] // 2 + pixels, ALPHA_WIDTHS[-1], 3)
+        self.last = nn.Sequential(last, nn.ReLU(inplace=True))
         self.head = head(ALPHA_WIDTHS[-1], FOLD**2)
         # At first, known pixels of the given trimap get nearly their known alpha (98 %). So the
         # network need not learn what a trimap is, only where it is wrong; how much a trimap is
@@ -64,9 +67,9 @@ class AlphaDecoder(nn.Module):
 
     def forward(self, features: Features, inputs: Tensor) -> Tensor:
         x = self.deep(features.thirtysecond).relu()
-        levels = zip(self.narrow, self.blocks, reversed(features[:-1]), strict=True)
-        for narrow, block, skip in levels:
-            x = block(joined(narrow(x).relu(), skip))
+        steps = (*self.blocks, self.last)
+        for narrow, step, skip in zip(self.narrow, steps, reversed(features[:-1]), strict=True):
+            x = step(joined(narrow(x).relu(), skip))
         known = inputs[:, -1:]  # -1, 0, 1: background, unknown, foreground
         return self.trust * known + pixel_shuffle(self.head(x), FOLD)
 
