@@ -12,7 +12,6 @@ half a minute, or one.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import os
 import subprocess
@@ -26,7 +25,6 @@ from typing import Any
 HERE = Path(__file__).parents[2]
 BATCH, CROP, SIZE = 16, 224, 800
 TURNS, REPEATS = 4, 4
-_MODEL = ("training.net.model", "training.model")  # where versions have it
 
 
 def least_seconds(call: Callable[[], object]) -> float:
@@ -60,15 +58,6 @@ def random_batch() -> Any:
     )
 
 
-def model_of_this_version() -> Any:
-    for name in _MODEL:
-        try:
-            return importlib.import_module(name).MattingModel(trimap_decoder=False)
-        except ModuleNotFoundError:
-            continue
-    raise SystemExit(f"no MattingModel in {' or '.join(_MODEL)}")
-
-
 def measure(threads: int) -> dict[str, float]:
     """Of the version that is imported."""
     import torch
@@ -84,7 +73,7 @@ def measure(threads: int) -> dict[str, float]:
     batch = random_batch()
     step = least_seconds(lambda: learner.step(0, batch))
 
-    model = model_of_this_version().eval().to(memory_format=torch.channels_last)
+    model = learner.model.without_trimap_decoder().eval()
     image = torch.rand(1, 3, SIZE, SIZE).contiguous(memory_format=torch.channels_last)
     trimap = torch.ones(1, 1, SIZE, SIZE)
     with torch.inference_mode():
