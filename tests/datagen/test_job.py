@@ -73,10 +73,11 @@ from pathlib import Path
 from datagen.job import make_shard_set
 from datagen.cluster import cluster
 from datagen.settings import Settings
+from datagen.sources.folders import SourceFolders
 fgs, bgs, out, forms = sys.argv[1:]
 with cluster(1) as ray:
     for number, values in enumerate(json.loads(forms)):
-        sources, settings = LocalSources(Path(fgs), Path(bgs)), Settings.from_json(values)
+        sources, settings = SourceFolders(Path(fgs), Path(bgs)), Settings.from_json(values)
         assert not make_shard_set(ray, sources, settings, Path(out) / str(number)).failed
 """
 
