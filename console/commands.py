@@ -45,7 +45,11 @@ def _show_version(context: typer.Context, is_asked: bool) -> None:
 VersionOption = Annotated[
     bool,
     typer.Option(
-        "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
+        "--version",
+        help="Show the version and exit.",
+        callback=_show_version,
+        is_eager=True,
+        metavar="",
     ),
 ]
 
@@ -112,7 +116,7 @@ def _guarded(
     except typer.Exit as stop:
         code = stop.exit_code
     except _UsageError as error:
-        error.message = plain(error.message)  # type: ignore[attr-defined]
+        error.message = plain(_reason(error))  # type: ignore[attr-defined]
         error.show()  # type: ignore[attr-defined]
         code = WRONG_USAGE
     except typer.Abort:
@@ -134,6 +138,25 @@ def _guarded(
         fail(_sentence(error))
         code = FAILED
     return int(code)
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with an option: of values that typer has pydantic check, in our words."""
+    errors = getattr(error.__cause__, "errors", None)
+    for one in errors() if callable(errors) else ():
+        value, limits = one.get("input"), one.get("ctx", {})
+        match one["type"]:
+            case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
+                return f"{value!r} is not a whole number"
+            case "float_parsing" | "float_type":
+                return f"{value!r} is not a number"
+            case "greater_than_equal":
+                return f"{value} is too small, expected {limits['ge']} or more"
+            case "less_than_equal":
+                return f"{value} is too large, expected {limits['le']} or less"
+            case "value_error":
+                return str(one["msg"]).removeprefix("Value error, ")
+    return str(error.message)  # type: ignore[attr-defined]
 
 
 def _discard_stdout() -> None:

@@ -25,3 +25,8 @@ def rate_text(per_second: float, unit: str) -> str:
     """A speed with about three digits: 1,234 samples/s, 12.3 images/s, 0.25 photos/s."""
     decimals = 2 if per_second < 10 else 1 if per_second < 100 else 0
     return f"{per_second:,.{decimals}f} {unit}/s"
+
+
+def count_text(count: int, thing: str) -> str:
+    """A number of things: 1 shard, 880 shards, 1,760,000 samples. Their plural ends in s."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"

@@ -14,6 +14,7 @@ from console.commands import DONE, FAILED, WRONG_USAGE, new_app, run
 from console.messages import fail, say, show, show_json, warn
 from console.options import existing_file, switch, with_options
 from console.progress import progress
+from console.texts import count_text
 from datagen.inspect.cli import preview, replay, report, stats, verify
 from datagen.options import (
     AddressOption,
@@ -269,7 +270,7 @@ def trimap(
         made = write_trimaps(masks, out, (inner, outer), lambda done, _: advance(done), bad.append)
     for reason in bad:
         fail(reason)
-    say(f"{out}: {made} trimaps, {len(bad)} failed")
+    say(f"{out}: {count_text(made, 'trimap')}, {len(bad)} failed")
     raise typer.Exit(FAILED if bad else DONE)
 
 

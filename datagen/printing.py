@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from console.messages import fail, show, show_pairs, show_table, warn
-from console.texts import size_text, time_text
+from console.texts import count_text, size_text, time_text
 from datagen.cache import copies_folder
 from datagen.estimate import Estimate, too_large
 from datagen.inspect.stats import CELLS, CellStats, Stats
@@ -71,11 +71,12 @@ def print_result(result: Result, out: Location) -> None:
     rate = result.samples_per_second
     speed = f" in all, composing {rate:,.1f} samples/s" if rate else ""
     show(
-        f"{out}: {result.samples:,} samples in {result.shards:,} shards, "
+        f"{out}: {count_text(result.samples, 'sample')} in {count_text(result.shards, 'shard')}, "
         f"{size_text(result.bytes)} ({time_text(result.seconds)}{speed})"
     )
     if result.failed:
-        show(f"{len(result.failed)} shards failed; the same command makes only these again.")
+        failed = count_text(len(result.failed), "shard")
+        show(f"{failed} failed; the same command makes only these again.")
 
 
 def print_findings(findings: Sequence[Finding], samples: int, shards: int) -> None:
@@ -84,9 +85,9 @@ def print_findings(findings: Sequence[Finding], samples: int, shards: int) -> No
         fail(": ".join(part for part in (finding.shard, finding.sample, finding.reason) if part))
     if findings:
         broken = len({finding.shard for finding in findings})
-        show(f"{len(findings)} faults in {broken} of {shards} shards")
+        show(f"{count_text(len(findings), 'fault')} in {broken} of {count_text(shards, 'shard')}")
     else:
-        show(f"{samples:,} samples in {shards} shards: no fault found")
+        show(f"{count_text(samples, 'sample')} in {count_text(shards, 'shard')}: no fault found")
 
 
 def print_stats(found: Stats, by_transparency: bool, by_licence: bool = False) -> None:

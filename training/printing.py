@@ -10,7 +10,7 @@ import torch
 
 from console.messages import say, warn
 from console.progress import Advance
-from console.texts import rate_text, time_text
+from console.texts import count_text, rate_text, time_text
 from manifests.shard_set import ShardSet
 from manifests.sources import Split
 from training.choices import Variant
@@ -40,7 +40,7 @@ def heading(
     return [
         f"{run}: variant {settings.variant}, {parameters / 1e6:.1f} million parameters, on "
         f"{device_name(processes.device)}",
-        f"{shards.root}: {samples:,} samples to train on, "
+        f"{shards.root}: {count_text(samples, 'sample')} to train on, "
         f"{min(held_out, settings.validation_samples):,} to validate on; {settings.iterations:,} "
         f"batches of {size} (crops of {side} x {side}){each}, so each sample {visits:,.1f} times",
     ]

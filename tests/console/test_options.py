@@ -149,3 +149,35 @@ def test_paths_are_what_they_are_said_to_be(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "new"):
         with pytest.raises(typer.BadParameter, match="is not a file"):
             existing_file(path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--width", "abc"), "'--width': 'abc' is not a whole number"),
+        (("--width", "1.5"), "'--width': '1.5' is not a whole number"),
+        (("--speed", "fast"), "'--speed': 'fast' is not a number"),
+        (("--colour", "green"), "'--colour': 'green' is not one of 'red', 'blue'"),
+    ],
+)
+def test_a_value_of_the_wrong_kind(capsys: Capture, arguments: tuple[str, ...], said: str) -> None:
+    code, given, printed = paint(capsys, "--wall", "north", *arguments)
+    assert (code, given) == (WRONG_USAGE, {})
+    assert said in " ".join(printed.split())
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [("3", "3 is too small, expected 32 or more"), ("70", "70 is too large, expected 64 or less")],
+)
+def test_a_value_out_of_a_range_of_typer(capsys: Capture, size: str, said: str) -> None:
+    app = new_command()
+
+    @app.command()
+    def command(size: Annotated[int, typer.Option(min=32, max=64)]) -> None:
+        """Do nothing."""
+
+    with pytest.raises(SystemExit) as stop:
+        run(app, "nothing", ["--size", size])
+    assert stop.value.code == WRONG_USAGE
+    assert said in " ".join(capsys.readouterr().err.split())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from console.texts import rate_text, size_text, time_text
+from console.texts import count_text, rate_text, size_text, time_text
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,8 @@ def test_time_text(seconds: float, text: str) -> None:
 )
 def test_rate_text(speed: float, text: str) -> None:
     assert rate_text(speed, "images") == text
+
+
+def test_count_text() -> None:
+    assert [count_text(n, "shard") for n in (0, 1, 2)] == ["0 shards", "1 shard", "2 shards"]
+    assert count_text(1_760_000, "sample") == "1,760,000 samples"

@@ -294,7 +294,7 @@ def test_shard_that_cannot_be_written(
     ran = compose(capsys, sources, out)
     assert ran.code == FAILED
     assert ": Is a directory" in one_sentence(ran)
-    assert "1 shards failed; the same command makes only these" in ran.out
+    assert "1 shard failed; the same command makes only these" in ran.out
     assert not (out / "dataset.json").exists()
     assert not list(out.rglob(".part-*"))
     tar.rmdir()

@@ -205,7 +205,7 @@ def test_one_bad_file_does_not_stop_the_others(
         f"error: {folders}/crude/hat.png is 12 x 13, {folders}/images/hat.png is 40 x 48 "
         "(height x width); they must be of one size"
     )
-    assert f"{folders / 'out'}: 1 alphas, 2 failed" in ran.err
+    assert f"{folders / 'out'}: 1 alpha, 2 failed" in ran.err
     assert [path.name for path in (folders / "out").iterdir()] == ["leaf.png"]
 
 

@@ -15,7 +15,7 @@ from console.commands import DONE, FAILED, new_app, run
 from console.messages import fail, say, warn
 from console.options import existing_folder, local_path, switch
 from console.progress import progress
-from console.texts import size_text
+from console.texts import count_text, size_text
 from manifests.sources import Split
 from training.choices import Layout, TrimapChoice
 from training.options import (
@@ -114,7 +114,7 @@ def predict(
             model, matched, out, cutouts, advance, fail, band if masks is not None else None
         )
     left = f", {len(without)} without a {kind[:-1]}" if without else ""
-    say(f"{out}: {len(matched) - failed} alphas, {failed} failed{left}")
+    say(f"{out}: {count_text(len(matched) - failed, 'alpha')}, {failed} failed{left}")
     raise typer.Exit(FAILED if failed else DONE)
 
 
