@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
 from console.extras import advice, extras_of
+from tests.training.conftest import shards
+
+__all__ = ["shards"]
 
 REQUIREMENTS = [
     "numpy>=2.0",
@@ -31,3 +40,65 @@ def test_advice_is_for_the_packages_of_the_extras() -> None:
     )
     assert advice(ModuleNotFoundError("", name="datagen.no_such_module")) == ""
     assert advice(ModuleNotFoundError("")) == ""
+
+
+# Runs commands, each a line on standard input, as where some packages are not installed
+BARE = """
+import shlex, sys
+from importlib import import_module
+from importlib.abc import MetaPathFinder
+
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name in sys.argv[1:]:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+for line in sys.stdin:
+    place, *arguments = shlex.split(line)
+    module, main = place.split(":")
+    try:
+        getattr(import_module(module), main)(arguments)
+    except SystemExit as stop:
+        print(stop.code, file=sys.stderr, flush=True)
+"""
+TRAIN, MATTE = "training.cli:train_main", "training.matte.cli:matte_main"
+FILES = "--checkpoint c --out m"
+COMMANDS = {
+    ("training", "torch"): [
+        f"{TRAIN} --shards s",
+        f"{MATTE} predict {FILES} --images . --trimaps .",
+        f"{MATTE} predict {FILES} --images . --masks .",
+        f"{MATTE} evaluate --checkpoint c --shards set",
+        f"{MATTE} export {FILES}.onnx",
+        f"{MATTE} bench",
+    ],
+    ("annotation", "httpx"): [
+        f"annotation.cli:main {command} --project Hair --url http://127.0.0.1:9"
+        for command in ("push --photos .", "pull --out o", "status")
+    ],
+    ("plot", "matplotlib"): ["datagen.cli:main stats --shards set --plot p.png"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("missing", COMMANDS, ids=lambda missing: str(missing[0]))
+def test_every_command_says_what_to_install(
+    missing: tuple[str, str], shards: Path, tmp_path: Path
+) -> None:
+    extra, package = missing
+    (tmp_path / "set").symlink_to(shards)
+    commands = COMMANDS[missing]
+    ran = subprocess.run(
+        [sys.executable, "-c", BARE, package],
+        input="\n".join(commands),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    said = (
+        f"error: this needs the package {package}, which is not installed; "
+        f"pip install 'matting-data[{extra}]' installs it"
+    )
+    assert ran.stderr.splitlines() == [said, "1"] * len(commands)
