@@ -145,7 +145,7 @@ def test_nothing_twice(server: Running, title: str, tmp_path: Path) -> None:
     with Client(server.url, server.token, HASTY) as client:
         project = existing_project(client, title)
         assert sorted(tasks_of(project)) == sorted(NAMES)
-        assert len(project.uploads()) == 5
+        assert len(project.uploads()) == 5 + 3  # photos, and previews of alphas
         task = project.task(tasks_of(project)["a b.png"])
         chosen = {
             r["from_name"]: r["value"].get("choices") for r in task["predictions"][0]["result"]
