@@ -115,9 +115,7 @@ class Assistant:
 def _latest(found: Json) -> Json:
     """The regions of the latest of some annotations or predictions; [] if there is none."""
     listed = [one for one in found or () if isinstance(one, Mapping) and one.get("result")]
-    latest = max(
-        listed, key=lambda one: str(one.get("updated_at") or one.get("created_at")), default=None
-    )
+    latest = max(listed, key=_time, default=None)
     return latest["result"] if latest else []
 
 
