@@ -225,7 +225,9 @@ def test_local_files(server: Running, client: Client, title: str) -> None:
         found = push(client, title, local, quiet)
         assert (found.created, found.failed) == (created, ())
     project = existing_project(client, title)
-    assert project.uploads() == {}
+    assert given.alphas is not None
+    previews = len(list(given.alphas.iterdir()))
+    assert len(project.uploads()) == previews, "no photo"
     assert len(client.get("/api/storages/localfiles/", project=project.id)) == 1
     for task in tasks_of(project).values():
         region = prediction_of("", alpha=soft_alpha(task, 60, 80))["result"]

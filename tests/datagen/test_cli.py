@@ -111,7 +111,7 @@ def test_wrong_option(command: str, capsys: Capture) -> None:
     ("options", "named"),
     [
         ("--size 3", ["size", "3", "16 to 4096"]),
-        ("--size large", ["--size", "integer"]),
+        ("--size large", ["--size", "large", "whole number"]),
         ("--workers 0", ["--workers", "1"]),
         ("--samples 0", ["samples", "1 or more"]),
         ("--seed -1", ["seed", "-1"]),

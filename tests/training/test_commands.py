@@ -214,7 +214,7 @@ import resource, sys
 from training.matte.cli import matte_main
 import training.matte.photos  # all that takes memory is loaded
 (size,) = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmSize"))
-limit = 1024 * int(size) + (512 << 20)
+limit = 1024 * int(size) + (1 << 30)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 matte_main(sys.argv[1:])
 """
@@ -224,7 +224,7 @@ matte_main(sys.argv[1:])
 def test_a_photo_for_which_memory_is_short_does_not_stop_the_others(
     folders: Path, checkpoint: Path
 ) -> None:
-    large = {"image": (1500, 2000, 3), "trimap": (1500, 2000)}
+    large = {"image": (3000, 4000, 3), "trimap": (3000, 4000)}
     names = {"images": "image", "crude": "trimap", "trimaps": "trimap", "alphas": "trimap"}
     for folder, kind in names.items():
         level = 255 if folder == "alphas" else 1
