@@ -81,6 +81,7 @@ def test_a_sample_is_composed_again(
     assert (ran.code, "matches, byte for byte" in ran.out) == (DONE, True)
 
 
+@pytest.mark.slow
 def test_a_set_is_verified(here_set: Path, store: Store) -> None:
     url = send(here_set, ROOT / "damaged")
 
@@ -129,6 +130,7 @@ def files(url: Url) -> dict[str, bytes]:
     return {name: read_bytes(url / name) for name in files_below(url)}
 
 
+@pytest.mark.slow
 def test_composed_from_a_store_into_a_store(
     sources_there: SourceFolders, here_set: Path, store: Store, tmp_path: Path
 ) -> None:
@@ -151,6 +153,7 @@ def test_composed_from_a_store_into_a_store(
     assert files(out) == expected
 
 
+@pytest.mark.slow
 def test_a_store_in_bad_weather(
     sources_there: SourceFolders, here_set: Path, store: Store, tmp_path: Path
 ) -> None:
@@ -164,6 +167,7 @@ def test_a_store_in_bad_weather(
     assert files(out) == contents(here_set)
 
 
+@pytest.mark.slow
 def test_two_runs_in_one_folder_of_a_store(
     sources_there: SourceFolders, store: Store, tmp_path: Path
 ) -> None:

@@ -95,6 +95,7 @@ def test_a_file_in_several_pieces(
     assert (tmp_path / "x").read_bytes() == DATA
 
 
+@pytest.mark.slow
 def test_a_listing_is_read_by_the_thousand(folder: Url, store: Store) -> None:
     for number in range(1005):
         store_put(store, f"{folder.name}/n{number:04d}")
@@ -107,6 +108,7 @@ def store_put(store: Store, key: str) -> None:
     stores.upload(f"s3://{BUCKET}/{key}", key, b"")
 
 
+@pytest.mark.slow
 def test_answers_that_break_off(folder: Url, store: Store) -> None:
     """Listings and deletions, too, which the library does not repeat by itself."""
     for number in range(3):
@@ -117,6 +119,7 @@ def test_answers_that_break_off(folder: Url, store: Store) -> None:
         assert read_bytes(folder / "0") == DATA
 
 
+@pytest.mark.slow
 def test_bad_weather(folder: Url, store: Store) -> None:
     store.latency, store.errors, store.throttled, store.cut = 0.01, 0.05, 0.05, 0.05
     for number in range(60):
