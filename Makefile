@@ -38,7 +38,7 @@ quick: .venv/all lint  ## lint, types and the fast tests, without a server or a 
 	@$(BIN)/python -c 'import pymatting'
 	$(BIN)/pytest -n 2 -m "not slow and not server and not browser"
 
-test: .venv/all .venv-server/all lint  ## lint, types and every test, with a real server and browser (10 minutes)
+test: .venv/all .venv-server/all lint  ## lint, types and every test, with a real server and browser (12 minutes)
 	@$(BIN)/python -c 'import pymatting'
 	$(BIN)/pytest -n 2
 
