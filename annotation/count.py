@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -66,8 +66,10 @@ def as_json(counted: Counted) -> Json:
 
 def counted_of(kept: object) -> Counted | None:
     """A task as `as_json` wrote it; None if it is damaged."""
+    if not isinstance(kept, Mapping):
+        return None
     try:
-        values = dict(kept)  # type: ignore[call-overload]  # anything may be in a file
+        values = dict(kept)
         values["work"] = tuple(Work(**one) for one in values["work"])
         values["pairs"] = tuple(
             Agreement(**one | {name: tuple(one[name]) for name in ("annotations", "authors")})

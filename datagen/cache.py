@@ -16,8 +16,9 @@ from datagen.versions import libraries
 from manifests.sources import Background, Foreground
 from manifests.storage import Location, Url, is_below
 
+_KEPT = "matting-copies"  # among a machine's temporary files
+
 # Packages, beside libraries, on which the bytes of a working copy depend.
-_KEPT = "matting-copies"
 _CODE = ("datagen/sample", "datagen/sources", "manifests")
 
 

@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from manifests.scratch import caches_of_user
+
 _PLACE = "NUMBA_CACHE_DIR"
 
 
@@ -36,9 +38,7 @@ def keep_compiled(sources: Iterable[Path]) -> None:
 
 
 def _has_a_place(sources: Iterable[Path]) -> bool:
-    caches = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
-    user = Path(os.environ.get("XDG_CACHE_HOME") or caches).expanduser()
-    return any(map(_is_writable, [*sources, user]))
+    return any(map(_is_writable, [*sources, caches_of_user()]))
 
 
 def _is_writable(folder: Path) -> bool:

@@ -24,5 +24,5 @@ def parse_object(data: bytes) -> dict[str, Any]:
     """As `parse_json`, for a document that has to be an object."""
     values = parse_json(data)
     if not isinstance(values, dict):
-        raise ValueError(f"JSON with a {type(values).__name__} where an object is expected")  # noqa: TRY004
+        raise ValueError(f"JSON with a {type(values).__name__} where an object is expected")
     return values

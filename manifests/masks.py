@@ -56,7 +56,7 @@ def _of_json(found: Any) -> Pixels:
     if isinstance(found, dict) and "segmentation" in found:
         found = found["segmentation"]
     if not isinstance(found, dict):
-        raise ValueError(f"{json.dumps(found)[:80]} where size and counts are expected")  # noqa: TRY004
+        raise ValueError(f"{json.dumps(found)[:80]} where size and counts are expected")
     height, width = (_whole(side) for side in found["size"])
     counts = found["counts"]
     runs = _runs(counts) if isinstance(counts, str) else [_whole(count) for count in counts]

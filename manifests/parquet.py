@@ -252,5 +252,5 @@ def _field(fields: Any, field: int, kind: type[Value]) -> Value:
     """A field that has to be there."""
     value = fields.get(field) if isinstance(fields, dict) else None
     if not isinstance(value, kind):
-        raise ValueError(f"a header without the field {field}")  # noqa: TRY004
+        raise ValueError(f"a header without the field {field}")
     return value

@@ -1,4 +1,4 @@
-"""A temporary folder that several processes share, and that does not outlive them.
+"""Where temporary files are: above all a folder that several processes share, while they live.
 
 The process that made it removes it. If that process is killed, the next one that makes such a
 folder removes it instead.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sys
 import tempfile
 import weakref
 from pathlib import Path
@@ -17,6 +18,12 @@ from uuid import uuid4
 
 _PREFIX = "matting-"
 _ALIVE = "alive"  # locked by each process that uses the folder; the system unlocks it at its end
+
+
+def caches_of_user() -> Path:
+    """The folder in which a user's programs keep what they can make again; it may be missing."""
+    usual = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or usual).expanduser()
 
 
 class Scratch:

@@ -98,7 +98,7 @@ def read_table(path: Path) -> Iterator[EncodedSample]:
 def _bytes_of(stream: Any) -> bytes:
     content = stream.get("bytes") if isinstance(stream, dict) else None
     if not isinstance(content, bytes):
-        raise ValueError(f"a stream without bytes: {type(content).__name__}")  # noqa: TRY004
+        raise ValueError(f"a stream without bytes: {type(content).__name__}")
     return content
 
 

@@ -23,6 +23,11 @@ class TransientError(Exception):
 
 
 def with_retries(called: str, attempt: Callable[[], Value]) -> Value:
+    """What an attempt returns, the first that raises no TransientError.
+
+    Raises OSError, with `called` for the file, after the last of the attempts, and what an attempt
+    raises otherwise.
+    """
     for pause in (*PAUSES, None):
         try:
             return attempt()

@@ -5,22 +5,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from manifests.documents import parse_object
+from manifests.scratch import caches_of_user
 from manifests.storage import write_bytes
 
 _VERSION = 2  # of what is counted; memories of another one are not read
 
 
 def cache_folder() -> Path:
-    """Where the user's programs keep what they can make again."""
-    caches = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or caches).expanduser() / "annotate"
+    """Where `annotate` keeps what it can make again."""
+    return caches_of_user() / "annotate"
 
 
 def memory_of(folder: Path, url: str, project: int) -> Path:

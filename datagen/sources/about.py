@@ -41,7 +41,7 @@ def _read(path: Location) -> dict[str, str]:
         if name not in _NAMES:
             raise ValueError(f"{shown(path)}: {name!r} is none of {', '.join(_NAMES)}")
         if not isinstance(value, str):
-            raise ValueError(f"{shown(path)}: {name} = {value!r}, expected a text")  # noqa: TRY004
+            raise ValueError(f"{shown(path)}: {name} = {value!r}, expected a text")
     try:
         return {name: _checked(name, value) for name, value in values.items()}
     except ValueError as error:

@@ -94,7 +94,7 @@ def _batches(
     try:
         for batch in made:
             if isinstance(batch, _Failure):
-                raise ValueError(batch.reason)  # noqa: TRY004 (the type says: no batch)
+                raise ValueError(batch.reason)
             yield batch
     finally:
         made.close()  # ends the workers

@@ -122,7 +122,7 @@ def _tensors(value: Any) -> list[Tensor]:
 
 
 def seconds(found: Sequence[Operator], machine: Machine) -> float:
-    """The least time for these operators."""
+    """The least time in which a machine can run these operators, one after another."""
     return sum(
         max(one.macs / machine.macs, one.numbers * machine.bytes / machine.bandwidth)
         for one in found
