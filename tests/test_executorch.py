@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from console.commands import WRONG_USAGE
-from tests.training.conftest import called, one_thread
+from tests.training.conftest import one_thread
+from tests.training.runs import called
 from tests.training.small import Small
 from training.matte.cli import matte_main
 from training.matte.phone import export_pte

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,16 @@ import torch
 from torch import nn
 
 from console.commands import DONE
+from manifests.pictures import write_alpha
+from manifests.pixels import ImageCodec, encode_colour
 from manifests.sources import Split
+from manifests.storage import write_bytes
 from tests.conftest import Ran, finish
 from tests.training.runs import options, process
 from tests.training.shard_sets import write_set
+from tests.training.three_pictures import SIZES, levels, picture
+from training.checkpoint import save
+from training.choices import Variant
 from training.net.model import MattingModel
 
 MATTE = "from training.matte.cli import matte_main; matte_main()"
@@ -44,17 +50,6 @@ def lively(layout: torch.memory_format = torch.contiguous_format) -> MattingMode
         for norm in norms:
             norm.momentum = 0.1
     return model.eval().to(memory_format=layout)  # type: ignore[call-overload,no-any-return]  # torch forgot this one
-
-
-def called(
-    capsys: pytest.CaptureFixture[str], main: Callable[[list[str]], None], *arguments: str
-) -> Ran:
-    """`train_main` or `matte_main` in this process."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        main(list(arguments))
-    printed = capsys.readouterr()
-    return Ran(int(stop.value.code or 0), printed.out, printed.err)
 
 
 @pytest.fixture(scope="session")
@@ -89,3 +84,25 @@ def run(tmp_path: Path) -> Iterator[Path]:
     """Where a run goes; a quarter of a gigabyte, so it is not left behind."""
     yield tmp_path / "run"
     shutil.rmtree(tmp_path / "run", ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the lively model."""
+    run = tmp_path_factory.mktemp("run")
+    optimizer = torch.optim.Adam(lively().parameters())
+    return save(run, lively(), Variant.AN, optimizer, {}, {"iteration": 3})
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """images, alphas, trimaps and crude (trimaps of the levels 0, 128, 255) of three pictures."""
+    for name in SIZES:
+        pixels = picture(name)
+        suffix = ".jpg" if name == "fur" else ".png"
+        codec = ImageCodec.JPEG if name == "fur" else ImageCodec.PNG
+        write_bytes(tmp_path / "images" / (name + suffix), encode_colour(pixels["image"], codec))
+        write_alpha(tmp_path / "alphas" / f"{name}.png", pixels["alpha"])
+        write_alpha(tmp_path / "trimaps" / f"{name}.png", levels(pixels["trimap"]))
+        write_alpha(tmp_path / "crude" / f"{name}.png", levels(pixels["crude_trimap"]))
+    return tmp_path

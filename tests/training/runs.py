@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from manifests.pixels import Pixels
-from tests.conftest import QUIET
+from tests.conftest import QUIET, Ran
 from training.checkpoint import MODEL, OPTIMIZER, checkpoints
 from training.log import METRICS
 from training.processes import Processes
@@ -99,3 +100,14 @@ def settings_of(shards: Path, **changes: Any) -> TrainSettings:
 
 def unseen(name: str, picture: Pixels) -> None:
     """Show nobody."""
+
+
+def called(
+    capsys: pytest.CaptureFixture[str], main: Callable[[list[str]], None], *arguments: str
+) -> Ran:
+    """`train_main` or `matte_main` in this process."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main(list(arguments))
+    printed = capsys.readouterr()
+    return Ran(int(stop.value.code or 0), printed.out, printed.err)

@@ -14,11 +14,11 @@ from console.commands import DONE, FAILED
 from manifests import open_shards
 from manifests.shards import ShardFormat, data_path, shard_name
 from manifests.sources import Split
-from tests.training.conftest import called
 from tests.training.runs import (
     ALONE,
     Capture,
     assert_same,
+    called,
     lines,
     options,
     settings_of,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from console.commands import FAILED
-from tests.training.conftest import called
+from tests.training.runs import called
 from training.matte.bench import count, measure_cost
 from training.matte.cli import matte_main
 from training.matte.printing import show_cost

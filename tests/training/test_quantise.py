@@ -11,7 +11,8 @@ import pytest
 from console.commands import DONE, WRONG_USAGE
 from manifests import open_shards
 from manifests.sources import Split
-from tests.training.conftest import VAL_SAMPLES, called
+from tests.training.conftest import VAL_SAMPLES
+from tests.training.runs import called
 from tests.training.shard_sets import pixels_of, write_set
 from tests.training.small import Small
 from training.matte.cases import ShardCases

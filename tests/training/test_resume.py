@@ -21,12 +21,13 @@ from console.commands import DONE, FAILED
 from manifests import open_shards
 from manifests.sources import Split
 from tests.conftest import Ran, finish
-from tests.training.conftest import TRAIN_SAMPLES, VAL_SAMPLES, called
+from tests.training.conftest import TRAIN_SAMPLES, VAL_SAMPLES
 from tests.training.runs import (
     ALONE,
     ITERATIONS,
     Capture,
     assert_same,
+    called,
     lines,
     options,
     process,

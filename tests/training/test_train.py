@@ -17,12 +17,13 @@ from console.commands import DONE, FAILED, WRONG_USAGE
 from manifests import open_shards
 from manifests.storage import sha256_of
 from tests.conftest import Ran
-from tests.training.conftest import VAL_SAMPLES, called, lively
+from tests.training.conftest import VAL_SAMPLES, lively
 from tests.training.runs import (
     ALONE,
     TERMS,
     Capture,
     assert_same,
+    called,
     lines,
     options,
     settings_of,

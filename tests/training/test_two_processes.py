@@ -22,11 +22,12 @@ from torch import Tensor
 
 from console.commands import DONE, FAILED
 from manifests.sources import Split
-from tests.training.conftest import TRAIN_SAMPLES, called
+from tests.training.conftest import TRAIN_SAMPLES
 from tests.training.runs import (
     SMALL,
     Capture,
     assert_same,
+    called,
     lines,
     settings_of,
     started,
