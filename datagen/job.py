@@ -7,7 +7,6 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -56,6 +55,7 @@ from manifests.sources import Background, Foreground, count_licences
 from manifests.storage import (
     Location,
     Url,
+    each_of,
     exists,
     files_below,
     is_below,
@@ -67,7 +67,6 @@ from manifests.storage import (
 )
 
 _CACHE_BYTES = 100 * 10**9  # of working copies that a machine keeps, if nothing else is said
-_READERS = 8  # indices that are read at a time
 
 
 @dataclass(frozen=True)
@@ -292,8 +291,7 @@ def _gather(
     """The finished shards of the whole set, and the missing ones."""
     shards, lost = [], []
     known = {failure.shard for failure in failed}
-    with ThreadPoolExecutor(_READERS) as pool:  # a store takes its time to answer
-        found = list(pool.map(partial(finished_shard, out, origin), planned))
+    found = each_of(out, planned, partial(finished_shard, out, origin))
     for wanted, shard in zip(planned, found, strict=True):
         if shard is not None:
             shards.append(shard)

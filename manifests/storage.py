@@ -13,11 +13,12 @@ import os
 import tempfile
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from manifests import hub, object_store, web
@@ -25,6 +26,7 @@ from manifests import hub, object_store, web
 _PART = ".part-"
 _NO_SYNC = {errno.EACCES, errno.EINVAL, errno.ENOTSUP}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # writing raises these without a file's name
+_READERS = 8  # files of a store that are read at a time
 _WRITTEN = ", ".join(f"{scheme}://" for scheme in object_store.SCHEMES)
 
 
@@ -74,6 +76,7 @@ class Url:
 
 
 Location = Path | Url
+Name, Found = TypeVar("Name"), TypeVar("Found")
 
 
 def location_of(text: str | Path) -> Location:
@@ -167,6 +170,21 @@ def sha256_of(location: Location) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     with as_file(location) as path:
         return sha256_of(path)
+
+
+def each_of(
+    root: Location, names: Iterable[Name], read: Callable[[Name], Found]
+) -> Iterator[Found]:
+    """What `read` finds for each name of files below `root`, in their order.
+
+    A store takes its time to answer, so that several are asked for at once. In a folder threads
+    would only wait for each other.
+    """
+    if isinstance(root, Path):
+        yield from map(read, names)
+        return
+    with ThreadPoolExecutor(_READERS) as pool:
+        yield from pool.map(read, names)
 
 
 def files_below(folder: Location) -> dict[str, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 from manifests.shard_set import ShardSet
 from manifests.shards import Cell, Histogram, read_columns_and_notes
 from manifests.sources import Background, Foreground, Subject, Transparency, licence_of
+from manifests.storage import each_of
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 CRUDE_ERRORS = ("iou", "missed_share", "false_share", "edge_p95", "wrong_known_share")
@@ -28,9 +28,6 @@ CELLS: tuple[Cell, ...] = tuple(
     for subject in (Subject.HUMAN, Subject.NON_HUMAN)
     for transparency in Transparency
 )
-
-
-_READERS = 8  # indices that are read at a time, since a store takes its time to answer
 
 
 @dataclass(frozen=True)
@@ -87,12 +84,11 @@ def read_rows(shards: ShardSet) -> Rows:
     tables: list[pa.Table] = []
     histograms: dict[Cell, Histogram] = {}
     names = [shard.name for shard in shards.shards]
-    with ThreadPoolExecutor(_READERS) as pool:
-        read = partial(read_columns_and_notes, shards.root, columns=list(_COLUMNS))
-        for table, notes in pool.map(read, names):
-            tables.append(table)
-            for cell, counts in notes.alpha_histograms.items():
-                histograms[cell] = histograms.get(cell, np.zeros(256, np.int64)) + counts
+    read = partial(read_columns_and_notes, shards.root, columns=list(_COLUMNS))
+    for table, notes in each_of(shards.root, names, read):
+        tables.append(table)
+        for cell, counts in notes.alpha_histograms.items():
+            histograms[cell] = histograms.get(cell, np.zeros(256, np.int64)) + counts
     return Rows(pa.concat_tables(tables), histograms)
 
 
