@@ -40,7 +40,7 @@ quick: .venv/all lint  ## lint, types and the fast tests, without a server or a 
 
 test: .venv/all .venv-server/all lint  ## lint, types and every test, with a real server and browser (12 minutes)
 	@$(BIN)/python -c 'import pymatting'
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 3  # on two cores: the tests of annotation wait for their server most of the time
 
 campaign: .venv/all .venv-server/all  ## what tests try at random, for an hour: signals at many moments, five people at once, damaged files
 	STORMS=100 $(BIN)/pytest tests/annotation/test_storm.py

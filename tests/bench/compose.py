@@ -105,6 +105,10 @@ class Run:
         self.bytes = sum(value[2] for value in values) / self.samples
         self.peak = max(value[3] for value in values)
 
+    def rate(self) -> float:
+        """Samples a second."""
+        return self.samples / self.wall
+
 
 def values_of(outcomes: Iterable[Outcome[Any, Any]]) -> list[Any]:
     found = list(outcomes)
@@ -135,13 +139,17 @@ def measure(folder: Path, quick: bool) -> dict[str, float]:
     floor, jpeg = map(min, zip(*floors, strict=True))
     with cluster(2) as ray:
         Run(ray, tasks_of(settings, found, folder, 2 * PER_SHARD))
-        two = Run(ray, tasks_of(settings, found, folder, 4 * PER_SHARD))
+        pairs, alone = [], []
+        for _ in range(3):  # in turns, too
+            pairs.append(Run(ray, tasks_of(settings, found, folder, 4 * PER_SHARD)))
+            alone.append(Run(ray, tasks_of(settings, found, folder, PER_SHARD)))
+        two = max(pairs, key=Run.rate)
         figures = {
-            "samples_per_second_per_core": round(one.samples / one.wall, 2),
+            "samples_per_second_per_core": round(one.rate(), 2),
             "codec_floor_ratio": round(floor / (one.wall / one.samples), 3),
             "codec_floor_samples_per_second": round(1 / floor, 1),
             "jpeg_ratio": round(jpeg / (one.wall / one.samples), 3),
-            "scaling_two_workers": round((two.samples / two.wall) / (one.samples / one.wall), 3),
+            "scaling_two_workers": round(two.rate() / max(map(Run.rate, alone)), 3),
             "layers_time_ratio": round(both.seconds / one.seconds, 3),
             "layers_bytes_ratio": round(both.bytes / one.bytes, 3),
             "bytes_per_sample": round(one.bytes),
