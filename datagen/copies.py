@@ -9,6 +9,7 @@ may share such a folder, for the same set or for others.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,10 @@ class Copies:
 
 
 def make_room(folder: Path, most_bytes: int) -> None:
-    """Remove the copies that were used least recently until the others fit."""
+    """Remove the copies that were used least recently until the others fit.
+
+    First go those that were used in the future: since then, the clock was set back.
+    """
     found = []
     for path in folder.rglob("*.raw"):
         try:
@@ -99,8 +103,8 @@ def make_room(folder: Path, most_bytes: int) -> None:
         except FileNotFoundError:  # another process has removed it
             continue
         found.append((status.st_mtime_ns, status.st_size, path))
-    total = sum(size for _, size, _ in found)
-    for _, size, path in sorted(found):
+    total, now = sum(size for _, size, _ in found), time.time_ns()
+    for _, size, path in sorted(found, key=lambda one: (one[0] <= now, one[0])):
         if total <= most_bytes:
             return
         path.unlink(missing_ok=True)

@@ -207,15 +207,19 @@ def _claimed(out: Url, settings: Settings) -> Iterator[None]:
     """
     claim = out / WORK / "run.json"
     ours = json.dumps(settings.to_json()).encode()
-    if not write_new(claim, ours):
-        theirs = json.loads(read_bytes(claim))
+    while not write_new(claim, ours):
+        try:
+            theirs = json.loads(read_bytes(claim))
+        except FileNotFoundError:  # that run has just ended
+            continue
         changes = difference(theirs, settings.to_json())
-        if changes:
-            raise RefusedError(
-                f"{out}: a datagen compose with other settings ({'; '.join(changes)}) is running "
-                "here, or was interrupted; wait until it ends, or repeat it. If neither can be, "
-                f"remove {claim}"
-            )
+        if not changes:
+            break
+        raise RefusedError(
+            f"{out}: a datagen compose with other settings ({'; '.join(changes)}) is running "
+            "here, or was interrupted; wait until it ends, or repeat it. If neither can be, "
+            f"remove {claim}"
+        )
     yield
     if exists(dataset_path(out)):
         for name in files_below(out / WORK):

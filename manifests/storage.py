@@ -76,7 +76,8 @@ class Url:
 
 
 Location = Path | Url
-Name, Found = TypeVar("Name"), TypeVar("Found")
+Name = TypeVar("Name")
+Found = TypeVar("Found")
 
 
 def location_of(text: str | Path) -> Location:

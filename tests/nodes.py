@@ -29,6 +29,7 @@ class Nodes:
     port: int
     environment: dict[str, str]
     nodes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    started: int = 0  # with those that were killed
 
     @property
     def address(self) -> str:
@@ -36,12 +37,12 @@ class Nodes:
 
     def add(self) -> None:
         """One more machine with one core."""
-        number = len(self.nodes) + 1
+        self.started += 1
         head = f"--head --include-dashboard=false --port {self.port}"
-        where = head if number == 1 else f"--address {self.address}"
+        where = head if self.started == 1 else f"--address {self.address}"
         ray = f"{shlex.quote(sys.executable)} -m ray.scripts.scripts start {where} --block"
         limits = "--num-cpus 1 --object-store-memory 80000000"
-        command = f"{_PRIVATE} {ray} --node-ip-address 127.0.0.{number} {limits}"
+        command = f"{_PRIVATE} {ray} --node-ip-address 127.0.0.{self.started} {limits}"
         self.nodes.append(
             subprocess.Popen(
                 ["unshare", "--mount", "--propagation", "private", "sh", "-c", command],
@@ -59,7 +60,7 @@ class Nodes:
 
     def kill(self, number: int) -> None:
         """Pull the plug of a machine: all of its processes, at once."""
-        node = self.nodes[number]
+        node = self.nodes.pop(number)
         for process in [node.pid, *descendants(node.pid)]:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
@@ -78,9 +79,9 @@ class Nodes:
         )
 
     def close(self) -> None:
-        for number in reversed(range(len(self.nodes))):
-            found = {self.nodes[number].pid, *descendants(self.nodes[number].pid)}
-            self.kill(number)
+        while self.nodes:
+            found = {self.nodes[-1].pid, *descendants(self.nodes[-1].pid)}
+            self.kill(-1)
             while any(map(is_alive, found)):
                 time.sleep(0.05)
 

@@ -31,6 +31,7 @@ class Store:
     errors: float = 0.0  # share of the requests that are answered by 500, or closed unanswered
     throttled: float = 0.0  # share that is answered by 503 SlowDown
     cut: float = 0.0  # share of the bodies that end half-way
+    stale: float = 0.0  # share of the listings that are those of the last time
     gone_from: float = 0.0  # on the monotonic clock; from then
     gone_until: float = 0.0  # until then every connection is closed
     requests: list[str] = field(default_factory=list)
@@ -78,6 +79,8 @@ def object_store() -> Iterator[Store]:
 
 
 def _proxy(store: Store, behind: tuple[str, int]) -> type[BaseHTTPRequestHandler]:
+    listings: dict[str, bytes] = {}  # the last ones
+
     class Proxy(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -110,6 +113,9 @@ def _proxy(store: Store, behind: tuple[str, int]) -> type[BaseHTTPRequestHandler
             asked.request(self.command, self.path, body, dict(self.headers))
             answer = asked.getresponse()
             data = answer.read()
+            if self.command == "GET" and "list-type=" in self.path:
+                last, listings[self.path] = listings.get(self.path, data), data
+                data = last if store.dice.random() < store.stale else data
             self.send_response(answer.status)
             for name, value in answer.getheaders():
                 if name.lower() not in {*_HOP, "content-length"}:

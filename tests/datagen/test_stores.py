@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -205,6 +206,23 @@ def test_copies_take_no_more_room_than_is_allowed(
     sizes = [len(data) for data in contents(kept).values()]
     assert 0 < sum(sizes) <= most
     assert len(sizes) < len(CUTOUTS) + len(PHOTOS)
+
+
+def test_copies_of_the_future_go_first(
+    sources: LocalSources, here_set: Path, tmp_path: Path
+) -> None:
+    """Else a clock that is set back would make each new copy the oldest, which goes at once."""
+    kept, most = tmp_path / "kept", 400_000
+    make_shard_set(InProcess(), sources, SETTINGS, tmp_path / "first", cache=kept)
+    tomorrow = time.time() + 86_400
+    for number, path in enumerate(sorted(kept.rglob("*.raw"))):
+        os.utime(path, (tomorrow, tomorrow))
+        if number % 3 == 0:
+            path.unlink()
+    out = tmp_path / "shards"
+    made = make_shard_set(InProcess(), sources, SETTINGS, out, cache=kept, cache_bytes=most)
+    assert made.failed == ()
+    assert contents(out) == contents(here_set)
 
 
 def test_no_room_for_a_single_copy(sources: LocalSources, tmp_path: Path) -> None:

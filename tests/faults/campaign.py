@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import random
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from datagen.job import make_shard_set
 from manifests import open_shards
-from manifests.storage import Location, Url, files_below, read_bytes
-from tests.conftest import contents, finish, make_sources, start
-from tests.datagen.conftest import SIXTY
+from manifests.storage import Location, Url, files_below, read_bytes, write_bytes
+from tests.conftest import contents, make_sources
 from tests.datagen.in_process import InProcess
-from tests.faults.kinds import AGAIN, ON_FILES, ON_PROCESSES, ON_STORES, Disturb, Trial
+from tests.faults.kinds import FAULTS, IN_FOLDERS
+from tests.faults.machine import FEW
+from tests.faults.trial import Trial
+from tests.nodes import Nodes, cluster_of
 from tests.object_store import BUCKET, Store, object_store
 
-FAULTS: dict[str, Disturb] = {**ON_PROCESSES, **ON_FILES, **ON_STORES}
 _REPEATS = 3
 
 
@@ -32,77 +33,87 @@ class Tally:
     duplicated: int = 0
     wrong: int = 0
     other_files: int = 0  # sets whose samples are right, but not all of their other files
+    unclear: int = 0  # runs that ended otherwise than they should, or without a sentence
     repeats: int = 0  # of the command, at most, until it succeeded
     unfinished: int = 0  # trials in which it never did
+    notes: list[str] = field(default_factory=list)  # on the last two
 
     def line(self, name: str) -> str:
-        how = f"{AGAIN}, {self.repeats} x at most" if self.repeats else "nothing to do"
+        how = f"the same command, {self.repeats} x at most" if self.repeats else "nothing to do"
         counts = self.times, self.lost, self.duplicated, self.wrong, self.other_files
-        return f"{name:32} " + " ".join(f"{n:10}" for n in (*counts, self.unfinished)) + f"  {how}"
+        more = (*counts, self.unclear, self.unfinished)
+        return f"{name:36} " + " ".join(f"{n:10}" for n in more) + f"  {how}"
 
     @property
     def is_clean(self) -> bool:
-        return not (self.lost or self.duplicated or self.wrong or self.other_files) and not (
-            self.unfinished
-        )
+        faults = self.lost, self.duplicated, self.wrong, self.other_files
+        return not (any(faults) or self.unclear or self.unfinished)
 
 
-HEADER = f"{'fault':32} " + " ".join(
-    f"{n:>10}" for n in ("times", "lost", "duplicated", "wrong", "files", "unfinished")
+HEADER = f"{'fault':36} " + " ".join(
+    f"{n:>10}" for n in ("times", "lost", "duplicated", "wrong", "files", "unclear", "unfinished")
 )
 
 
 class Campaign:
     """The same set, disturbed in one way after another."""
 
-    def __init__(self, folder: Path, store: Store, seed: int) -> None:
+    def __init__(self, folder: Path, store: Store, seed: int, stack: ExitStack) -> None:
         self._folder, self._store, self._seed = folder, store, seed
         self._sources = make_sources(folder / "sources")
         self._copies = folder / "copies"
         out = folder / "undisturbed"
-        make_shard_set(InProcess(), self._sources, SIXTY, out, cache=self._copies)
+        make_shard_set(InProcess(), self._sources, FEW, out, cache=self._copies)
         self._expected = contents(out)
-        self._seconds = 0.0
+
+        @cache
+        def nodes() -> Nodes:
+            """Two machines, which are started when the first trial needs them."""
+            for name, data in contents(self._sources.foregrounds.parent).items():
+                write_bytes(Url(f"s3://{BUCKET}/sources") / name, data)
+            return stack.enter_context(cluster_of(2, **store.environment))
+
+        self._nodes = nodes
 
     def try_once(self, name: str, number: int, tally: Tally) -> None:
         """Disturb a run, repeat the command, and count what is wrong with the result."""
-        is_there = name in ON_STORES
+        self._store.requests.clear()
         url = Url(f"s3://{BUCKET}/{self._seed}-{number}-{list(FAULTS).index(name)}")
-        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            out: Location = url if is_there else Path(folder) / "shards"
-            dice = random.Random(f"{self._seed} {name} {number}")
+        with tempfile.TemporaryDirectory(dir=self._folder) as own, ExitStack() as stack:
+            folder = Path(own)
             trial = Trial(
-                *(self._sources, out, self._expected, dice),
-                *(self._timed() if name in ON_PROCESSES else 0.0, self._store, self._copies),
+                sources=self._sources,
+                out=folder / "shards" if name in IN_FOLDERS else url,
+                expected=self._expected,
+                dice=random.Random(f"{self._seed} {name} {number}"),
+                folder=folder,
+                copies=self._copies,
+                store=self._store,
+                nodes=self._nodes,
+                stack=stack,
             )
-            FAULTS[name](trial)
             tally.times += 1
-            tally.repeats = max(tally.repeats, self._repeat(trial, tally))
-            self.count(out, tally)
+            try:
+                complaint = FAULTS[name](trial)
+            except Exception as error:  # of ours, and what a campaign looks for
+                complaint = repr(error)
+            if complaint:
+                tally.unclear += 1
+                tally.notes.append(f"{name}, trial {number}: {complaint}")
+            self._repeat(trial, f"{name}, trial {number}", tally)
+            self.count(trial.out, tally)
 
-    def _timed(self) -> float:
-        """Seconds of a run that nothing happens to."""
-        if not self._seconds:
-            with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-                out = Path(folder) / "shards"
-                trial = Trial(
-                    *(self._sources, out, self._expected, random.Random(0)),
-                    *(0.0, self._store, self._copies),
-                )
-                begin = time.monotonic()
-                finish(start(*trial.process()))
-                self._seconds = time.monotonic() - begin
-        return self._seconds
-
-    def _repeat(self, trial: Trial, tally: Tally) -> int:
-        """How often the command had to be repeated."""
+    def _repeat(self, trial: Trial, called: str, tally: Tally) -> None:
+        """The command, until all files are as they should be."""
+        told = ""
         for times in range(_REPEATS + 1):
             if self._files(trial.out) == self._expected:
-                return times
+                tally.repeats = max(tally.repeats, times)
+                return
             if times < _REPEATS:
-                trial.here()
+                told = trial.here()
         tally.unfinished += 1
-        return _REPEATS
+        tally.notes.append(f"{called}, repeated: {told}")
 
     def _files(self, out: Location) -> dict[str, bytes]:
         return {name: read_bytes(out / name) for name in files_below(out)}
@@ -140,12 +151,12 @@ class Campaign:
 @contextmanager
 def campaign(folder: Path, store: Store | None = None, seed: int = 0) -> Iterator[Campaign]:
     """With a store of its own, if none is given."""
-    if store is not None:
-        yield Campaign(folder, store, seed)
-        return
-    import pytest
+    with ExitStack() as stack:
+        if store is None:
+            import pytest
 
-    with object_store() as own, pytest.MonkeyPatch.context() as patch:
-        for name, value in own.environment.items():
-            patch.setenv(name, value)
-        yield Campaign(folder, own, seed)
+            store = stack.enter_context(object_store())
+            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            for name, value in store.environment.items():
+                patch.setenv(name, value)
+        yield Campaign(folder, store, seed, stack)
