@@ -4,8 +4,8 @@ runs/NAME/
   config.json                    the settings of the run
   metrics.jsonl                  one line an iteration, one a validation
   checkpoints/00002000/          the last few; a folder with such a name is complete
-    model.safetensors            weights, and the variant in its header
-    optimizer.safetensors        Adam's moments, and s1 and s2
+    model.safetensors            weights (with --ema, their mean), and the variant in its header
+    optimizer.safetensors        Adam's moments, s1 and s2; with --ema, the weights that are trained
     state.json                   the iteration to go on with
   best/                          the checkpoint with the least validation error
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -55,6 +56,8 @@ class Learner:
         self._optimizer = torch.optim.Adam(parameters, fused=True)
         forward = _Forward(self.model, criterion, settings.precision is Precision.BF16)
         self._forward = forward if processes.world == 1 else DistributedDataParallel(forward)
+        # What is validated and saved as the model: with --ema, the running mean of its weights
+        self.averaged = copy.deepcopy(self.model) if settings.ema else self.model
         self.best = math.inf  # lowest validation error (SAD of the whole image) so far
         self.saved = 0  # iterations that were done at the last checkpoint
         self.owes_validation = False  # whether that was saved before a validation
@@ -62,7 +65,8 @@ class Learner:
 
     def begin_with(self, weights: Mapping[str, Tensor]) -> None:
         """Take these weights instead of random ones; those that are not among them stay random."""
-        self.model.load_state_dict(weights, strict=False)
+        for model in (self.model, self.averaged):
+            model.load_state_dict(weights, strict=False)
 
     def restore(self, run: Path) -> int:
         """Load the last checkpoint of a run; returns how many iterations it had done (0: none).
@@ -72,7 +76,7 @@ class Learner:
         saved = checkpoint.checkpoints(run)
         if not saved:
             return 0
-        state = checkpoint.load(saved[-1], self.model, self._optimizer, self._beside())
+        state = checkpoint.load(saved[-1], self.averaged, self._optimizer, self._beside())
         if state["world"] != self._world:
             raise ValueError(
                 f"{run}: was trained by {state['world']} processes, these are {self._world}; "
@@ -100,7 +104,8 @@ class Learner:
         Raises FloatingPointError, and writes nothing, if a weight is not finite: the loss of
         another process may have been infinite, or the gradient of a finite loss.
         """
-        weights = [*self.model.state_dict().values(), *self._beside().values()]
+        beside = self._beside()
+        weights = [*self.averaged.state_dict().values(), *beside.values()]
         if not all(bool(values.isfinite().all()) for values in weights):
             raise FloatingPointError(
                 f"iteration {done - 1}: a weight is not finite; the last checkpoint is good"
@@ -110,13 +115,15 @@ class Learner:
         if owes_validation:
             state["owes_validation"] = True
         variant = self._settings.variant
-        beside = self._beside()
-        checkpoint.save(run, self.model, variant, self._optimizer, beside, state, is_best)
+        checkpoint.save(run, self.averaged, variant, self._optimizer, beside, state, is_best)
         checkpoint.prune(run, self._settings.keep)
         self.saved, self.owes_validation = done, owes_validation
 
     def _beside(self) -> dict[str, Tensor]:
-        return {"log_sigmas": self._criterion.log_sigmas}
+        beside: dict[str, Tensor] = {"log_sigmas": self._criterion.log_sigmas}
+        if self.averaged is not self.model:
+            beside |= {f"trained.{n}": value for n, value in self.model.state_dict().items()}
+        return beside
 
     def step(self, iteration: int, batch: Batch) -> Step:
         """One step of Adam. If it fails, all is as before it, or `is_whole` becomes False."""
@@ -133,8 +140,24 @@ class Learner:
             norm = torch.nn.utils.get_total_norm(gradients)
         self.is_whole = False
         self._optimizer.step()
+        if self.averaged is not self.model:
+            average(self.averaged, self.model, self._settings.averaging(iteration))
         self.is_whole = True
         return Step(iteration, batch.keys, losses.detached(), self._criterion.sigmas(), norm)
+
+
+@torch.no_grad()
+def average(mean: nn.Module, model: nn.Module, share: float) -> None:
+    """Move the weights and statistics of `mean` by a share of their way to those of `model`.
+
+    Both are modules of the same layout. Counts, which have no mean, are copied.
+    """
+    of_mean, of_model = mean.state_dict(), model.state_dict()
+    for old, new in zip(of_mean.values(), of_model.values(), strict=True):
+        if old.is_floating_point():
+            old.lerp_(new, share)
+        else:
+            old.copy_(new)
 
 
 @contextmanager

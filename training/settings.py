@@ -63,6 +63,13 @@ class TrainSettings(LoaderSettings):
     lr_end: float = setting(1e-6, "Learning rate at the end, above 0 and at most --lr.")
     lr_power: float = 0.9
     weights_from: float = 0.1  # share of the iterations after which s1 and s2 are trained
+    ema: float = setting(
+        0.0,
+        "How much of the mean of the weights is kept in each iteration, such as 0.999; the mean is "
+        "what is validated and saved as the model. 0 takes no mean.",
+        low=0,
+        high=0.99999,
+    )
     precision: Precision = setting(Precision.FP32, "Precision of the network's arithmetic.")
     validate_every: int = setting(
         2_000, "Number of iterations from one validation to the next.", low=1
@@ -85,6 +92,10 @@ class TrainSettings(LoaderSettings):
         """Falls polynomially from `lr` at iteration 0 to `lr_end` at `iterations`."""
         left = 1 - iteration / self.iterations
         return self.lr_end + (self.lr - self.lr_end) * float(left**self.lr_power)
+
+    def averaging(self, iteration: int) -> float:
+        """The share of the trained weights in their mean: large at first, then 1 - `ema`."""
+        return max(1 - self.ema, 9 / (10 + iteration))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""

@@ -156,7 +156,7 @@ def _validate(
 ) -> None:
     """Validate, and save the model again with what was found. Raises what `validate` raises."""
     bad: dict[str, str] | None = {} if settings.skip_bad else None
-    errors = validate(learner.model, shards, settings, log.panels(done), bad)
+    errors = validate(learner.averaged, shards, settings, log.panels(done), bad)
     if errors is not None:
         log.validation(done, errors)
     report.validation(done, errors, tuple((bad or {}).values()))

@@ -30,22 +30,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
+import pyarrow.parquet as pq
 
-from classical.methods import Method, solve
 from console.cores import cores
 from manifests import open_shards
 from manifests.pixels import UNKNOWN
 from manifests.sources import Split, Transparency
+from tests.bench.bootstrap import interval
 from tests.bench.full_set import HELD_OUT_BACKGROUNDS, HELD_OUT_FOREGROUNDS, gather
 from tests.bench.masks import BAND, LEAST, SURE
+from tests.bench.pictures import curves, figure
 from tests.bench.real_masks import HELD_OUT, write_case
 from training.checkpoint import checkpoints, load_network
 from training.loading.whole import whole_samples
-from training.log import METRICS
-from training.matte.predict import alpha_of, estimated_trimap, matte, predict
+from training.matte.predict import matte
 
 SEED = 0
 # name -> options of `train`
@@ -56,13 +55,12 @@ RUNS = {
     "an-tw-unknown": ("--variant", "an-tw", "--area", "unknown"),
 }
 NAMES = "base,an,an-tw"
-_LEVELS = np.array(
-    [0, 128, 255], np.uint8
-)  # alpha of each code if a crude trimap is taken as correct
+# alpha of each code if a crude trimap is taken as correct
+_LEVELS = np.array([0, 128, 255], np.uint8)
+_OF_INDEX = ["key", "foreground_id"]
 CLASSICAL = ("closed-form", "knn")
 HEADINGS = ("SAD whole", "MSE whole", "SAD", "MSE", "Grad", "Conn")
 FIELDS = ("sad_whole", "mse_whole", "sad", "mse", "grad", "conn")
-COLUMNS = ("image", "crude trimap", "estimated trimap", "alpha", "truth", "closed-form")
 SETS = {
     "val": "held-out samples, crude trimaps",
     "isnet": "GT16 to GT20, trimaps from ISNet's masks",
@@ -167,6 +165,28 @@ def markdown(title: str, headings: Sequence[str], rows: dict[str, list[float]]) 
     return lines
 
 
+def intervals(work: Path, names: list[str]) -> str:
+    """SAD of whole held-out samples, and that over `base` and closed-form, with intervals.
+
+    Samples of one foreground are alike, so foregrounds are resampled.
+    """
+    index = (work / "shards" / "index").glob(f"{Split.VAL}-*.parquet")
+    rows = [row for file in index for row in pq.read_table(file).select(_OF_INDEX).to_pylist()]
+    foreground = {row["key"]: row["foreground_id"] for row in rows}
+    found = {name: scores(work, "val", name) for name in names}
+    groups = [foreground[image["name"]] for image in found[names[0]]]
+    sad = {name: np.array([image["sad_whole"] for image in found[name]]) for name in names}
+    beside = [name for name in ("base", "closed-form") if name in names]
+    headings = ["SAD whole", *(f"over {name}" for name in beside)]
+    lines = [f"\nHeld-out samples: {len(groups)} of {len(set(groups))} foregrounds.\n"]
+    lines += ["| | " + " | ".join(headings) + " |", "| --- |" + " --- |" * len(headings)]
+    for name in names:
+        cells = [interval([sad[name]], lambda mean: mean, groups)]
+        cells += [interval([sad[name], sad[x]], lambda a, b: a / b, groups) for x in beside]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def regions(work: Path, names: list[str], limit: int) -> str:
     """Errors by what the crude trimap says, on held-out samples and on samples of the training.
 
@@ -209,56 +229,13 @@ def scores(work: Path, kind: str, name: str) -> list[dict[str, Any]]:
     return images
 
 
-def curves(work: Path, names: list[str]) -> Figure:
-    """Validation on held-out samples while the models are trained."""
-    sheet, axis = plt.subplots(figsize=(6, 3.5))
-    for name in names:
-        lines = map(json.loads, (work / "runs" / name / METRICS).read_text().splitlines())
-        found = [(line["iteration"], line["validation"]) for line in lines if "validation" in line]
-        steps, values = zip(*((done, score["sad_whole"]) for done, score in found), strict=True)
-        axis.plot(steps, values, marker="o", markersize=3, label=name)
-    axis.set(xlabel="iteration", ylabel="whole-image SAD, held-out samples", ylim=(0, None))
-    axis.legend(frameon=False)
-    axis.spines[["top", "right"]].set_visible(False)
-    sheet.tight_layout()
-    return sheet
-
-
-def figure(work: Path, name: str, count: int = 4) -> Figure:
-    """`count` held-out samples, a row each: what was given, what was estimated, and the truth."""
-    model = load_network(last_checkpoint(work, name))
-    samples = list(whole_samples(open_shards(work / "shards"), Split.VAL, count))
-    sheet, axes = plt.subplots(count, len(COLUMNS), figsize=(2 * len(COLUMNS), 2 * count))
-    for number, (row, sample) in enumerate(zip(axes, samples, strict=True)):
-        prediction = predict(model, sample.image, sample.crude_trimap)
-        estimated = estimated_trimap(prediction)
-        assert estimated is not None
-        pictures = (
-            sample.image,
-            sample.crude_trimap * 127,
-            estimated * 127,
-            alpha_of(prediction),
-            sample.alpha,
-            solve(Method.CLOSED_FORM, sample.image, sample.crude_trimap),
-        )
-        for axis, picture, title in zip(row, pictures, COLUMNS, strict=True):
-            axis.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
-            axis.set_axis_off()
-            if number == 0:
-                axis.set_title(title, fontsize=10)
-    sheet.subplots_adjust(
-        left=0, right=1, bottom=0, top=1 - 0.3 / (2 * count), wspace=0.03, hspace=0.03
-    )
-    return sheet
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="The experiment behind docs/results.md.")
     parser.add_argument("work", type=Path)
     parser.add_argument("--steps", default="compose,train,evaluate,figure")
     parser.add_argument("--samples", type=int, default=40_000)
     parser.add_argument(
-        "--limit", type=int, default=140, help="Number of held-out samples to evaluate."
+        "--limit", type=int, default=200, help="Number of held-out samples to evaluate."
     )
     parser.add_argument("--runs", default=NAMES, help=f"Models to train, of {', '.join(RUNS)}.")
     parser.add_argument(
@@ -278,12 +255,15 @@ def main() -> None:
             write_case(name, work / "gt", BAND, LEAST, SURE)
         for name in (*names, *CLASSICAL):
             evaluate(work, name, options.limit)
-        found = tables(work, [*names, *CLASSICAL]) + regions(work, names, options.limit)
+        found = tables(work, [*names, *CLASSICAL]) + intervals(work, [*names, *CLASSICAL])
+        found += regions(work, names, options.limit)
         (work / "results.md").write_text(found)
         print((work / "results.md").read_text())
     if "figure" in steps:
-        figure(work, names[-1]).savefig(work / "figure.png", dpi=150)
-        curves(work, names).savefig(work / "curves.png", dpi=150)
+        figure(work / "shards", last_checkpoint(work, names[-1])).savefig(
+            work / "figure.png", dpi=150
+        )
+        curves(work / "runs", names).savefig(work / "curves.png", dpi=150)
 
 
 if __name__ == "__main__":

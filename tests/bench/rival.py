@@ -1,6 +1,7 @@
 """Models against a fair rival: classical methods that distrust the trimap just as much.
 
-    python -m tests.bench.rival SHARDS [--models RUN ...] [--samples N] [--tuning N] [--workers N]
+    python -m tests.bench.rival SHARDS --figures FILE [--models RUN ...] [--samples N]
+                                [--tuning N] [--workers N]
 
 Classical methods keep what a trimap calls known, so errors of a crude trimap stay. Here its unknown
 band is first widened to both sides. The width is chosen for each method on samples of split train,
@@ -8,21 +9,23 @@ where it gives the least SAD of the whole image; all methods and the models are 
 samples of split val. So the gain of repair is told apart from the gain of a wider band.
 
 Prints a table: mean SAD of the whole image, in thousands, with the interval that holds 95 % of the
-means of resampled samples (bootstrap), and, for each model, its mean divided by that of each
-classical method, resampled in pairs. Closed-form matting takes a second a sample of 512 x 512.
+means of resampled foregrounds (bootstrap), and, for each model, its mean divided by that of each
+classical method, resampled in pairs. Closed-form matting takes a second a sample of 512 x 512, so
+the errors of classical methods are kept in FILE.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from classical.methods import Method, solve
 from console.messages import show
@@ -30,14 +33,15 @@ from manifests import open_shards
 from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN, Pixels
 from manifests.shard_set import DecodedSample
 from manifests.sources import Split
+from manifests.storage import write_bytes
+from tests.bench.bootstrap import Values, interval
+from training.checkpoint import checkpoints
 from training.loading.whole import whole_samples
 from training.matte.metrics import errors_of
 from training.matte.predict import load_model
 
-Values = NDArray[np.float64]
 # Widths that are tried: by how much the band grows to each side, over the image's short side
 WIDTHS = (0.0, 0.01, 0.02, 0.04, 0.08)
-RESAMPLED, SEED = 10_000, 0
 
 
 def widened(trimap: Pixels, width: float) -> Pixels:
@@ -82,12 +86,30 @@ def best_width(shards: Path, method: Method, count: int, workers: int) -> float:
     return min(means, key=lambda width: means[width])
 
 
-def interval(figures: Iterable[Values], of: Callable[..., Values]) -> str:
-    """`of` the means of each row of figures, and its interval of 95 % over resampled samples."""
-    rows = np.stack(list(figures))
-    drawn = np.random.default_rng(SEED).integers(rows.shape[1], size=(RESAMPLED, rows.shape[1]))
-    low, high = np.quantile(of(*rows[:, drawn].mean(axis=2)), (0.025, 0.975))
-    return f"{of(*rows.mean(axis=1)):.3f} ({low:.3f} to {high:.3f})"
+def kept(file: Path, name: str, of: Callable[[], Any]) -> Any:
+    """The value of that name in a JSON file; computed and added if it is not there."""
+    found = json.loads(file.read_text()) if file.exists() else {}
+    if name not in found:
+        found[name] = of()
+        write_bytes(file, json.dumps(found).encode())
+    return found[name]
+
+
+def classical(options: argparse.Namespace, method: Method) -> dict[str, Values]:
+    """Errors on samples of split val: under the trimap as it is, and under the best wider one."""
+    shards, file, workers = options.shards, options.figures, options.workers
+    of_width = functools.partial(best_width, shards, method, options.tuning, workers)
+    width = kept(file, f"{method}, best of {options.tuning}", of_width)
+    found = {}
+    for how in sorted({0.0, width}):
+        name = f"{method}, widened by {how:g}" if how else str(method)
+        of = functools.partial(classical_error, method, how)
+
+        def figures(of: Callable[[DecodedSample], float] = of) -> list[float]:
+            return errors(shards, Split.VAL, options.samples, of, workers).tolist()
+
+        found[name] = np.array(kept(file, f"{name}, {options.samples}", figures))
+    return found
 
 
 def main() -> None:
@@ -97,34 +119,34 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=200, help="Samples of split val.")
     parser.add_argument("--tuning", type=int, default=40, help="Samples of split train.")
     parser.add_argument("--workers", type=int, default=1, help="Processes for classical methods.")
+    parser.add_argument("--figures", type=Path, required=True, help="JSON that keeps the errors.")
     options = parser.parse_args()
     found: dict[str, Values] = {}
     for method in Method:
-        width = best_width(options.shards, method, options.tuning, options.workers)
-        for how in sorted({0.0, width}):
-            name = f"{method}, widened by {how:g}" if how else str(method)
-            error = functools.partial(classical_error, method, how)
-            found[name] = errors(options.shards, Split.VAL, options.samples, error, options.workers)
+        found |= classical(options, method)
     rivals = list(found)
     for run in options.models:
-        model = load_model(run)
+        # The best checkpoint was chosen on samples that are measured here.
+        model = load_model(*checkpoints(run)[-1:] or [run])
 
         def of_model(sample: DecodedSample, model: Callable[..., Pixels] = model) -> float:
             alpha = model(sample.image, sample.crude_trimap)
             return errors_of(alpha, sample.alpha, sample.trimap).sad_whole
 
         found[run.name] = errors(options.shards, Split.VAL, options.samples, of_model, 1)
+    samples = whole_samples(open_shards(options.shards), Split.VAL, options.samples)
+    foregrounds = [sample.row.foreground_id for sample in samples]
     show(f"| {options.samples} samples of split val | SAD whole |")
     show("| --- | --- |")
     for name, figures in found.items():
-        show(f"| {name} | {interval([figures], lambda mean: mean)} |")
+        show(f"| {name} | {interval([figures], lambda mean: mean, foregrounds)} |")
     if options.models:
         show("")
         show("| SAD of a model over that of | " + " | ".join(rivals) + " |")
         show("| --- |" + " --- |" * len(rivals))
     for run in options.models:
         ratios = (
-            interval([found[run.name], found[rival]], lambda ours, theirs: ours / theirs)
+            interval([found[run.name], found[rival]], lambda a, b: a / b, foregrounds)
             for rival in rivals
         )
         show(f"| {run.name} | " + " | ".join(ratios) + " |")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN
-from tests.bench.rival import interval, widened
+from tests.bench.rival import widened
 
 
 def test_a_band_grows_to_both_sides_and_keeps_what_it_was() -> None:
@@ -25,14 +24,3 @@ def test_some_foreground_and_some_background_are_left() -> None:
     trimap[49:52, 49:52] = FOREGROUND
     grown = widened(trimap, 0.3)
     assert set(np.unique(grown)) == {BACKGROUND, UNKNOWN, FOREGROUND}
-
-
-def test_an_interval_is_around_the_mean() -> None:
-    values = np.random.default_rng(1).normal(5, 1, 400)
-    mean, _, ends = interval([values], lambda x: x).rstrip(")").partition(" (")
-    low, high = map(float, ends.split(" to "))
-    assert low < float(mean) < high
-    assert float(mean) == pytest.approx(values.mean(), abs=1e-3)
-    assert high - low == pytest.approx(4 * 1 / 400**0.5, rel=0.15)
-    doubled = interval([2 * values, values], lambda ours, theirs: ours / theirs)
-    assert doubled == "2.000 (2.000 to 2.000)"

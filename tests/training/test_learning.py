@@ -123,6 +123,29 @@ def test_a_step_is_as_long_as_the_learning_rate(shards: Path, iteration: int) ->
     assert moved == pytest.approx(1e-6 + (1e-3 - 1e-6) * left**0.9, rel=1e-2)
 
 
+def test_the_mean_of_the_weights_is_what_comes_out(shards: Path, run: Path) -> None:
+    """Each step moves it by a share of its way to the weights: 0.9, 9/11, 9/12, then 1 - ema."""
+    settings = settings_of(shards, iterations=4, ema=0.3, lr=1e-3, validate_every=4)
+    learner = Learner(settings, ALONE)
+    expected = {n: value.double() for n, value in learner.model.state_dict().items()}
+    with closing(batches(opened(settings), settings, 0, 4)) as made:
+        for share, batch in zip((0.9, 9 / 11, 9 / 12, 0.7), made, strict=True):
+            learner.step(batch.number, batch)
+            for name, value in learner.model.state_dict().items():
+                expected[name] += share * (value - expected[name])
+    counts = {name for name in expected if name.endswith("num_batches_tracked")}
+    assert all(learner.averaged.state_dict()[name] == 4 for name in counts)
+
+    train(opened(settings), settings, run, ALONE, silent)
+    network = load_network(run)
+    for name, value in network.state_dict().items():
+        if name not in counts:
+            torch.testing.assert_close(value.double(), expected[name], rtol=1e-4, atol=1e-6)
+    score = validate(network, opened(settings), settings, unseen)
+    assert score is not None
+    assert lines(run)[-1]["validation"] == asdict(score)
+
+
 def test_bf16_learns_in_32_bits_and_a_set_may_hold_nothing_out(tmp_path: Path, run: Path) -> None:
     """One sample again and again: the errors fall."""
     write_set(tmp_path / "set", {Split.TRAIN: [1]}, size=(72, 80))

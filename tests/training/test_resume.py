@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
@@ -35,9 +36,10 @@ from tests.training.runs import (
     silent,
     steps,
     wait_for,
+    weights,
 )
 from tests.training.shard_sets import opened, write_set
-from training.checkpoint import MODEL, STATE, checkpoints
+from training.checkpoint import MODEL, OPTIMIZER, STATE, checkpoints
 from training.choices import Precision
 from training.cli import train_main
 from training.loading.batches import batches
@@ -69,9 +71,9 @@ def test_killed_and_resumed_is_never_killed(
     assert not list(run.rglob(".part-*"))
 
 
-def test_bf16_goes_on_to_the_bit(shards: Path, run: Path) -> None:
+def test_bf16_and_the_mean_of_the_weights_go_on_to_the_bit(shards: Path, run: Path) -> None:
     settings = settings_of(
-        shards, precision=Precision.BF16, iterations=4, checkpoint_every=2, keep=2
+        shards, precision=Precision.BF16, ema=0.9, iterations=4, checkpoint_every=2, keep=2
     )
     train(opened(settings), settings, run, ALONE, silent)
     again = run.with_name("again")
@@ -83,6 +85,9 @@ def test_bf16_goes_on_to_the_bit(shards: Path, run: Path) -> None:
         assert_same(again, run)
     finally:
         shutil.rmtree(again)
+    trained, mean = weights(run, OPTIMIZER), weights(run)
+    same = {name for name, value in mean.items() if torch.equal(value, trained[f"trained.{name}"])}
+    assert {name.rpartition(".")[2] for name in same} == {"num_batches_tracked"}
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
