@@ -28,7 +28,7 @@ def test_an_interval_is_around_the_mean() -> None:
 def test_samples_of_one_subject_count_as_one() -> None:
     """16 samples of each of 25 subjects that are all alike say no more than 25 samples."""
     of_subjects = np.random.default_rng(1).normal(5, 1, 25)
-    values, names = np.repeat(of_subjects, 16), [f"{n // 16}" for n in range(400)]
+    values, names = np.repeat(of_subjects, 16), [f"{n // 16:02}" for n in range(400)]
     mean, low, high = ends(interval([values], lambda x: x, names))
     assert mean == pytest.approx(of_subjects.mean(), abs=1e-3)
     assert (low, high) == ends(interval([of_subjects], lambda x: x))[1:]
