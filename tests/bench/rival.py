@@ -106,7 +106,7 @@ def classical(options: argparse.Namespace, method: Method) -> dict[str, Values]:
         of = functools.partial(classical_error, method, how)
 
         def figures(of: Callable[[DecodedSample], float] = of) -> list[float]:
-            return errors(shards, Split.VAL, options.samples, of, workers).tolist()
+            return list(errors(shards, Split.VAL, options.samples, of, workers))
 
         found[name] = np.array(kept(file, f"{name}, {options.samples}", figures))
     return found
@@ -127,7 +127,7 @@ def main() -> None:
     rivals = list(found)
     for run in options.models:
         # The best checkpoint was chosen on samples that are measured here.
-        model = load_model(*checkpoints(run)[-1:] or [run])
+        model = load_model(max(checkpoints(run), default=run))
 
         def of_model(sample: DecodedSample, model: Callable[..., Pixels] = model) -> float:
             alpha = model(sample.image, sample.crude_trimap)
