@@ -220,7 +220,9 @@ def client_of(url: str, token: str | None, timeout: float) -> Client:
     from annotation.server.client import Client
 
     try:
-        return Client(url, token or "", Patience(answer=timeout, work=5 * timeout), say)
+        first = min(timeout, Patience().first)
+        patience = Patience(answer=timeout, work=5 * timeout, first=first)
+        return Client(url, token or "", patience, say)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
