@@ -75,6 +75,18 @@ def new_command(help_: str = "") -> typer.Typer:
     )
 
 
+def program_of(app: typer.Typer) -> Any:
+    """The program of an app. Its help has no <bool> beside a flag, and no <str> beside a text."""
+    program: Any = typer.main.get_command(app)
+    for command in (program, *getattr(program, "commands", {}).values()):
+        context = typer.Context(command)
+        for option in command.get_params(context):
+            shown = option.display_type_rich(context)
+            if option.param_type_name == "option" and shown in {"<bool>", "<str>"}:
+                option.metavar = "" if shown == "<bool>" else option.name.upper()
+    return program
+
+
 def run(
     app: typer.Typer,
     name: str,
@@ -86,7 +98,7 @@ def run(
     with interrupts.interruptible() as is_interrupted:
         try:
             code = _guarded(
-                lambda: app(args=arguments, prog_name=name, standalone_mode=False),
+                lambda: program_of(app)(args=arguments, prog_name=name, standalone_mode=False),
                 explain,
                 is_interrupted,
             )

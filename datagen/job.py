@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -66,6 +66,7 @@ from manifests.storage import (
     write_new,
 )
 
+_LOCK = "lock"
 _CACHE_BYTES = 100 * 10**9  # of working copies that a machine keeps, if nothing else is said
 
 
@@ -229,9 +230,9 @@ def _claimed(out: Url, settings: Settings) -> Iterator[None]:
 @contextmanager
 def _locked_folder(out: Path) -> Iterator[None]:
     """Allow one run at a time in a folder. The lock ends with its process."""
-    work = out / WORK
+    work, is_new = out / WORK, not out.exists()
     make_folder(work)
-    with (work / "lock").open("w") as lock:
+    with (work / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -243,8 +244,12 @@ def _locked_folder(out: Path) -> Iterator[None]:
             yield
         finally:
             sweep(out)
-            if dataset_path(out).exists():
+            is_begun = any(path.name != _LOCK for path in work.iterdir())
+            if dataset_path(out).exists() or not is_begun:
                 shutil.rmtree(work, ignore_errors=True)
+            if is_new and not is_begun:  # refused: nothing is left behind
+                with suppress(OSError):
+                    out.rmdir()
 
 
 @dataclass(frozen=True)

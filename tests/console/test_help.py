@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -12,8 +13,12 @@ from tests.conftest import QUIET
 
 PROGRAMS = {
     "train": ("training.cli", "train_main", ""),
-    "datagen": ("datagen.cli", "main", "synth lint compose stats preview verify replay"),
-    "annotate": ("annotation.cli", "main", "push pull solve export status serve"),
+    "datagen": (
+        "datagen.cli",
+        "main",
+        "synth lint compose trimap stats preview report verify replay",
+    ),
+    "annotate": ("annotation.cli", "main", "push pull solve export status serve assist"),
     "matte": ("training.matte.cli", "matte_main", "predict evaluate export bench"),
 }
 SLOW = {
@@ -52,3 +57,4 @@ def test_no_help_needs_what_is_slow_to_import(program: str, columns: int) -> Non
     )
     assert max(map(len, lines)) <= columns
     assert "…" not in ran.stdout, "something was cut off"
+    assert re.findall(r"--\S+ +<[a-z]+>", ran.stdout) == []  # the names of Python's types
