@@ -32,6 +32,7 @@ from annotation.server.ahead import Ahead
 from annotation.server.client import Client
 from annotation.server.faults import ServerError, ends_session
 from annotation.server.find import existing_project
+from annotation.server.miscounts import counted_summaries
 from annotation.server.project import Project, TaskSummary
 from annotation.settings import Gaps, Wanted
 from manifests.annotations import Annotation, Kind, State
@@ -88,7 +89,7 @@ def pull(
     project = existing_project(client, title)
     folder = Folder(root, project, wanted, gaps)
     folder.load()
-    listed = project.summaries()
+    listed = counted_summaries(project)
     folder.check(listed)
     changed = [row for row in listed if not (folder.is_seen(row) or _is_empty(folder, row))]
     work = _Work(project, folder, Ahead(project, changed), prune, {row.id for row in listed})

@@ -21,6 +21,7 @@ from annotation.files.memory import memory_of, read_memory, write_memory
 from annotation.server.ahead import Ahead
 from annotation.server.client import Client
 from annotation.server.find import existing_project
+from annotation.server.miscounts import counted_summaries
 from annotation.server.project import Project, TaskSummary
 from annotation.server.tabs import waiting_tab
 from manifests.annotations import Kind, State
@@ -102,7 +103,7 @@ def measure(
     Raises ServerError if the project does not exist, or the server does not answer.
     """
     project = existing_project(client, title)
-    rows = project.summaries()
+    rows = counted_summaries(project)
     advance = begin(len(rows))
     counts: list[Counted] = []
     for counted in _counted(project, rows, kept):

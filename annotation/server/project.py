@@ -88,7 +88,7 @@ class Project:
         rows: list[TaskSummary] = []
         size = _FIRST_PAGE
         while True:
-            found, total = self._list(_after(rows[-1]) if rows else {}, size)
+            found, total = self.query(_after(rows[-1]) if rows else {}, size)
             some = [*map(self._row, found)]
             if rows and some and some[0].id <= rows[-1].id:
                 raise ServerError(f"{self.url}: the server lists tasks that were not asked for")
@@ -105,7 +105,7 @@ class Project:
         """
         which = {"selectedItems": {"all": False, "included": list(ids)}}
         people = self._people
-        found, _ = self._list(which, len(ids), "all")
+        found, _ = self.query(which, len(ids), "all")
         whole = {}
         for task in found:
             annotations = [one for one in task.get("annotations") or () if isinstance(one, dict)]
@@ -122,7 +122,7 @@ class Project:
         listed = self.client.get("/api/users/")
         return {one["id"]: one for one in listed if isinstance(one, dict) and "id" in one}
 
-    def _list(
+    def query(
         self, which: Mapping[str, Any], size: int, fields: str = "task_only"
     ) -> tuple[list[dict[str, Any]], int]:
         """(The first tasks of those that a query of the data manager finds, how many there are)."""

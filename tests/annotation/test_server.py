@@ -390,6 +390,16 @@ def test_only_what_changed(pushed: Project, tmp_path: Path) -> None:
     assert not (out / row.path).exists()
 
 
+def test_what_the_server_does_not_count_is_pulled(pushed: Project, tmp_path: Path) -> None:
+    """Its counter is a field of the task, which is lost where two write the task at once."""
+    tasks = tasks_of(pushed)
+    accept(pushed, tasks["a b.png"], choice("review", "approved"))
+    pushed.client.patch(f"/api/tasks/{tasks['a b.png']}/", {"total_annotations": 0})
+    assert [row.annotations for row in pushed.summaries()] == [0] * 5
+    assert pulled(pushed, tmp_path / "out") == (1, [])
+    assert measure(pushed.client, pushed.title, 8, quiet).states["approved"] == 1
+
+
 def test_what_was_deleted_on_the_server_stays(
     server: Running, pushed: Project, tmp_path: Path
 ) -> None:

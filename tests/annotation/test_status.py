@@ -74,6 +74,19 @@ def test_only_tasks_that_changed_are_read(toy: Toy, client: Client, tmp_path: Pa
     assert (third.tasks, read(toy)) == (39, [])
 
 
+def test_an_annotation_that_the_server_does_not_count_is_found(
+    toy: Toy, client: Client, tmp_path: Path
+) -> None:
+    for number in (5, 6):
+        toy.add(number, f"{number}.png")
+    toy.annotate(6, soft_alpha(1), APPROVED)
+    toy.tasks[6]["total_annotations"] = 0
+    assert count(client).states["approved"] == 1
+    found = pull(client, TITLE, tmp_path, Wanted.ALL, quiet)
+    assert (found.fetched, found.approved) == (1, 1)
+    assert pull(client, TITLE, tmp_path, Wanted.ALL, quiet).fetched == 0
+
+
 def test_a_task_with_a_fault_is_named_each_time(toy: Toy, client: Client, tmp_path: Path) -> None:
     for number in (5, 6):
         toy.add(number, f"{number}.png")

@@ -12,7 +12,7 @@ import json
 import re
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -116,8 +116,8 @@ class Toy:
         query, is_whole = json.loads(given["query"]), given.get("fields") == "all"
         found = [self.tasks[number] for number in sorted(self.tasks)]
         for item in query.get("filters", {}).get("items", []):
-            assert (item["filter"], item["operator"]) == ("filter:tasks:id", "greater")
-            found = [task for task in found if task["id"] > item["value"]]
+            fits = _FILTERS[item["filter"].removeprefix("filter:tasks:"), item["operator"]]
+            found = [task for task in found if fits(task, item["value"])]
         if "selectedItems" in query:
             chosen = set(query["selectedItems"]["included"]) - self.gone
             found = [task for task in found if task["id"] in chosen]
@@ -128,6 +128,14 @@ class Toy:
         return {"tasks": [*map(_whole if is_whole else _listed, some)], "total": len(found)}
 
 
+_FILTERS: dict[tuple[str, str], Callable[[Json, Any], bool]] = {
+    ("id", "greater"): lambda task, value: task["id"] > value,
+    ("annotators", "empty"): lambda task, value: bool(task["annotations"]) is (value == "false"),
+    ("total_annotations", "equal"): lambda task, value: _counts(task)["total_annotations"] == value,
+    ("cancelled_annotations", "equal"): lambda task, value: value == 0,
+}
+
+
 def person(author: str) -> Json:
     """An account, as the server shows it."""
     return {"id": zlib.crc32(author.encode()), "email": f"{author}@example.org"}
@@ -135,8 +143,12 @@ def person(author: str) -> Json:
 
 def _listed(task: Json) -> Json:
     """A task as in a list, without its annotations."""
+    return _counts(task) | {key: value for key, value in task.items() if key != "annotations"}
+
+
+def _counts(task: Json) -> Json:
     counts = {"total_annotations": len(task["annotations"]), "cancelled_annotations": 0}
-    return counts | {key: value for key, value in task.items() if key != "annotations"}
+    return counts | {key: task[key] for key in counts if key in task}
 
 
 def _whole(task: Json) -> Json:
