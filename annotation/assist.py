@@ -10,20 +10,23 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import numpy as np
 
 from annotation.files.failures import failure
 from annotation.files.shown import picture_path
 from annotation.form.drafts import in_place, read_trimap_of
 from annotation.form.regions import BadAnnotationError
-from annotation.form.taskdata import TaskData, read_data, read_number
+from annotation.form.taskdata import read_data, read_number
 from annotation.form.tasks import prediction_of
 from annotation.previews import show_alpha
 from annotation.server.project import Project, TaskSummary
 from manifests.pictures import read_photo
-from manifests.pixels import Pixels
+from manifests.pixels import UNKNOWN, Pixels
 
 Json = Any
 Solver = Callable[[Pixels, Pixels], Pixels]  # photo H x W x 3, trimap H x W -> alpha H x W
@@ -34,10 +37,17 @@ _PAUSE = 0.3
 
 
 class Assistant:
-    """Answers what Label Studio asks for one project. `name` is that of the method or model."""
+    """Answers what Label Studio asks for one project. `name` is that of the method or model.
 
-    def __init__(self, project: Project, name: str, solve: Solver) -> None:
+    needs_trimap: whether `solve` can do nothing with a photo of which nobody painted anything, a
+    trimap that is unknown everywhere.
+    """
+
+    def __init__(
+        self, project: Project, name: str, solve: Solver, *, needs_trimap: bool = True
+    ) -> None:
         self.project, self.name, self._solve = project, name, solve
+        self._needs_trimap = needs_trimap
         self._lock = threading.Lock()  # one solution at a time: each takes all cores
 
     def predict(self, body: Json) -> Json:
@@ -46,29 +56,38 @@ class Assistant:
         context = (body.get("params") or {}).get("context")
         if not context:
             return {"results": self._begin(body["tasks"])}
-        data, result = read_data(task), self._painted(task)
-        alpha = self._alpha(task, data, result)
-        self._keep(read_number(task, "id"), data, task, alpha)
+        data, number = read_data(task), read_number(task, "id")
+        with ThreadPoolExecutor(1) as meanwhile:  # the browser takes its time to save a draft
+            fetched = meanwhile.submit(self._photo, task["data"])
+            result = self._painted(task, number)
+            photo = fetched.result()
+        alpha = self._alpha(photo, read_trimap_of(result, data.height, data.width))
+        # Before it is submitted: from this an annotation can be told to come
+        self.project.add_prediction(number, prediction_of(self.name, alpha))
+        threading.Thread(target=self._show, args=(number, task, photo, alpha), daemon=True).start()
         found = {"result": in_place(result, alpha), "score": 1.0, "model_version": self.name}
         return {"results": [found]}
 
     def _begin(self, tasks: Sequence[Json]) -> list[Json]:
-        """Predictions for tasks that were opened and have none: there is a trimap to solve only if
-        somebody has submitted one."""
+        """Predictions for tasks that were opened and have none: of the trimap that somebody has
+        submitted, if there is one."""
         found = []
         for task in tasks:
             try:
-                result = _latest(task.get("annotations"))
-                alpha = self._alpha(task, read_data(task), result)
+                data, result = read_data(task), _latest(task.get("annotations"))
+                if result or self._needs_trimap:
+                    trimap = read_trimap_of(result, data.height, data.width)
+                else:
+                    trimap = np.full((data.height, data.width), UNKNOWN, np.uint8)
+                alpha = self._alpha(self._photo(task["data"]), trimap)
             except BadAnnotationError:
                 return []  # all or none: the server matches them by their order
             found.append(prediction_of(self.name, alpha) | {"score": 1.0})
         return found
 
-    def _alpha(self, task: Json, data: TaskData, result: Json) -> Pixels:
-        trimap = read_trimap_of(result, data.height, data.width)
+    def _alpha(self, photo: Pixels, trimap: Pixels) -> Pixels:
         with self._lock:
-            return self._solve(self._photo(task["data"]), trimap)
+            return self._solve(photo, trimap)
 
     def _photo(self, data: Mapping[str, Any]) -> Pixels:
         path = picture_path(data.get("image"), self.project.files)
@@ -76,12 +95,15 @@ class Assistant:
             raise BadAnnotationError("its picture is not where push puts pictures")
         return read_photo(self.project.client.get_bytes(path))
 
-    def _painted(self, task: Json) -> Json:
+    def _show(self, number: int, task: Json, photo: Pixels, alpha: Pixels) -> None:
+        """Beside the editor, while the person who waited for the alpha looks at it."""
+        show_alpha(self.project, {}, TaskSummary(number, task["data"], "", 0, 0), photo, alpha)
+
+    def _painted(self, task: Json, number: int) -> Json:
         """The regions on somebody's screen. The browser saves them as a draft some seconds after
         the last stroke, so that the draft on the server may lack it."""
         begin = datetime.now(UTC).isoformat()
         end = time.monotonic() + _UNSAVED
-        number = read_number(task, "id")
         while True:
             drafts = self.project.drafts(number)
             latest = max(drafts, key=lambda one: str(one.get("updated_at")), default=None)
@@ -99,17 +121,6 @@ class Assistant:
                 "click again"
             )
         return result
-
-    def _keep(self, number: int, data: TaskData, task: Json, alpha: Pixels) -> None:
-        """The alpha as a prediction of the task, from which an annotation can be told to come, and
-        its preview; afterwards, because somebody waits for the alpha."""
-        self.project.add_prediction(number, prediction_of(self.name, alpha))
-
-        def show() -> None:
-            row = TaskSummary(number, task["data"], "", 0, 0)
-            show_alpha(self.project, {}, row, self._photo(task["data"]), alpha)
-
-        threading.Thread(target=show, daemon=True).start()
 
 
 def _latest(found: Json) -> Json:

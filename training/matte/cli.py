@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +13,7 @@ import typer
 from classical.band import INNER, OUTER
 from classical.methods import Method
 from console.commands import DONE, FAILED, new_app, run
-from console.messages import fail, say, warn
+from console.messages import fail, say, show, warn
 from console.options import existing_folder, local_path, switch
 from console.progress import progress
 from console.texts import count_text, size_text
@@ -116,6 +117,19 @@ def predict(
     left = f", {len(without)} without a {kind[:-1]}" if without else ""
     say(f"{out}: {count_text(len(matched) - failed, 'alpha')}, {failed} failed{left}")
     raise typer.Exit(FAILED if failed else DONE)
+
+
+@matte_app.command()
+def serve(checkpoint: CheckpointOption, device: DeviceOption = None) -> None:
+    """Predict alphas for a program that asks for them one by one, until it ends.
+
+    `annotate assist --checkpoint` starts this. A request is a line of JSON on standard input, and
+    its answer one on standard output: see docs/train.md.
+    """
+    from training.matte.serve import serve as answer_all
+
+    answer_all(checkpoint, device, sys.stdin, show)
+    raise typer.Exit(DONE)
 
 
 @matte_app.command()

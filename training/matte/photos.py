@@ -37,10 +37,7 @@ def predict_folders(
     for done, pair in enumerate(matched, start=1):
         trimap_file, photo_file = pair.files
         try:
-            trimap = _trimap(trimap_file, band)
-            image = read_photo(photo_file)
-            check_sizes({trimap_file: trimap, photo_file: image})
-            alpha = matte(model, image, trimap)
+            image, alpha = alpha_of_files(model, trimap_file, photo_file, band)
             write_alpha(out / f"{pair.name}.png", alpha)
             if cutouts is not None:
                 write_cutout(cutouts / f"{pair.name}.png", cutout_of(image, alpha))
@@ -56,5 +53,19 @@ def predict_folders(
     return failed
 
 
-def _trimap(file: Path, band: tuple[float, float] | None) -> Pixels:
-    return read_trimap(file) if band is None else band_trimap(read_mask(file), *band)
+def alpha_of_files(
+    model: MattingModel,
+    trimap_file: Path,
+    photo_file: Path,
+    band: tuple[float, float] | None = None,
+) -> tuple[Pixels, Pixels]:
+    """The photo, H x W x 3, and its alpha, H x W. `band`: see `predict_folders`.
+
+    Raises PictureError, which names the file, or any of FAULTS.
+    """
+    trimap = (
+        read_trimap(trimap_file) if band is None else band_trimap(read_mask(trimap_file), *band)
+    )
+    image = read_photo(photo_file)
+    check_sizes({trimap_file: trimap, photo_file: image})
+    return image, matte(model, image, trimap)
