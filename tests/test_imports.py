@@ -30,7 +30,7 @@ OPTIONS = {"console/commands.py", "console/options.py", "training/options.py"}
 
 # library -> the only files of a product that may import it
 HOMES = {
-    "ray": {"datagen/board.py", "datagen/cluster.py"},
+    "ray": {"datagen/board.py", "datagen/cluster.py", "datagen/ray_session.py"},
     "matplotlib": {"datagen/inspect/plot.py"},
     "httpx": {"annotation/server/client.py", "annotation/server/answers.py"},
     "typer": CLI | OPTIONS,
