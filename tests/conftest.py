@@ -35,7 +35,9 @@ veil.png,human,Strongly
 CUTOUTS = [line.split(",")[0] for line in LABELS.splitlines()[1:]]
 PHOTOS = ["barn.jpg", "city.png", "lake.jpg", "road.png", "wood.jpg"]
 SMALL = ("--size", "64", "--shard-size", "10")
-WITH_THE_WHOLE_RUN = ("tests/training/test_train.py", "tests/training/test_resume.py")
+WITH_THE_WHOLE_RUN = tuple(
+    f"tests/training/test_{name}.py" for name in ("train", "resume", "runs_in_a_store")
+)
 QUIET = {"NO_COLOR": "1", "COLUMNS": "100"}
 
 # The machines that run the tests differ in speed, and in load, by more than any deadline is worth.

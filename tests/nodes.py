@@ -22,6 +22,12 @@ _PRIVATE = "mount -t tmpfs tmpfs /tmp && mount -t tmpfs tmpfs /dev/shm && exec "
 _SECONDS = 120.0  # for a node to start; this only keeps a test from hanging
 
 
+def apart(*command: str) -> list[str]:
+    """The command, on a machine of its own."""
+    enter = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
+    return [*enter, _PRIVATE + shlex.join(command)]
+
+
 @dataclass
 class Nodes:
     """A cluster. The first node is its head, in which the commands run."""
@@ -40,12 +46,13 @@ class Nodes:
         self.started += 1
         head = f"--head --include-dashboard=false --port {self.port}"
         where = head if self.started == 1 else f"--address {self.address}"
-        ray = f"{shlex.quote(sys.executable)} -m ray.scripts.scripts start {where} --block"
-        limits = "--num-cpus 1 --object-store-memory 80000000"
-        command = f"{_PRIVATE} {ray} --node-ip-address 127.0.0.{self.started} {limits}"
+        limits = (
+            f"--num-cpus 1 --object-store-memory 80000000 --node-ip-address 127.0.0.{self.started}"
+        )
+        ray = f"-m ray.scripts.scripts start --block {where} {limits}"
         self.nodes.append(
             subprocess.Popen(
-                ["unshare", "--mount", "--propagation", "private", "sh", "-c", command],
+                apart(sys.executable, *ray.split()),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env=self.environment,

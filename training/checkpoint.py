@@ -1,6 +1,6 @@
 """Checkpoints: weights as safetensors, everything else as JSON; nothing is pickled.
 
-runs/NAME/
+runs/NAME/, a folder or a URL
   config.json                    the settings of the run
   metrics.jsonl                  one line an iteration, one a validation
   checkpoints/00002000/          the last few; a folder with such a name is complete
@@ -16,25 +16,35 @@ import hashlib
 import json
 import re
 import shutil
-import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as load_bytes
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from manifests.documents import parse_object
 from manifests.scratch import Scratch
-from manifests.storage import Url, exists, fetch, files_below, location_of
+from manifests.storage import (
+    Location,
+    Url,
+    exists,
+    fetch,
+    files_below,
+    location_of,
+    read_bytes,
+)
+from training import stored
 from training.choices import Variant
 from training.net.model import MattingModel
+from training.stored import Place
 
 MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
-_PART = ".part-"
+FILES = (MODEL, OPTIMIZER, STATE)  # the last one is written last
 _ANOTHER = "if another version trained it, use that version or train again"
 # What tensors and numbers of other shapes and types raise where they are used
 _DAMAGES = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError)
@@ -43,22 +53,27 @@ _copies = Scratch()
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # a Path has made one slash of two
 
 
-def checkpoints(run: Path) -> list[Path]:
-    """The whole checkpoints of a run, oldest first."""
-    folder = run / "checkpoints"
-    found = folder.iterdir() if folder.is_dir() else iter(())
-    return sorted(path for path in found if path.name.isdecimal())
+class Found(NamedTuple):
+    """A file of weights on this machine, and the path or URL that messages call it by."""
+
+    path: Path
+    called: str
+
+
+def checkpoints(run: Place) -> list[Place]:
+    """The whole checkpoints of a run, oldest first. Raises OSError if a store does not answer."""
+    return stored.numbered(run / "checkpoints", STATE)
 
 
 def save(
-    run: Path,
+    run: Place,
     model: nn.Module,
     variant: Variant,
     optimizer: torch.optim.Optimizer,
     beside: Mapping[str, Tensor],
     state: dict[str, Any],
     is_best: bool = False,
-) -> Path:
+) -> Place:
     """Write a checkpoint: its folder. beside: tensors that the model does not hold.
 
     The best is also copied to `best`, before the checkpoint gets its name: a run that is killed in
@@ -66,7 +81,7 @@ def save(
     """
     iteration = state["iteration"]
     target = run / "checkpoints" / f"{iteration:08d}"
-    with _folder(target) as part:
+    with stored.writing_folder(target, STATE) as part:
         metadata = {"variant": str(variant)}  # one entry: the order of several is chance
         save_file(_plain(model.state_dict()), part / MODEL, metadata)
         save_file({**_moments(optimizer), **_plain(beside)}, part / OPTIMIZER)
@@ -76,40 +91,44 @@ def save(
     return target
 
 
-def prune(run: Path, keep: int) -> None:
-    """Remove all but the last `keep` checkpoints. One that is half removed has another name."""
+def prune(run: Location, keep: int) -> None:
+    """Remove all but the last `keep` checkpoints."""
     for old in checkpoints(run)[:-keep]:
-        part = old.with_name(f"{_PART}{uuid.uuid4().hex[:12]}")
-        old.rename(part)
-        shutil.rmtree(part)
+        stored.remove_folder(old, STATE)
 
 
-def _save_best(run: Path, checkpoint: Path) -> None:
-    with _folder(run / "best") as part:
+def _save_best(run: Location, checkpoint: Path) -> None:
+    with stored.writing_folder(run / "best", STATE) as part:
         shutil.copy(checkpoint / MODEL, part / MODEL)
         shutil.copy(checkpoint / STATE, part / STATE)
 
 
+def read(checkpoint: Location) -> dict[str, bytes]:
+    """The content of its FILES. Raises OSError (FileNotFoundError if one is not there)."""
+    return {name: read_bytes(checkpoint / name) for name in FILES}
+
+
 def load(
-    checkpoint: Path,
+    files: Mapping[str, bytes],
+    called: str,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     beside: Mapping[str, Tensor],
 ) -> dict[str, Any]:
-    """Load a checkpoint into a model, its optimizer and the tensors beside; returns its state.
+    """Load what `read` returns into a model, its optimizer and the tensors beside; its state.
 
-    Raises FileNotFoundError or ValueError that names the file that is missing or damaged.
+    Raises ValueError that names the file that is damaged. called: the checkpoint, for that.
     """
-    with _named(checkpoint / MODEL):
-        _take(model, load_file(checkpoint / MODEL))
-    with _named(checkpoint / OPTIMIZER):
-        tensors = load_file(checkpoint / OPTIMIZER)
+    with _named(f"{called}/{MODEL}"):
+        _take(model, load_bytes(files[MODEL]))
+    with _named(f"{called}/{OPTIMIZER}"):
+        tensors = load_bytes(files[OPTIMIZER])
         with torch.no_grad():
             for name, value in beside.items():
                 value.copy_(tensors.pop(name))
         _restore(optimizer, tensors)
-    with _named(checkpoint / STATE):
-        state = parse_object((checkpoint / STATE).read_bytes())
+    with _named(f"{called}/{STATE}"):
+        state = parse_object(files[STATE])
         _check_state(state)
     return state
 
@@ -123,7 +142,7 @@ def _check_state(state: Mapping[str, Any]) -> None:
         raise ValueError(f"best {best!r}, expected an error of 0 or more")
 
 
-def find_model(path: Path) -> Path:
+def find_model(path: Path) -> Found:
     """The weights that a path means: a file, a checkpoint, or a run (its best, else its last).
 
     Those behind a URL are fetched first, into a temporary folder.
@@ -132,17 +151,17 @@ def find_model(path: Path) -> Path:
     """
     if _URL.match(str(path)) and not path.exists():
         location = location_of(str(path).replace(":/", "://", 1))
-        return location if isinstance(location, Path) else _fetched(location)
-    if path.is_file():
-        return path
-    candidates = [path, path / "best", *reversed(checkpoints(path))]
-    for folder in candidates:
-        if (folder / MODEL).is_file():
-            return folder / MODEL
+        if isinstance(location, Url):
+            return _fetched(location)
+        path = location
+    folders = [path, path / "best", *reversed(checkpoints(path))]
+    for file in (path, *(folder / MODEL for folder in folders)):
+        if file.is_file():
+            return Found(file, str(file))
     raise FileNotFoundError(f"{path}: no checkpoint here; give a run, a checkpoint or a {MODEL}")
 
 
-def _fetched(url: Url) -> Path:
+def _fetched(url: Url) -> Found:
     """A copy of the weights that a URL means, as `find_model` says; one for this process."""
     names = [""] if url.suffix == ".safetensors" else [MODEL, f"best/{MODEL}"]
     if len(names) > 1 and not url.is_of_web:  # a web server does not say what it has
@@ -154,7 +173,7 @@ def _fetched(url: Url) -> Path:
             digest = hashlib.sha256(str(found).encode()).hexdigest()[:16]
             path = _copies.folder() / f"{digest}-{found.name}"
             fetch(found, path)
-            return path
+            return Found(path, str(found))
     raise FileNotFoundError(f"{url}: no checkpoint here; give a run, a checkpoint or a {MODEL}")
 
 
@@ -164,8 +183,8 @@ def load_network(path: Path) -> MattingModel:
     Raises FileNotFoundError if there is no checkpoint, ValueError if it is not one of this
     program's.
     """
-    file = find_model(path)
-    with _named(file):
+    file, called = find_model(path)
+    with _named(called):
         with safe_open(file, framework="pt") as content:
             metadata = content.metadata() or {}
         if "variant" not in metadata:
@@ -175,17 +194,15 @@ def load_network(path: Path) -> MattingModel:
     return model.eval()
 
 
-def load_weights(path: Path, variant: Variant) -> dict[str, Tensor]:
+def load_weights(file: Found, variant: Variant) -> dict[str, Tensor]:
     """The weights of a checkpoint, or of any file of safetensors, to start a model of a variant.
 
     A trimap decoder may be missing: a model keeps the random one that it has. One that the variant
-    does not have is left out. Raises FileNotFoundError if there is no checkpoint, ValueError that
-    names the file if it does not fit the model: weights are missing, are others, have another
-    shape or are not finite.
+    does not have is left out. Raises ValueError that names the file if it does not fit the model:
+    weights are missing, are others, have another shape or are not finite.
     """
-    file = find_model(path)
-    with _named(file):
-        weights = load_file(file)
+    with _named(file.called):
+        weights = load_file(file.path)
         with torch.device("meta"):
             expected = MattingModel(trimap_decoder=variant is not Variant.BASE).state_dict()
         if variant is Variant.BASE or not any(map(_is_optional, weights)):
@@ -225,7 +242,7 @@ def _listed(names: Collection[str]) -> str:
 
 
 @contextmanager
-def _named(file: Path) -> Iterator[None]:
+def _named(file: str) -> Iterator[None]:
     """Whatever is wrong with the content of a file becomes one sentence that names it."""
     try:
         yield
@@ -235,30 +252,11 @@ def _named(file: Path) -> Iterator[None]:
         raise ValueError(f"{file}: not a checkpoint of this model: {reason}") from error
 
 
-@contextmanager
-def _folder(target: Path) -> Iterator[Path]:
-    """A folder that is written under another name and renamed when it is complete."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{_PART}{uuid.uuid4().hex[:12]}")
-    part.mkdir()
-    try:
-        yield part
-        if target.exists():
-            old = target.with_name(f"{_PART}{uuid.uuid4().hex[:12]}")
-            target.rename(old)
-            part.rename(target)
-            shutil.rmtree(old)
-        else:
-            part.rename(target)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-
-
-def sweep(run: Path) -> None:
+def sweep(run: Location) -> None:
     """Remove what killed processes have left."""
-    for part in [*run.glob(f"{_PART}*"), *run.glob(f"checkpoints/{_PART}*")]:
-        shutil.rmtree(part, ignore_errors=True)
+    stored.sweep(run / "checkpoints", STATE)
+    if isinstance(run, Path):
+        stored.sweep(run, STATE)  # of the best
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from console.commands import FAILED, VersionOption, new_command, run
+from console.commands import VersionOption, new_command, run
 from console.interrupts import exit_code, interrupt_noted
 from console.messages import say
-from console.options import local_path, switch, with_options
+from console.options import switch, with_options
 from console.progress import progress
-from training.options import DeviceOption
+from training.options import DeviceOption, written_location
 from training.settings import TrainSettings
 
 train_app = new_command()
@@ -27,12 +27,12 @@ def train(
     context: typer.Context,
     settings: TrainSettings,
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="Folder of the run.",
-            metavar="DIR",
+            help="Folder or URL of the run.",
+            metavar="DIR|URL",
             show_default="runs/VARIANT",
-            callback=local_path,
+            callback=written_location,
         ),
     ] = None,
     resume: Annotated[
@@ -42,10 +42,10 @@ def train(
     init: Annotated[
         Path | None,
         typer.Option(
-            help="Start from the weights of this trained model: a run, a checkpoint or a file.",
+            help="Start from the weights of this trained model: the folder or URL of a run, of one "
+            "of its checkpoints, or a model.safetensors.",
             metavar="C",
             show_default="random weights",
-            callback=local_path,
         ),
     ] = None,
     device: DeviceOption = None,
@@ -55,56 +55,40 @@ def train(
 
     With several GPUs: torchrun --nproc-per-node 4 --no-python train --shards ...
     """
-    from manifests.shard_set import ShardSet, open_shards
-    from training.checkpoint import find_model, load_weights
+    from manifests.storage import exists, location_of
+    from training.checkpoint import MODEL
     from training.printing import Bad, Teller, heading, length_text
     from training.processes import join, pick_device
-    from training.runs import latest_iteration, open_run, planned_iterations
+    from training.runs import begin, latest_iteration, planned_iterations
     from training.train import Stopped
     from training.train import train as train_model
 
     if resume and init is not None:
         raise typer.BadParameter("--init is for a new run, --resume goes on with its own weights")
-    folder = out or Path("runs") / str(settings.variant)
-    planned = planned_iterations(folder) if resume else None
-    if planned is not None and not _is_given(context, "iterations"):
-        settings = replace(settings, iterations=planned)
-    with join(pick_device(device)) as processes:
-        refused: OSError | ValueError | None = None
-        opened: ShardSet | None = None
-        weights: dict[str, Any] | None = None
+    folder = location_of(out or f"runs/{settings.variant}")
+    with join(pick_device(device)) as processes, ExitStack() as stack:
+        planned = planned_iterations(folder) if resume and processes.first else None
+        if planned is not None and not _is_given(context, "iterations"):
+            settings = replace(settings, iterations=planned)
+        begun = begin(folder, settings, resume, processes, init)
+        shards, settings = stack.enter_context(begun.shards), begun.settings
+        tell = Bad().tell
         if processes.first:
-            try:
-                opened = open_shards(settings.shards, settings.cache or None)
-                if init is not None:
-                    init = find_model(init)
-                    weights = load_weights(init, settings.variant)
-                open_run(folder, opened, settings, resume, processes, init)
-            except (OSError, ValueError) as error:
-                refused = error
-        if processes.any(refused is not None):  # and waits for the first
-            raise refused or typer.Exit(FAILED)
+            total, first = settings.iterations, latest_iteration(folder)
+            for line in heading(folder, shards, settings, processes):
+                say(line)
+            if planned not in {None, total}:
+                say(length_text(folder, first, total))
+            advance = stack.enter_context(progress("train", total, "iterations", first))
+            tell = Teller(advance, total, processes.device).tell
+        is_stopping = stack.enter_context(interrupt_noted())
         try:
-            with ExitStack() as stack:
-                if opened is None:
-                    opened = open_shards(settings.shards, settings.cache or None)
-                stack.enter_context(opened)
-                tell = Bad().tell
-                if processes.first:
-                    total, first = settings.iterations, latest_iteration(folder)
-                    for line in heading(folder, opened, settings, processes):
-                        say(line)
-                    if planned not in {None, total}:
-                        say(length_text(folder, first, total))
-                    advance = stack.enter_context(progress("train", total, "iterations", first))
-                    tell = Teller(advance, total, processes.device).tell
-                is_stopping = stack.enter_context(interrupt_noted())
-                train_model(opened, settings, folder, processes, tell, is_stopping, weights)
+            train_model(shards, settings, folder, processes, tell, is_stopping, begun.weights)
         except Stopped:
             # The first process says it
             raise (KeyboardInterrupt if processes.first else SystemExit(exit_code())) from None
     if processes.first:
-        which = "best" if (folder / "best").is_dir() else "last"
+        which = "best" if exists(folder / "best" / MODEL) else "last"
         say(f"{folder}: trained; `matte predict --checkpoint {folder}` uses its {which} checkpoint")
 
 

@@ -6,12 +6,12 @@ import copy
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from manifests.storage import Location
 from training import checkpoint
 from training.choices import Precision, Variant
 from training.loading.batches import Batch
@@ -44,8 +44,7 @@ class Learner:
     """All state of a run. On a CPU the same settings and batches give the same bits."""
 
     def __init__(self, settings: TrainSettings, processes: Processes) -> None:
-        self._settings, self._device, self._world = settings, processes.device, processes.world
-        self.is_first = processes.first
+        self._settings, self._device, self._processes = settings, processes.device, processes
         torch.backends.cudnn.benchmark = True  # all crops have the same size
         torch.manual_seed(settings.seed)  # the initial weights are all that it draws
         model = MattingModel(trimap_decoder=settings.variant is not Variant.BASE)
@@ -68,19 +67,26 @@ class Learner:
         for model in (self.model, self.averaged):
             model.load_state_dict(weights, strict=False)
 
-    def restore(self, run: Path) -> int:
+    def restore(self, run: Location) -> int:
         """Load the last checkpoint of a run; returns how many iterations it had done (0: none).
+
+        The first process reads it, the others have it from there.
 
         Raises ValueError if it was trained by another number of processes.
         """
-        saved = checkpoint.checkpoints(run)
-        if not saved:
+        share, is_first = self._processes.share, self._processes.first
+        saved = checkpoint.checkpoints(run)[-1:] if is_first else []
+        called = share(str(saved[0]).encode() if saved else b"").decode()
+        if not called:
             return 0
-        state = checkpoint.load(saved[-1], self.averaged, self._optimizer, self._beside())
-        if state["world"] != self._world:
+        read = checkpoint.read(saved[0]) if is_first else {}
+        files = {name: share(read.get(name, b"")) for name in checkpoint.FILES}
+        state = checkpoint.load(files, called, self.averaged, self._optimizer, self._beside())
+        if state["world"] != self._processes.world:
             raise ValueError(
-                f"{run}: was trained by {state['world']} processes, these are {self._world}; "
-                "resume with the same number, since the batches depend on it"
+                f"{run}: was trained by {state['world']} processes, these are "
+                f"{self._processes.world}; resume with the same number, since the batches depend "
+                "on it"
             )
         self.best = math.inf if state["best"] is None else state["best"]
         self.saved = int(state["iteration"])
@@ -95,7 +101,7 @@ class Learner:
         return True
 
     def save(
-        self, run: Path, done: int, is_best: bool = False, owes_validation: bool = False
+        self, run: Location, done: int, is_best: bool = False, owes_validation: bool = False
     ) -> None:
         """Write a checkpoint after `done` iterations; it takes the place of one that is there.
 
@@ -111,7 +117,7 @@ class Learner:
                 f"iteration {done - 1}: a weight is not finite; the last checkpoint is good"
             )
         best = None if math.isinf(self.best) else self.best  # JSON has no infinity
-        state = {"iteration": done, "best": best, "world": self._world}
+        state = {"iteration": done, "best": best, "world": self._processes.world}
         if owes_validation:
             state["owes_validation"] = True
         variant = self._settings.variant

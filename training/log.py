@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import math
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,12 +16,15 @@ from torch import Tensor
 
 from manifests.documents import parse_object
 from manifests.pixels import Pixels
-from manifests.storage import write_bytes
+from manifests.scratch import Scratch
+from manifests.storage import Location, Url, exists, fetch, files_below, read_bytes, write_bytes
 from training.matte.metrics import Errors
 from training.net.losses import Losses
 from training.panels import PARTS, captioned
 
 METRICS = "metrics.jsonl"
+_BOARD = "tensorboard"
+_OWNER = "owner"  # in a store: which process trains the run, the one that began last
 
 # What TensorBoard shows as text, in Markdown
 _ABOUT = (
@@ -58,21 +62,33 @@ class RunLog:
     first: how many iterations the last checkpoint had done; owes_validation: whether it was saved
     before their validation.
 
-    Losses are kept as tensors until `flush`, so that a GPU does not wait after each step.
+    Losses are kept as tensors until `flush`, so that a GPU does not wait after each step. That of a
+    run in a store is written to temporary files, until `send`.
     """
 
-    def __init__(self, run: Path | None, first: int, owes_validation: bool = False) -> None:
+    def __init__(self, run: Location | None, first: int, owes_validation: bool = False) -> None:
         self._run, self._pending = run, list[Step]()
         if run is None:
             return
-        _forget_after(run / METRICS, first, owes_validation)
-        from torch.utils.tensorboard import SummaryWriter  # takes a second
-
-        self._board = SummaryWriter(str(run / "tensorboard"), purge_step=first)
+        self._scratch, self._owner = Scratch(), uuid.uuid4().hex.encode()
+        if isinstance(run, Url):
+            self._folder = self._scratch.folder() / "run"
+            write_bytes(run / _OWNER, self._owner)
+            if exists(run / METRICS):
+                fetch(run / METRICS, self._folder / METRICS)
+        else:
+            self._folder = run
+        _forget_after(self._folder / METRICS, first, owes_validation)
+        self._open_board(first)
         self._board.add_text("about", _ABOUT, first)
-        self._lines = (run / METRICS).open("a", encoding="utf-8")
+        self._lines = (self._folder / METRICS).open("a", encoding="utf-8")
         if not _lock(self._lines):  # until it is closed
             raise ValueError(f"{run}: another process is training there")
+
+    def _open_board(self, first: int | None = None) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # takes a second
+
+        self._board = SummaryWriter(str(self._folder / _BOARD), purge_step=first)
 
     def __enter__(self) -> RunLog:
         return self
@@ -81,6 +97,26 @@ class RunLog:
         if self._run is not None:
             self._lines.close()
             self._board.close()
+            self._scratch.close()
+
+    def send(self) -> None:
+        """Bring a run in a store up to date, before a checkpoint of the same iterations is sent.
+
+        Raises ValueError if another process has begun to train there since.
+        """
+        if not isinstance(self._run, Url):
+            return
+        if read_bytes(self._run / _OWNER) != self._owner:
+            raise ValueError(
+                f"{self._run}: another process has begun to train there; this one ends"
+            )
+        write_bytes(self._run / METRICS, (self._folder / METRICS).read_bytes())
+        self._board.close()  # each file is sent once: pictures are large
+        for name in files_below(self._folder / _BOARD):
+            path = self._folder / _BOARD / name
+            write_bytes(self._run / _BOARD / name, path.read_bytes())
+            path.unlink()
+        self._open_board()
 
     def add(self, step: Step) -> None:
         """Remember one iteration."""
@@ -133,9 +169,12 @@ class RunLog:
         self._board.add_scalar(name, value, iteration)
 
 
-def is_busy(run: Path) -> bool:
-    """Whether another process is training this run, and so writes its log."""
-    if not (run / METRICS).exists():
+def is_busy(run: Location) -> bool:
+    """Whether another process is training this run, and so writes its log.
+
+    A store does not say so: there the one that began last goes on, see `RunLog.send`.
+    """
+    if isinstance(run, Url) or not (run / METRICS).exists():
         return False
     with (run / METRICS).open() as lines:
         return not _lock(lines)

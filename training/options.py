@@ -8,6 +8,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from manifests.storage import Url, location_of, refuse_unwritable
+
 Value = TypeVar("Value")
 
 CacheOption = Annotated[
@@ -26,6 +28,18 @@ DeviceOption = Annotated[
         show_default="the fastest",
     ),
 ]
+
+
+def written_location(text: str | None) -> str | None:
+    """A callback: a folder, or a URL that can be written to. Raises BadParameter."""
+    if text is not None:
+        try:
+            location = location_of(text)
+            if isinstance(location, Url):
+                refuse_unwritable(location)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    return text
 
 
 def exactly_one(**given: object) -> None:

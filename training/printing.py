@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
@@ -13,6 +12,7 @@ from console.progress import Advance
 from console.texts import count_text, rate_text, time_text
 from manifests.shard_set import ShardSet
 from manifests.sources import Split
+from manifests.storage import Location
 from training.choices import Variant
 from training.matte.metrics import figure
 from training.net.model import MattingModel
@@ -26,7 +26,7 @@ _LONG = 2 * 86_400  # seconds
 
 
 def heading(
-    run: Path, shards: ShardSet, settings: TrainSettings, processes: Processes
+    run: Location, shards: ShardSet, settings: TrainSettings, processes: Processes
 ) -> list[str]:
     """Two lines before the first iteration: the model and its device, the samples and batches."""
     with torch.device("meta"):  # to be counted, without memory
@@ -46,7 +46,7 @@ def heading(
     ]
 
 
-def length_text(run: Path, done: int, iterations: int) -> str:
+def length_text(run: Location, done: int, iterations: int) -> str:
     """What it means that a run gets another number of iterations after `done` of them."""
     return (
         f"{run}: goes on from iteration {done:,} to {iterations:,}; the learning rate falls as in "

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
+import numpy as np
 import torch
 from torch import distributed
+
+Value = TypeVar("Value")
+
+LOST = (
+    "another process of this training has ended, or its machine cannot be reached; what it printed "
+    "says why; start all of them again with --resume"
+)
+_OF_THE_NETWORK = re.compile(r"gloo|nccl|TCPStore", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -30,8 +41,47 @@ class Processes:
         if self.world == 1:
             return flag
         count = torch.tensor(int(flag), device=self.device)
-        distributed.all_reduce(count)
+        with _lost():
+            distributed.all_reduce(count)
         return bool(count)
+
+    def share(self, data: bytes) -> bytes:
+        """What the first process gives, in all of them: they may have no folder in common."""
+        if self.world == 1:
+            return data
+        size = torch.tensor(len(data), device=self.device)
+        with _lost():
+            distributed.broadcast(size, 0)
+            sent = np.frombuffer(bytearray(data) if self.first else bytearray(int(size)), np.uint8)
+            content = torch.from_numpy(sent).to(self.device)
+            distributed.broadcast(content, 0)
+        return content.cpu().numpy().tobytes()
+
+    def all_or_none(self, work: Callable[[], Value]) -> Value:
+        """What `work` returns here. Raises what it raises, and RuntimeError in all the others."""
+        found, refused = None, None
+        try:
+            found = work()
+        except (OSError, ValueError) as error:
+            refused = error
+        if self.any(refused is not None):
+            raise refused or RuntimeError(
+                "another process of this training cannot begin; what it printed says why"
+            )
+        return cast(Value, found)
+
+
+def is_lost(error: Exception) -> bool:
+    """Whether an error of torch says that another process cannot be reached."""
+    return isinstance(error, distributed.DistError) or bool(_OF_THE_NETWORK.search(str(error)))
+
+
+@contextmanager
+def _lost() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise RuntimeError(LOST) from error
 
 
 def pick_device(name: str | None) -> torch.device:

@@ -1,16 +1,19 @@
-"""The folder of a run: made, or checked to be that of the same run."""
+"""How a run begins: its folder is made, or checked to be that of the same run."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from manifests.documents import parse_object
-from manifests.shard_set import ShardSet
-from manifests.storage import sha256_of, write_bytes
-from training.checkpoint import checkpoints, sweep
+from manifests.shard_set import ShardSet, open_shards
+from manifests.storage import Location, exists, read_bytes, sha256_of, write_bytes
+from training.checkpoint import Found, checkpoints, find_model, load_weights, sweep
 from training.loading.batches import epoch_length
 from training.log import is_busy
 from training.processes import Processes
@@ -22,13 +25,51 @@ _LENGTHS = "iterations_from"  # iteration -> how many were planned from there on
 _OF_THE_RUN = frozenset({"iterations", _INIT, _LENGTHS})
 
 
+@dataclass(frozen=True)
+class Begun:
+    """What all processes need to train."""
+
+    shards: ShardSet
+    settings: TrainSettings  # with the number of iterations of the first process
+    weights: Mapping[str, Tensor] | None  # of --init, in the first process
+
+
+def begin(
+    run: Location, settings: TrainSettings, resume: bool, processes: Processes, init: Path | None
+) -> Begun:
+    """Begin a run, or go on with it; all processes call it, each with its own settings.
+
+    The first reads and writes the run's folder. The others check that they train the same.
+
+    Raises as `open_run`, and what `open_shards`, `find_model` and `load_weights` raise.
+    RuntimeError if it is another process that cannot begin.
+    """
+
+    def lead() -> Begun:
+        shards = open_shards(settings.shards, settings.cache or None)
+        found = None if init is None else find_model(init)
+        weights = None if found is None else load_weights(found, settings.variant)
+        open_run(run, shards, settings, resume, processes, found)
+        return Begun(shards, settings, weights)
+
+    def follow(first: dict[str, Any]) -> Begun:
+        shards = open_shards(settings.shards, settings.cache or None)
+        _check_alike(_identity(shards, settings), first)
+        return Begun(shards, replace(settings, iterations=first["iterations"]), None)
+
+    begun = processes.all_or_none(lambda: lead() if processes.first else None)
+    ours = _identity(begun.shards, settings) if begun else None
+    first = json.loads(processes.share(json.dumps(ours).encode()))
+    return processes.all_or_none(lambda: begun or follow(first))
+
+
 def open_run(
-    run: Path,
+    run: Location,
     shards: ShardSet,
     settings: TrainSettings,
     resume: bool,
     processes: Processes,
-    init: Path | None = None,
+    init: Found | None = None,
 ) -> None:
     """Make a run's folder, or check that it holds the same run; only the first process does this.
 
@@ -44,15 +85,11 @@ def open_run(
     config = run / _CONFIG
     if is_busy(run):
         raise ValueError(f"{run}: another process is training there")
-    if resume and not config.exists():
+    if resume and not exists(config):
         raise ValueError(f"{run}: there is no run here to resume")
     if not resume and checkpoints(run):
         raise ValueError(f"{run}: a run is here; go on with --resume, or name another --out")
-    ours = {
-        **settings.to_dict(),
-        "shards": str(shards.root),  # without what a URL keeps to itself
-        "samples": shards.fingerprint,
-    }
+    ours = _identity(shards, settings)
     if resume:
         theirs = _read_config(config)
         _check_same(run, ours, theirs)
@@ -60,24 +97,33 @@ def open_run(
             _write_config(config, _lengthened(theirs, settings.iterations, latest_iteration(run)))
     else:  # a run that ended before its first checkpoint may be started again
         if init is not None:
-            ours[_INIT] = {"file": str(init), "sha256": sha256_of(init)}
+            ours[_INIT] = {"file": init.called, "sha256": sha256_of(init.path)}
         _write_config(config, ours)
     sweep(run)
 
 
-def planned_iterations(run: Path) -> int | None:
+def planned_iterations(run: Location) -> int | None:
     """How many iterations a run is to have in all; None without a config. Raises ValueError."""
     config = run / _CONFIG
-    return int(_read_config(config)["iterations"]) if config.exists() else None
+    return int(_read_config(config)["iterations"]) if exists(config) else None
 
 
-def latest_iteration(run: Path) -> int:
+def latest_iteration(run: Location) -> int:
     """How many iterations a run has done."""
     saved = checkpoints(run)
     return int(saved[-1].name) if saved else 0
 
 
-def _write_config(config: Path, settings: Mapping[str, Any]) -> None:
+def _identity(shards: ShardSet, settings: TrainSettings) -> dict[str, Any]:
+    """What makes a run what it is, as its config.json holds it."""
+    return {
+        **settings.to_dict(),
+        "shards": str(shards.root),  # without what a URL keeps to itself
+        "samples": shards.fingerprint,
+    }
+
+
+def _write_config(config: Location, settings: Mapping[str, Any]) -> None:
     write_bytes(config, (json.dumps(settings, indent=1) + "\n").encode())
 
 
@@ -87,24 +133,36 @@ def _lengthened(config: dict[str, Any], iterations: int, done: int) -> dict[str,
     return {**config, "iterations": iterations, _LENGTHS: {**before, str(done): iterations}}
 
 
-def _read_config(config: Path) -> dict[str, Any]:
+def _read_config(config: Location) -> dict[str, Any]:
     """The settings of a run. Those that were added since it was started had the default values."""
     try:
-        return {**TrainSettings().to_dict(), **parse_object(config.read_bytes())}
+        return {**TrainSettings().to_dict(), **parse_object(read_bytes(config))}
     except (TypeError, ValueError) as error:
         raise ValueError(f"{config}: not the settings of a run ({error})") from error
 
 
-def _check_same(run: Path, ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+def _check_same(run: Location, ours: dict[str, Any], theirs: dict[str, Any]) -> None:
     if theirs.get("samples") != ours["samples"]:
         raise ValueError(f"{run}: was trained on other shards than those of {ours['shards']}")
     done = latest_iteration(run)
     if ours["iterations"] < done:
         raise ValueError(f"{run}: has done {done} iterations; give --iterations {done} or more")
-    changed = [
-        f"{name}: {theirs.get(name)} -> {ours.get(name)}"
-        for name in sorted((theirs.keys() | ours.keys()) - FREE_TO_CHANGE - _OF_THE_RUN)
-        if theirs.get(name) != ours.get(name)
-    ]
-    if changed:
-        raise ValueError(f"{run}: is a run with other settings ({', '.join(changed)})")
+    if changed := _changed(theirs, ours):
+        raise ValueError(f"{run}: is a run with other settings ({changed})")
+
+
+def _check_alike(ours: dict[str, Any], first: dict[str, Any]) -> None:
+    if first["samples"] != ours["samples"]:
+        raise ValueError(f"{ours['shards']}: not the shards that the first process trains on")
+    if changed := _changed(first, ours):
+        raise ValueError(
+            f"the first process has other settings ({changed}); start all with the same ones"
+        )
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name}: {before.get(name)} -> {after.get(name)}"
+        for name in sorted((before.keys() | after.keys()) - FREE_TO_CHANGE - _OF_THE_RUN)
+        if before.get(name) != after.get(name)
+    )

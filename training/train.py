@@ -6,17 +6,17 @@ import functools
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import Tensor
 
 from manifests.shard_set import ShardSet
+from manifests.storage import Location
 from training.learner import Learner
 from training.loading.batches import Batch, batches
 from training.log import RunLog, Step
 from training.matte.faults import lacks_memory
 from training.matte.metrics import Errors
-from training.processes import Processes
+from training.processes import LOST, Processes, is_lost
 from training.settings import TrainSettings
 from training.validate import validate
 
@@ -39,7 +39,7 @@ class News:
 def train(
     shards: ShardSet,
     settings: TrainSettings,
-    run: Path,
+    run: Location,
     processes: Processes,
     tell: Callable[[News], None],
     is_stopping: Callable[[], bool] = lambda: False,
@@ -57,7 +57,6 @@ def train(
     if weights is not None and processes.first:
         learner.begin_with(weights)
         learner.save(run, 0)
-    processes.any(False)  # waits for the first
     first = learner.restore(run)
     ours = processes.rank, processes.world
     stream = batches(shards, settings, first, settings.iterations, *ours)
@@ -66,7 +65,7 @@ def train(
     with closing(stream), RunLog(log_of, first, learner.owes_validation) as log:
         if learner.owes_validation and processes.first:
             _validate(learner, shards, settings, log, report, run, first)
-        save = functools.partial(_save, learner, report, log, run)
+        save = functools.partial(_save, learner, report, log, run, processes.first)
         for batch in _each(stream, save):
             with _saving(save):
                 # A lost shard takes whole batches with it. All processes make a step, or none.
@@ -85,6 +84,7 @@ def train(
             if due.end and first == report.samples == 0:
                 raise ValueError(f"{shards.root}: none of the samples can be read")
             if due.checkpoint and processes.first:
+                log.send()
                 learner.save(run, done, owes_validation=due.validation)
             if due.validation and processes.first and not stop:
                 _validate(learner, shards, settings, log, report, run, done)
@@ -126,9 +126,10 @@ def _saving(save: Callable[[], None]) -> Iterator[None]:
         raise
 
 
-def _save(learner: Learner, report: _Report, log: RunLog, run: Path) -> None:
-    if report.done > learner.saved and learner.is_first and learner.is_whole:
+def _save(learner: Learner, report: _Report, log: RunLog, run: Location, is_first: bool) -> None:
+    if report.done > learner.saved and is_first and learner.is_whole:
         report.losses(report.done, log.flush())
+        log.send()
         learner.save(run, report.done)
 
 
@@ -136,7 +137,7 @@ def _step(learner: Learner, batch: Batch) -> Step:
     try:
         return learner.step(batch.number, batch)
     except (RuntimeError, MemoryError) as error:
-        reason = str(error).strip().partition("\n")[0]
+        reason = LOST if is_lost(error) else str(error).strip().partition("\n")[0]
         if lacks_memory(error):
             reason = (
                 "a step needs more memory than is free; end what else uses it and go on with "
@@ -151,7 +152,7 @@ def _validate(
     settings: TrainSettings,
     log: RunLog,
     report: _Report,
-    run: Path,
+    run: Location,
     done: int,
 ) -> None:
     """Validate, and save the model again with what was found. Raises what `validate` raises."""
@@ -160,6 +161,7 @@ def _validate(
     if errors is not None:
         log.validation(done, errors)
     report.validation(done, errors, tuple((bad or {}).values()))
+    log.send()
     learner.save(run, done, learner.is_best(errors))
 
 

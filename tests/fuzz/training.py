@@ -35,7 +35,9 @@ class _Toy:
         return checkpoint.save(run, self.network, Variant.AN, self.optimizer, beside, state)
 
     def load(self, saved: Path) -> None:
-        checkpoint.load(saved, self.network, self.optimizer, {"weight": self.weight.detach()})
+        beside = {"weight": self.weight.detach()}
+        files = checkpoint.read(saved)
+        checkpoint.load(files, str(saved), self.network, self.optimizer, beside)
 
 
 def state_seeds(folder: Path) -> list[bytes]:

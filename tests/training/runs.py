@@ -17,7 +17,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from manifests.pixels import Pixels
+from manifests.storage import Location
 from tests.conftest import QUIET, Ran
+from tests.nodes import apart
 from training.checkpoint import MODEL, OPTIMIZER, checkpoints
 from training.log import METRICS
 from training.processes import Processes
@@ -33,10 +35,14 @@ ALONE = Processes(0, 1, torch.device("cpu"))
 Capture = pytest.CaptureFixture[str]
 
 
-def started(*command: str, **variables: str) -> subprocess.Popen[str]:
-    """Python with these arguments as a process of one thread, the leader of its own group."""
+def started(*command: str, is_apart: bool = False, **variables: str) -> subprocess.Popen[str]:
+    """Python with these arguments as a process of one thread, the leader of its own group.
+
+    is_apart: on a machine of its own.
+    """
+    python = [sys.executable, *command]
     return subprocess.Popen(
-        [sys.executable, *command],
+        apart(*python) if is_apart else python,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -45,7 +51,7 @@ def started(*command: str, **variables: str) -> subprocess.Popen[str]:
     )
 
 
-def options(shards: Path, run: Path, *more: str) -> list[str]:
+def options(shards: Location, run: Location, *more: str) -> list[str]:
     """Of a run of twelve iterations."""
     always = ("--shards", str(shards), "--out", str(run), "--iterations", f"{ITERATIONS}")
     return [*always, *SMALL, *OFTEN, *more]

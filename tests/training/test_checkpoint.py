@@ -14,12 +14,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from manifests.storage import Url, write_bytes
+from manifests.storage import Location, Url, files_below, read_bytes, remove, write_bytes
 from tests.object_store import BUCKET, SECRET, Store
 from training import checkpoint
 from training.checkpoint import MODEL, OPTIMIZER, STATE
 from training.choices import Variant
 from training.net.model import MattingModel
+from training.stored import Place
 
 ROOT = Path(__file__).parents[2]
 ANOTHER = "if another version trained it, use that version or train again"
@@ -45,14 +46,15 @@ class Toy:
         (self.network(image).square().mean() * self.weight.prod()).backward()
         self.optimizer.step()
 
-    def save(self, run: Path, iteration: int, is_best: bool = False, **more: Any) -> Path:
+    def save(self, run: Place, iteration: int, is_best: bool = False, **more: Any) -> Place:
         state = {"iteration": iteration, "best": 0.1 + 0.2, **more}
         return checkpoint.save(
             run, self.network, Variant.AN, self.optimizer, self.beside(), state, is_best
         )
 
-    def load(self, saved: Path) -> dict[str, Any]:
-        return checkpoint.load(saved, self.network, self.optimizer, self.beside())
+    def load(self, saved: Location) -> dict[str, Any]:
+        files = checkpoint.read(saved)
+        return checkpoint.load(files, str(saved), self.network, self.optimizer, self.beside())
 
     def beside(self) -> dict[str, Tensor]:
         return {"weight": self.weight}
@@ -68,7 +70,7 @@ def same(one: Toy, other: Toy) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in ours)
 
 
-def names(run: Path) -> list[str]:
+def names(run: Location) -> list[str]:
     return [path.name for path in checkpoint.checkpoints(run)]
 
 
@@ -207,11 +209,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def test_a_run_a_checkpoint_or_a_file_means_a_model(run: Path, tmp_path: Path) -> None:
     first, second = checkpoint.checkpoints(run)
-    assert checkpoint.find_model(run) == run / "best" / MODEL
-    assert checkpoint.find_model(second) == second / MODEL
-    assert checkpoint.find_model(first / MODEL) == first / MODEL
+    assert checkpoint.find_model(run).path == run / "best" / MODEL
+    assert checkpoint.find_model(second) == (second / MODEL, str(second / MODEL))
+    assert checkpoint.find_model(first / MODEL).path == first / MODEL
     (tmp_path / "checkpoints").symlink_to(run / "checkpoints")
-    assert checkpoint.find_model(tmp_path) == tmp_path / "checkpoints" / second.name / MODEL
+    assert checkpoint.find_model(tmp_path).path == tmp_path / "checkpoints" / second.name / MODEL
     with pytest.raises(FileNotFoundError, match=rf"{tmp_path / 'none'}: no checkpoint here"):
         checkpoint.load_network(tmp_path / "none")
 
@@ -262,11 +264,11 @@ def test_weights_to_start_from(run: Path, tmp_path: Path) -> None:
     """The trimap decoder is dropped or may be missing; everything else must be there and fit."""
     best = load_file(run / "best" / MODEL)
     lean = {name: value for name, value in best.items() if not name.startswith("trimap_decoder.")}
-    assert checkpoint.load_weights(run, Variant.AN_TW).keys() == best.keys()
-    assert checkpoint.load_weights(run, Variant.BASE).keys() == lean.keys() < best.keys()
-    base = run / "checkpoints/00000002"
+    ours, base = map(checkpoint.find_model, (run, run / "checkpoints/00000002"))
+    assert checkpoint.load_weights(ours, Variant.AN_TW).keys() == best.keys()
+    assert checkpoint.load_weights(ours, Variant.BASE).keys() == lean.keys() < best.keys()
     assert checkpoint.load_weights(base, Variant.AN).keys() == lean.keys()
-    found = checkpoint.load_weights(run, Variant.AN)
+    found = checkpoint.load_weights(ours, Variant.AN)
     assert all(torch.equal(found[name], value) for name, value in best.items())
 
     stem = "encoder.stem.0.0.weight"
@@ -282,7 +284,7 @@ def test_weights_to_start_from(run: Path, tmp_path: Path) -> None:
         changed = {name: value for name, value in {**best, **change}.items() if value is not None}
         save_file(changed, file)
         with pytest.raises(ValueError, match=f"^{file}: not a checkpoint of this model: {reason}"):
-            checkpoint.load_weights(file, Variant.AN)
+            checkpoint.load_weights(checkpoint.find_model(file), Variant.AN)
 
 
 def test_a_model_in_a_store(run: Path, store: Store) -> None:
@@ -296,8 +298,38 @@ def test_a_model_in_a_store(run: Path, store: Store) -> None:
     for name in ("last", "best", "best/best", f"best/best/{MODEL}"):
         found = checkpoint.load_network(Path(str(root / name))).state_dict()
         assert all(torch.equal(found[key], value) for key, value in expected.items()), name
+    write_bytes(root / "text" / MODEL, b"not a model, but long enough")
+    with pytest.raises(ValueError, match=f"^{root}/text/{MODEL}: not a checkpoint of this model"):
+        checkpoint.load_network(Path(f"{root}/text"))
     with pytest.raises(FileNotFoundError, match=f"^{root}/none: no checkpoint here"):
         checkpoint.load_network(Path(f"{root}/none"))
+
+
+def test_checkpoints_in_a_store(store: Store) -> None:
+    """There when their last file is; a killed process leaves no more than can be swept."""
+    run = Url(f"s3://{BUCKET}/checkpoints-in-a-store")
+    toy, other = Toy(), Toy(seed=9)
+    for iteration in (1, 2, 3):
+        toy.learn(iteration)
+        saved = toy.save(run, iteration, is_best=iteration < 3)
+    toy.save(run, 3)
+    assert other.load(saved) == {"iteration": 3, "best": 0.1 + 0.2}
+    assert same(toy, other)
+    assert names(run) == ["00000001", "00000002", "00000003"]
+    folder = f"PUT /{str(saved).removeprefix('s3://')}/"
+    sent = [r.removeprefix(folder) for r in store.requests if r.startswith(folder)]
+    assert [name == STATE for name in sent] == [False, False, True] * 2
+    best = read_bytes(run / "best" / MODEL)
+    assert best == read_bytes(run / "checkpoints/00000002" / MODEL)
+
+    remove(run / "checkpoints/00000002" / STATE)  # half sent, or half removed
+    assert names(run) == ["00000001", "00000003"]
+    checkpoint.sweep(run)
+    checkpoint.prune(run, 1)
+    assert {name.rpartition("/")[0] for name in files_below(run)} == {
+        "best",
+        "checkpoints/00000003",
+    }
 
 
 def test_nothing_in_training_reads_a_pickle() -> None:

@@ -207,8 +207,8 @@ def test_a_cache_and_a_signature(shards: Path, run: Path, tmp_path: Path, capsys
         (("--shards", "/none/such"), FAILED, "/none/such/dataset.json: no such folder"),
         (("--init", "/none/such"), FAILED, "/none/such: no checkpoint here; give a run"),
         (("--init", __file__), FAILED, f"{__file__}: not a checkpoint of this model: "),
-        (("--init", "s3://a/b"), WRONG_USAGE, "only paths of this machine work here"),
-        (("--out", "s3://a/b"), WRONG_USAGE, "only paths of this machine work here"),
+        (("--out", "https://a/b"), WRONG_USAGE, "https:// is read, not written; write to s3://"),
+        (("--out", "s3://b/x?key=secret"), WRONG_USAGE, "leave passwords and options out of it"),
     ],
 )
 def test_mistakes(

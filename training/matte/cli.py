@@ -138,9 +138,9 @@ def evaluate(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="Measure a trained model: a run, one of its checkpoints, or a model.safetensors.",
+            help="Measure a trained model: the folder or URL of a run, of one of its checkpoints, "
+            "or a model.safetensors.",
             metavar="C",
-            callback=local_path,
         ),
     ] = None,
     method: Annotated[
