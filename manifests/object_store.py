@@ -26,6 +26,8 @@ from typing import IO, Any, NoReturn, TypeVar
 Value = TypeVar("Value")
 
 SCHEMES = ("s3", "gs", "az")
+# Where a store is that is not the vendor's own
+_ENDPOINTS = {"s3": "AWS_ENDPOINT_URL", "gs": "GOOGLE_BASE_URL", "az": "AZURE_STORAGE_ENDPOINT"}
 PATIENCE = timedelta(seconds=90)  # how long a request is repeated before it has failed
 
 _PIECE = 32 << 20  # bytes of one request for a part of a file
@@ -154,7 +156,7 @@ def _store(scheme: str, bucket: str, kind: str) -> Any:
         "timeout": timedelta(seconds=_SECONDS[kind]),
         "connect_timeout": timedelta(seconds=5),
     }
-    if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+    if os.environ.get(_ENDPOINTS[scheme], "").startswith("http://"):
         client["allow_http"] = True
     backoff = {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5)}
     provider = _aws_profile() if scheme == "s3" else None

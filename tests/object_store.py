@@ -16,6 +16,10 @@ from moto.server import ThreadedMotoServer
 
 BUCKET = "bucket"
 SECRET = "a-secret-key-that-nobody-prints"
+_SIGNED = (
+    "AWS4-HMAC-SHA256 Credential=name/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, "
+    "Signature=0"
+)
 _HOP = {"connection", "keep-alive", "transfer-encoding", "date", "server"}
 
 
@@ -110,7 +114,10 @@ def _proxy(store: Store, behind: tuple[str, int]) -> type[BaseHTTPRequestHandler
 
         def answer(self, body: bytes) -> None:
             asked = http.client.HTTPConnection(*behind)
-            asked.request(self.command, self.path, body, dict(self.headers))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            if not headers.get("authorization", "").startswith("AWS4"):
+                headers["authorization"] = _SIGNED  # by gs://, whose form moto does not know
+            asked.request(self.command, self.path, body, headers)
             answer = asked.getresponse()
             data = answer.read()
             if self.command == "GET" and "list-type=" in self.path:
