@@ -1,4 +1,4 @@
-"""What Azure's blob store and the Hugging Face Hub answer, from memory, on loopback."""
+"""What Azure's blob store, the Hugging Face Hub, and a large bucket of S3 answer, on loopback."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Memory:
 
 @contextmanager
 def served(kind: type[Handler]) -> Iterator[Memory]:
-    """A server of `Azure` or of `Hub`."""
+    """A server of `Azure`, `Hub` or `Large`."""
     memory = Memory()
     handler = type("Served", (kind,), {"memory": memory})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -183,3 +183,21 @@ class Hub(Handler):
 
     def more_headers(self) -> None:
         self.send_header("X-Repo-Commit", "0" * 40)
+
+
+class Large(Handler):
+    """A bucket of S3 that only says which COUNT files it has below any folder, by the thousand."""
+
+    COUNT, PAGE = 100_000, 1000
+
+    def found(self) -> None:
+        folder, begin = self.query["prefix"], int(self.query.get("continuation-token", "0"))
+        end = min(begin + self.PAGE, self.COUNT)
+        files = "".join(
+            f"<Contents><Key>{folder}{number:06d}.jpg</Key><Size>{number}</Size>"
+            "<LastModified>2026-11-26T12:00:00.000Z</LastModified></Contents>"
+            for number in range(begin, end)
+        )
+        more = f"<NextContinuationToken>{end}</NextContinuationToken>" if end < self.COUNT else ""
+        answer = f"<ListBucketResult>{files}{more}</ListBucketResult>"
+        self.say(200, answer.encode(), kind="application/xml")

@@ -23,6 +23,7 @@ from manifests.storage import Url, files_below, read_bytes, remove, write_bytes
 from tests.conftest import CUTOUTS, PHOTOS, LocalSources, contents, datagen, folders, here
 from tests.datagen.in_process import InProcess
 from tests.object_store import BUCKET, SECRET, Store
+from tests.other_stores import Large, served
 
 SETTINGS = Settings(size=64, shard_size=4, samples=10)
 ROOT = Url(f"s3://{BUCKET}/sets")
@@ -239,6 +240,21 @@ def test_a_listing_of_many_sources_is_short(
     before = store.count("GET", "list-type")
     assert len(list_folder(sources_there.foregrounds).names) == 7
     assert store.count("GET", "list-type") == before + 1
+
+
+@pytest.mark.slow
+def test_a_listing_of_a_hundred_thousand_sources(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request for each thousand of them, and none for a single one."""
+    assert SECRET in store.environment.values()
+    with served(Large) as memory:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", memory.url)
+        found = list_folder(Url("s3://large/photos"))
+    assert (len(found.names), found.problems, found.hidden) == (Large.COUNT, [], [])
+    assert found.names[-1] == "099999.jpg"
+    assert len(memory.requests) == Large.COUNT / 1000
+    assert {request.partition("?")[0] for request in memory.requests} == {"GET /large"}
 
 
 @pytest.mark.slow
