@@ -100,7 +100,7 @@ def pair(*arguments: str) -> tuple[int, str]:
     return code, first + second
 
 
-def ended(process: subprocess.Popen[str], seconds: float = 60) -> tuple[int, str]:
+def ended(process: subprocess.Popen[str], seconds: float = 300) -> tuple[int, str]:
     """Exit code and standard error; torchrun shows tracebacks of its own for what failed."""
     try:
         _, err = process.communicate(timeout=seconds)
@@ -201,8 +201,9 @@ def test_machines_that_share_nothing_but_a_store(trained: Path, shards: Path, st
     run = root / "run"
     arguments = ("--shards", str(root / "shards"), "--out", str(run), *THREE)
     store.latency, store.errors, store.throttled, store.cut = 0.05, 0.05, 0.05, 0.05
+    resume: tuple[str, ...] = ()
+    both: list[subprocess.Popen[str]] = []
     try:
-        resume: tuple[str, ...] = ()
         for lost, saved in ((1, "00000001"), (0, "00000002")):
             both = two(*arguments, *resume, are_apart=True)
             resume = ("--resume",)
@@ -215,8 +216,12 @@ def test_machines_that_share_nothing_but_a_store(trained: Path, shards: Path, st
             assert code == FAILED
             assert err.count("error") == 1, err
             assert re.search(rf"error: (iteration \d: )?{LOST}\n$", err), err
-        ends = list(map(ended, two(*arguments, *resume, are_apart=True)))
+        both = two(*arguments, *resume, are_apart=True)
+        ends = list(map(ended, both))
     finally:
+        for one in both:
+            one.kill()
+            one.communicate()
         store.latency = store.errors = store.throttled = store.cut = 0.0
     assert [code for code, _ in ends] == [DONE, DONE], ends
     ours, theirs = (
