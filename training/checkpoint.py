@@ -177,13 +177,13 @@ def _fetched(url: Url) -> Found:
     raise FileNotFoundError(f"{url}: no checkpoint here; give a run, a checkpoint or a {MODEL}")
 
 
-def load_network(path: Path) -> MattingModel:
+def load_network(path: Path | Found) -> MattingModel:
     """The network of a checkpoint in evaluation mode, with the decoders that it was trained with.
 
     Raises FileNotFoundError if there is no checkpoint, ValueError if it is not one of this
     program's.
     """
-    file, called = find_model(path)
+    file, called = path if isinstance(path, Found) else find_model(path)
     with _named(called):
         with safe_open(file, framework="pt") as content:
             metadata = content.metadata() or {}

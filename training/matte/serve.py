@@ -46,7 +46,7 @@ def serve(
     file = find_model(checkpoint)
     model = load_network(file).without_trimap_decoder().to(pick_device(device))
     _warm(model)
-    sha256 = sha256_of(file)
+    sha256 = sha256_of(file.path)
     answer(json.dumps({"model": f"{_name(checkpoint)}-{sha256[:_SHOWN]}", "sha256": sha256}))
     for line in requests:
         try:
