@@ -73,11 +73,12 @@ class Nodes:
                 os.kill(process, signal.SIGKILL)
         node.wait()
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """`datagen` as a process on the head."""
+    def start(self, *arguments: str, module: str = "datagen.cli") -> subprocess.Popen[str]:
+        """`datagen`, or another program, as a process on the head."""
         enter = ["nsenter", "--mount", "--target", str(self.nodes[0].pid)]
         return subprocess.Popen(
-            [*enter, sys.executable, "-m", "datagen.cli", *arguments],
+            [*enter, sys.executable, "-m", module, *arguments],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from console.interrupts import silent_stdout
+from datagen.cluster import Cluster, cluster
 from datagen.job import make_shard_set
 from manifests import open_shards
 from manifests.storage import Location, Url, files_below, read_bytes, write_bytes
@@ -17,8 +19,8 @@ from tests.conftest import contents, make_sources
 from tests.datagen.in_process import InProcess
 from tests.faults.kinds import FAULTS, IN_FOLDERS
 from tests.faults.machine import FEW
-from tests.faults.trial import Trial
-from tests.nodes import Nodes, cluster_of
+from tests.faults.trial import Machines, Trial
+from tests.nodes import cluster_of
 from tests.object_store import BUCKET, Store, object_store
 
 _REPEATS = 3
@@ -67,13 +69,22 @@ class Campaign:
         self._expected = contents(out)
 
         @cache
-        def nodes() -> Nodes:
-            """Two machines, which are started when the first trial needs them."""
-            for name, data in contents(self._sources.foregrounds.parent).items():
-                write_bytes(Url(f"s3://{BUCKET}/sources") / name, data)
-            return stack.enter_context(cluster_of(2, **store.environment))
+        def workers() -> Cluster:
+            stack.enter_context(silent_stdout())  # on which Ray tells of workers that died
+            return stack.enter_context(cluster(2))
 
-        self._nodes = nodes
+        @cache
+        def machines() -> Machines:
+            there = Url(f"s3://{BUCKET}/sources")
+            for name, data in contents(self._sources.foregrounds.parent).items():
+                write_bytes(there / name, data)
+            nodes = stack.enter_context(cluster_of(2, **store.environment))
+            places = str(there / "fgs"), str(there / "bgs")
+            driver = nodes.start(nodes.address, *places, module="tests.faults.driver")
+            stack.callback(driver.communicate)
+            return Machines(nodes, driver)
+
+        self._workers, self._machines = workers, machines
 
     def try_once(self, name: str, number: int, tally: Tally) -> None:
         """Disturb a run, repeat the command, and count what is wrong with the result."""
@@ -89,7 +100,8 @@ class Campaign:
                 folder=folder,
                 copies=self._copies,
                 store=self._store,
-                nodes=self._nodes,
+                workers=self._workers,
+                machines=self._machines,
                 stack=stack,
             )
             tally.times += 1

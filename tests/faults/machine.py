@@ -25,6 +25,8 @@ OF_FEW = ("--size", "96", "--shard-size", "3", "--samples", "36", "--workers", "
 # How a run tells what is wrong: the commands print these as a sentence.
 TOLD = (OSError, ValueError, RuntimeError, MemoryError, RefusedError, BadSourcesError)
 
+ENDED = "ended:"  # begins a driver's answer
+
 
 def main() -> str:
     """Compose; returns what is wrong."""
@@ -49,4 +51,4 @@ def main() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main() or None)

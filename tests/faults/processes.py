@@ -3,39 +3,56 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from tests.conftest import descendants, finish
-from tests.faults.machine import OF_FEW
 from tests.faults.trial import Disturb, Trial
-from tests.object_store import BUCKET
 
-_WORKER = "ray::"
+_WORKER = "^ray::(?!.*Agent)"  # Ray's agents have such names, too; Ray ends with them
 
 
 def signalled(number: int, kind: str, trial: Trial) -> str:
     """The command, or a process of a kind that it started, gets a signal.
 
-    A worker is replaced, so the command ends well.
+    The command says why it ends, unless it was killed itself.
     """
     run = trial.command()
-    trial.wait(run)
-    found = [p for p in descendants(run.pid) if kind in _name(p)] if kind else [run.pid]
-    hit = [trial.dice.choice(sorted(found))] if found else []
+    trial.wait(lambda: run.poll() is not None, starts=4.0)
+    _send(number, _processes(kind, run.pid) if kind else [run.pid], trial)
+    ran = finish(run)
+    return str(ran) if ran.code > 0 and "error:" not in ran.err else ""
+
+
+def worker_signalled(number: int, trial: Trial) -> str:
+    """A worker of a Ray that goes on; it is replaced, so the run ends well."""
+    workers = trial.workers()
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(trial.here, workers, trial.folder / "copies")
+        trial.wait(run.done, starts=0.5)
+        hit = _send(number, _processes(_WORKER, os.getpid()), trial)
+        if number == signal.SIGSTOP:
+            time.sleep(trial.dice.uniform(0, 2.0))
+            _send(signal.SIGCONT, hit, trial)
+        return run.result()
+
+
+def _send(number: int, processes: list[int], trial: Trial) -> list[int]:
+    """Send a signal to one of them, if there are any; returns it."""
+    hit = [trial.dice.choice(processes)] if processes else []
     for process in hit:
         with suppress(ProcessLookupError):
             os.kill(process, number)
-    if number == signal.SIGSTOP:
-        time.sleep(trial.dice.uniform(0, 2.0))
-        for process in hit:
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGCONT)
-    ran = finish(run)
-    return str(ran) if ran.code and kind == _WORKER else ""
+    return hit
+
+
+def _processes(kind: str, ancestor: int) -> list[int]:
+    return sorted(p for p in descendants(ancestor) if re.search(kind, _name(p)))
 
 
 def _name(process: int) -> str:
@@ -46,17 +63,14 @@ def _name(process: int) -> str:
 
 
 def node_lost(trial: Trial) -> str:
-    """One of two machines is lost, and another one joins; the command ends well."""
-    nodes, there = trial.nodes(), f"s3://{BUCKET}/sources"
-    run = nodes.start(
-        *("compose", "--fg", f"{there}/fgs", "--bg", f"{there}/bgs", "--out", str(trial.out)),
-        *(*OF_FEW[:-2], "--cache-size", "1", "--ray-address", nodes.address),
-    )
-    trial.wait(run)
-    nodes.kill(1)
-    nodes.add()
-    ran = finish(run)
-    return str(ran) if ran.code else ""
+    """One of two machines is lost, and another one joins; the run ends well."""
+    machines = trial.machines()
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(machines.compose, trial.out)
+        trial.wait(run.done, starts=0.5)
+        machines.nodes.kill(1)
+        machines.nodes.add()
+        return run.result()
 
 
 def two_at_once(is_killed: bool, trial: Trial) -> str:
@@ -65,7 +79,7 @@ def two_at_once(is_killed: bool, trial: Trial) -> str:
     time.sleep(trial.dice.uniform(0, 1))
     second = trial.machine()
     if is_killed:
-        trial.wait(first, starts=1.0)
+        trial.wait(lambda: first.poll() is not None, starts=1.0)
         first.kill()
     ran = [finish(run) for run in (first, second)]
     failed = [one for one in ran if one.code > 0]
@@ -73,13 +87,15 @@ def two_at_once(is_killed: bool, trial: Trial) -> str:
     return str(failed) if len(failed) > most else ""
 
 
-_KINDS = {"worker": _WORKER, "raylet": "raylet", "gcs": "gcs_server"}
 ON_PROCESSES: dict[str, Disturb] = {
     "kill -9: command": partial(signalled, signal.SIGKILL, ""),
-    **{f"kill -9: {n}": partial(signalled, signal.SIGKILL, kind) for n, kind in _KINDS.items()},
+    "kill -9: worker": partial(worker_signalled, signal.SIGKILL),
+    "kill -9: raylet": partial(signalled, signal.SIGKILL, "raylet"),
+    "kill -9: gcs": partial(signalled, signal.SIGKILL, "gcs_server"),
+    "kill -9: agent": partial(signalled, signal.SIGKILL, "Agent"),
     "SIGTERM: command": partial(signalled, signal.SIGTERM, ""),
     "SIGINT: command": partial(signalled, signal.SIGINT, ""),
-    "SIGSTOP, SIGCONT: worker": partial(signalled, signal.SIGSTOP, _WORKER),
+    "SIGSTOP, SIGCONT: worker": partial(worker_signalled, signal.SIGSTOP),
     "two runs at once": partial(two_at_once, False),
     "two runs at once, one killed": partial(two_at_once, True),
 }

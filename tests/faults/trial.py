@@ -15,16 +15,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from datagen.cluster import Outcome
+from datagen.cluster import Cluster, Outcome
 from datagen.job import make_shard_set
 from manifests.storage import Location, Url
 from tests.conftest import LocalSources, folders, start
 from tests.datagen.in_process import InProcess
-from tests.faults.machine import FEW, OF_FEW, TOLD
+from tests.faults.machine import ENDED, FEW, OF_FEW, TOLD
 from tests.nodes import Nodes
 from tests.object_store import Store
 
-_STARTS = 4.0  # seconds in which a command starts, with its Ray
 _STEPS = 42  # files that a run writes, with its working copies, and some more
 
 
@@ -49,6 +48,24 @@ class Disturbed(InProcess):
         return item
 
 
+@dataclass(frozen=True)
+class Machines:
+    """Those of a cluster, and a driver on the first of them."""
+
+    nodes: Nodes
+    driver: subprocess.Popen[str]
+
+    def compose(self, out: Location) -> str:
+        """Returns why it failed, or ""."""
+        assert self.driver.stdin is not None
+        assert self.driver.stdout is not None
+        print(out, file=self.driver.stdin, flush=True)
+        for line in self.driver.stdout:
+            if line.startswith(ENDED):
+                return line.removeprefix(ENDED).strip()
+        return "the driver has ended"
+
+
 @dataclass
 class Trial:
     """What a fault finds. It may put `out` elsewhere; what it enters into `stack` is left when the
@@ -61,7 +78,8 @@ class Trial:
     folder: Path  # empty, of this trial alone
     copies: Path  # working copies of these sources that are there already
     store: Store
-    nodes: Callable[[], Nodes]  # two machines
+    workers: Callable[[], Cluster]  # two, of a Ray that all trials share
+    machines: Callable[[], Machines]  # two, likewise
     stack: ExitStack
 
     def command(self) -> subprocess.Popen[str]:
@@ -84,7 +102,7 @@ class Trial:
 
     def here(
         self,
-        disturbed: InProcess | None = None,
+        cluster: Cluster | None = None,
         copies: Path | None = None,
         copies_bytes: int = 0,
         sources: LocalSources | None = None,
@@ -92,7 +110,7 @@ class Trial:
         """The run in this process; returns why it failed, or ""."""
         try:
             result = make_shard_set(
-                *(disturbed or InProcess(), sources or self.sources, FEW, self.out),
+                *(cluster or InProcess(), sources or self.sources, FEW, self.out),
                 cache=copies or self.copies,
                 cache_bytes=copies_bytes,
             )
@@ -100,12 +118,12 @@ class Trial:
             return f"{type(error).__name__}: {error}"
         return "; ".join(f"{one.shard}: {one.reason}" for one in result.failed)
 
-    def wait(self, run: subprocess.Popen[str], starts: float = _STARTS) -> None:
+    def wait(self, has_ended: Callable[[], Any], starts: float) -> None:
         """For any moment of a run: while it starts, or when it has written so many files."""
         step = self.dice.randrange(-_STEPS // 3, _STEPS)
         if step < 0:
             time.sleep(self.dice.uniform(0, starts))
-        while run.poll() is None and self._files() < step:
+        while not has_ended() and self._files() < step:
             time.sleep(0.002)
 
     def _files(self) -> int:
