@@ -119,13 +119,16 @@ class Campaign:
         """The command, until all files are as they should be."""
         told = ""
         for times in range(_REPEATS + 1):
-            if self._files(trial.out) == self._expected:
+            found = self._files(trial.out)
+            if found == self._expected:
                 tally.repeats = max(tally.repeats, times)
                 return
             if times < _REPEATS:
                 told = trial.here()
         tally.unfinished += 1
-        tally.notes.append(f"{called}, repeated: {told}")
+        names = sorted(found.keys() | self._expected.keys())
+        other = [name for name in names if found.get(name) != self._expected.get(name)]
+        tally.notes.append(f"{called}, repeated: {told}; other files: {other}")
 
     def _files(self, out: Location) -> dict[str, bytes]:
         return {name: read_bytes(out / name) for name in files_below(out)}
