@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -131,7 +131,11 @@ class Campaign:
         tally.notes.append(f"{called}, repeated: {told}; other files: {other}")
 
     def _files(self, out: Location) -> dict[str, bytes]:
-        return {name: read_bytes(out / name) for name in files_below(out)}
+        found = {}
+        for name in files_below(out):
+            with suppress(FileNotFoundError):  # workers of a killed command end a moment later
+                found[name] = read_bytes(out / name)
+        return found
 
     def count(self, out: Location, tally: Tally) -> None:
         """Add what is wrong with a set."""
