@@ -38,7 +38,7 @@ class Tally:
     unclear: int = 0  # runs that ended otherwise than they should, or without a sentence
     repeats: int = 0  # of the command, at most, until it succeeded
     unfinished: int = 0  # trials in which it never did
-    notes: list[str] = field(default_factory=list)  # on the last two
+    notes: list[str] = field(default_factory=list)  # on what is not as it should be
 
     def line(self, name: str) -> str:
         how = f"the same command, {self.repeats} x at most" if self.repeats else "nothing to do"
@@ -155,6 +155,10 @@ class Campaign:
         tally.lost += len(lost)
         tally.duplicated += len(keys) - len(samples)
         tally.wrong += len(wrong)
+        for key in wrong:
+            streams = samples[key].keys() | right[key].keys()
+            other = sorted(n for n in streams if samples[key].get(n) != right[key].get(n))
+            tally.notes.append(f"{out}: {key} is wrong in {', '.join(other)}")
         tally.other_files += not lost and not wrong and len(keys) == len(samples)
 
     def _samples(self, out: Location) -> dict[str, dict[str, bytes]]:
