@@ -19,7 +19,7 @@ PROGRAMS = {
         "synth lint compose trimap stats preview report verify replay",
     ),
     "annotate": ("annotation.cli", "main", "push pull solve export status serve assist"),
-    "matte": ("training.matte.cli", "matte_main", "predict evaluate export bench"),
+    "matte": ("training.matte.cli", "matte_main", "predict serve evaluate export bench"),
 }
 SLOW = {
     *("torch", "ray", "matplotlib", "httpx", "pymatting", "numba", "label_studio_sdk", "onnx"),
