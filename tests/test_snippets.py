@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import re
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with monkeypatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")  # read when it is imported
         import datasets
+    # Without aiohttp it cannot be imported. Ray expects that, but not of two threads at once.
+    monkeypatch.setitem(sys.modules, "fsspec.implementations.http", None)
     from mlcroissant._src.operation_graph.operations import extract
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "datasets"))

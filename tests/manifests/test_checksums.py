@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from manifests.checksums import BLANK, check_content, has_checksum, with_checksum
@@ -36,6 +36,7 @@ def test_any_change_is_noticed(before: str, after: bytes, place: float) -> None:
 @given(data=st.binary(max_size=200))
 @many
 def test_what_never_held_one(data: bytes) -> None:
+    assume(b"checksum" not in data)  # a damaged checksum is none that never was
     assert not has_checksum(data)
     check_content(data, must_hold=False)
     with pytest.raises(ValueError, match="not what was written"):

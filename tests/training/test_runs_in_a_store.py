@@ -10,10 +10,10 @@ import pytest
 
 from console.commands import DONE, FAILED
 from manifests.storage import Url, exists, files_below, read_bytes, write_bytes
-from tests.conftest import Ran, contents
+from tests.conftest import Ran, contents, finish
 from tests.object_store import BUCKET, SECRET, Store
 from tests.training.conftest import VAL_SAMPLES
-from tests.training.runs import Capture, called, options
+from tests.training.runs import Capture, called, options, process
 from training.checkpoint import MODEL
 from training.cli import train_main
 from training.log import METRICS, RunLog
@@ -42,7 +42,8 @@ def weather(store: Store) -> Iterator[None]:
 
 def test_a_run_in_a_store(whole: tuple[Path, Ran], shards_there: Url, capsys: Capture) -> None:
     """The files of one in a folder; then it is measured, and another one starts from it."""
-    ran = called(capsys, train_main, *options(shards_there, RUN, "--workers", "1"))
+    # As a process: the loader's, once begun, have the environment of this one from then on
+    ran = finish(process(*options(shards_there, RUN, "--workers", "1")))
     assert ran.code == DONE, ran
     assert f"{RUN}: trained; `matte predict --checkpoint {RUN}` uses its best" in ran.err
     assert SECRET not in ran.err
