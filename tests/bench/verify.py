@@ -5,8 +5,8 @@
 Sets of 800 x 800 with and without layers are composed by the command, and their shards are checked
 by one process, as a worker checks them. `--against` names a checkout of another version, which
 composes and checks sets of its own in turns with this one. Rates are by the clock, the best turn
-counts, and what is compiled or read once is not counted. Run it on an idle machine. It takes one
-minute, or two and a half.
+counts, and what is compiled or read once is not counted. Run it on an idle machine. It takes
+several minutes.
 """
 
 from __future__ import annotations
