@@ -176,7 +176,7 @@ def sha256_of(location: Location) -> str:
 def each_of(
     root: Location, names: Iterable[Name], read: Callable[[Name], Found]
 ) -> Iterator[Found]:
-    """What `read` finds for each name of files below `root`, in their order.
+    """What `read` finds for each name of files below `root`, in their order. Raises what it raises.
 
     A store takes its time to answer, so that several are asked for at once. In a folder threads
     would only wait for each other.

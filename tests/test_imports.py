@@ -24,6 +24,7 @@ CLI = {
         "annotation/options.py",
         "annotation/serve_cli.py",
         "training/matte/cli.py",
+        "training/matte/evaluate_cli.py",
     ),
 }
 OPTIONS = {"console/commands.py", "console/options.py", "training/options.py"}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
+from console.options import existing_folder
 from manifests.storage import Url, location_of, refuse_unwritable
 
 Value = TypeVar("Value")
@@ -28,6 +29,11 @@ DeviceOption = Annotated[
         show_default="the fastest",
     ),
 ]
+
+
+def read_folder(help_: str) -> Any:
+    """An option for a folder that has to be there."""
+    return typer.Option(help=help_, metavar="DIR", callback=existing_folder)
 
 
 def written_location(text: str | None) -> str | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.conftest import finish
 from tests.faults.files import interrupted
-from tests.faults.trial import Disturb, Disturbed, Trial
+from tests.faults.trial import Disturb, Trial, disturbed
 
 _TASKS = 40  # of a run, and some more
 _LARGE = "size=1g"
@@ -49,7 +49,7 @@ def full(of: str, trial: Trial) -> str:
     before = tempfile.tempdir
     tempfile.tempdir = str(place) if of == "temporary files" else before
     try:
-        trial.here(Disturbed(trial.dice.randrange(_TASKS), fill), copies=copies)
+        trial.here(disturbed(trial.dice.randrange(_TASKS), fill), copies=copies)
     finally:
         tempfile.tempdir = before
         _remount(place, _LARGE)
@@ -78,7 +78,7 @@ def unchangeable(trial: Trial) -> str:
         subprocess.run(["chattr", "+i", str(closed[0])], check=True)
 
     try:
-        trial.here(Disturbed(trial.dice.randrange(_TASKS), close))
+        trial.here(disturbed(trial.dice.randrange(_TASKS), close))
     finally:
         for folder in closed:
             subprocess.run(["chattr", "-i", str(folder)], check=True)

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from manifests.storage import read_bytes, remove, write_bytes
-from tests.faults.trial import Disturbed, Trial
+from tests.datagen.in_process import InProcess
+from tests.faults.trial import Trial, disturbed
 
 _SCANS = 11  # tasks before which all sources have been scanned
 _TASKS = 40  # of a run, and some more
@@ -42,7 +43,7 @@ def source_changed(how: str, trial: Trial) -> str:
             path.write_bytes(data)
 
     moment = trial.dice.randrange(_SCANS, _TASKS)
-    trial.here(Disturbed(moment, change), copies=trial.folder / "copies", sources=own)
+    trial.here(disturbed(moment, change), copies=trial.folder / "copies", sources=own)
     trial.here(copies=trial.folder / "copies", sources=own)
     path.write_bytes(whole)
     return ""
@@ -78,10 +79,10 @@ def clock_set_back(trial: Trial) -> str:
     return trial.here(copies=copies, copies_bytes=room)
 
 
-def interrupted(trial: Trial, earliest: int = 0) -> Disturbed:
+def interrupted(trial: Trial, earliest: int = 0) -> InProcess:
     """Ends at any moment."""
 
     def stop() -> None:
         raise RuntimeError("interrupted")
 
-    return Disturbed(trial.dice.randrange(earliest, _TASKS), stop)
+    return disturbed(trial.dice.randrange(earliest, _TASKS), stop)

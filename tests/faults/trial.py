@@ -8,14 +8,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from datagen.cluster import Cluster, Outcome
+from datagen.cluster import Cluster
 from datagen.job import make_shard_set
 from manifests.storage import Location, Url
 from tests.conftest import LocalSources, folders, start
@@ -27,25 +27,11 @@ from tests.object_store import Store
 _STEPS = 42  # files that a run writes, with its working copies, and some more
 
 
-class Disturbed(InProcess):
-    """Something happens before one of the tasks: a source is scanned or prepared, a shard made."""
-
-    def __init__(self, number: int, happen: Callable[[], None]) -> None:
-        super().__init__()
-        numbers = count()
-        vars(self)["before_task"] = lambda: happen() if next(numbers) == number else None
-
-    def run(
-        self,
-        function: Callable[..., Any],
-        items: Iterable[Any],
-        on_progress: Callable[[int, int], None] | None = None,
-    ) -> Iterator[Outcome[Any, Any]]:
-        return super().run(function, map(self._passed, items), on_progress)
-
-    def _passed(self, item: Any) -> Any:
-        vars(self)["before_task"]()
-        return item
+def disturbed(number: int, happen: Callable[[], None]) -> InProcess:
+    """Where something happens before one of the tasks: a source is scanned or prepared, a shard
+    made."""
+    numbers = count()
+    return InProcess(before=lambda item: happen() if next(numbers) == number else None)
 
 
 @dataclass(frozen=True)
