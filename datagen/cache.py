@@ -13,6 +13,7 @@ from datagen.resume import WORK, RefusedError
 from datagen.sample.working_copies import background_path, foreground_path
 from datagen.settings import Settings
 from datagen.versions import libraries
+from manifests.compiled import code_digest
 from manifests.sources import Background, Foreground
 from manifests.storage import Location, Url, is_below
 
@@ -70,9 +71,6 @@ def sizes_there(
 
 @once
 def version_of_copies() -> str:
-    digest = hashlib.sha256(json.dumps(libraries()).encode())
     root = Path(__file__).parents[1]
-    for package in _CODE:
-        for path in sorted((root / package).glob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    code = code_digest(root / package for package in _CODE)
+    return hashlib.sha256(f"{json.dumps(libraries())} {code}".encode()).hexdigest()[:16]

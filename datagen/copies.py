@@ -3,7 +3,8 @@
 Either all machines share one folder of them, which is filled before the first shard is begun. Or
 each machine has a folder of its own, in which a copy is made when a sample first needs it, and from
 which those go that were used least recently when there are too many bytes. Any number of processes
-may share such a folder, for the same set or for others.
+may share such a folder, for the same set or for others. In both, a copy that is missing or damaged
+is made again.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from datagen.sample.working_copies import (
 )
 from datagen.settings import Settings
 from datagen.sources.folders import SourceFolders, read_background, read_foreground
+from manifests.checksums import DamagedError
 from manifests.sources import Background, Foreground
 from manifests.storage import make_folder
 
@@ -43,7 +45,7 @@ class Copies:
 
     folder: one that all machines share, or the `folder_of_each_machine`.
     makers: the sources, from which missing copies are made; None: no copy is missing.
-    most_bytes: how much may be in the folder, if copies are made in it.
+    most_bytes: how much may be in a machine's own folder; 0: all machines share the folder.
     """
 
     folder: Path
@@ -56,17 +58,18 @@ class Copies:
 
     def check(self) -> None:
         """Raise NotSharedError if all machines should have this folder, and this one has not."""
-        if self.makers is None:
-            check_shared(self.here)
-        else:
+        if self.most_bytes:
             make_folder(self.here)
+        else:
+            check_shared(self.here)
 
     def foreground(self, source: Foreground, settings: Settings) -> PreparedForeground:
-        """Raises what `read_foreground` raises if the copy has to be made."""
+        """Raises what `read_foreground` raises if the copy has to be made, and DamagedError if the
+        disk does not keep what is written to it."""
         return self._used(lambda: load_foreground(self.here, source, settings), source, settings)
 
     def background(self, source: Background, settings: Settings) -> PreparedBackground:
-        """Raises what `read_background` raises if the copy has to be made."""
+        """Raises what `read_background` raises if the copy has to be made, and DamagedError."""
         return self._used(lambda: load_background(self.here, source, settings), source, settings)
 
     def _used(
@@ -78,12 +81,19 @@ class Copies:
         if self.makers is None:
             return load()
         path = copy_path(self.here, source, settings)
-        for _ in range(_TRIES):
+        for trial in range(_TRIES):
             try:
-                os.utime(path)  # used just now
+                if self.most_bytes:
+                    os.utime(path)  # used just now
                 return load()  # what is mapped stays readable when it is removed
             except FileNotFoundError:
-                _make(self.makers, settings, self.here, source)
+                pass
+            except DamagedError:
+                if trial:  # what was just made is damaged, too
+                    raise
+                path.unlink(missing_ok=True)
+            _make(self.makers, settings, self.here, source)
+            if self.most_bytes:
                 make_room(self.here, self.most_bytes)
         raise ValueError(
             f"{self.here}: has no room for the working copies of one sample; "

@@ -155,8 +155,8 @@ def make_shard_set(
             each_its_own = isinstance(out, Url) or cache_bytes > 0
             most = cache_bytes or _CACHE_BYTES
             of_each = Copies(folder_of_each_machine(out, cache), folders, most)
-            of_all = of_each if each_its_own else Copies(copies)
-            tasks = partial(shard_tasks, missing, settings, *sources, out, of_all, origin)
+            used_copies = of_each if each_its_own else Copies(copies, folders)
+            tasks = partial(shard_tasks, missing, settings, *sources, out, used_copies, origin)
             if not each_its_own:
                 used = used_sources(tasks(), sum(map(len, sources)))
                 make_folder(copies)

@@ -107,7 +107,7 @@ def mask_edge(mask: Pixels) -> Pixels:
     """H x W uint8 of 0 and 1 -> 1 where the 3 x 3 pixels around have both values."""
     from datagen.sample import crude_loops
 
-    return np.asarray(crude_loops.edge(mask), np.uint8)
+    return np.asarray(crude_loops.edge(np.ascontiguousarray(mask)), np.uint8)
 
 
 def _share(part: int, whole: int, of_nothing: float = 0.0) -> float:

@@ -79,7 +79,7 @@ def tiled(bands: Sequence[Premultiplied], known: Pixels, clear: int, opaque: int
     for number, at in enumerate([*soft_parts, *opaque_parts]):
         index[at] = number
     return Tiles(
-        index,
+        _fixed(index),
         _stacked(colours, [*soft_parts.values(), *opaque_parts.values()]),
         _stacked(alphas, soft_parts.values()),
         _stacked(known, soft_parts.values()),
@@ -93,7 +93,13 @@ def _part(row: int, column: int) -> tuple[slice, slice]:
 
 def _stacked(pixels: NDArray[Any], parts: Collection[tuple[slice, slice]]) -> NDArray[Any]:
     tiles = np.array([pixels[part] for part in parts], pixels.dtype)
-    return tiles.reshape(len(parts), SIDE, SIDE, *pixels.shape[2:])
+    return _fixed(tiles.reshape(len(parts), SIDE, SIDE, *pixels.shape[2:]))
+
+
+def _fixed(values: NDArray[Any]) -> NDArray[Any]:
+    """Read-only, as the arrays of a file are: for Numba, other arrays would be of another kind."""
+    values.flags.writeable = False
+    return values
 
 
 def _alphas(pixels: Premultiplied) -> NDArray[np.uint32]:

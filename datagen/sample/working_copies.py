@@ -9,13 +9,17 @@ down-scales, and a sample mixes the two bands around its own. `tests/bench/sharp
 the result.
 
 Working copies are a cache, named after the source's checksum and the settings that they depend on.
-The cache may be deleted between two runs.
+The cache may be deleted between two runs. A file ends with a checksum of its bytes, which a process
+compares when it first uses the file: a wrong bit here would be a wrong pixel in many samples, whose
+own checksums would be right.
 """
 
 from __future__ import annotations
 
 import math
 import mmap
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +27,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 from datagen.sample.colour import packed
@@ -37,6 +42,7 @@ from datagen.sample.resize import (
 )
 from datagen.sample.tiles import SIDE, TILE, Tiles, tiled
 from datagen.settings import Settings
+from manifests.checksums import DamagedError
 from manifests.pixels import Pixels
 from manifests.sources import Background, Box, Foreground
 from manifests.storage import writing
@@ -55,6 +61,9 @@ _KERNEL_REACH = 6  # output pixels around the subject's box; the reach of the tw
 DISTANCE_SLACK = 0.15
 
 _MASS_CELLS = 32
+
+_CHECKSUM_BYTES = 4
+_whole = set[tuple[Path, int]]()  # the files, with their inodes, that this process has checked
 
 # The frame cuts a subject at a side if this share of the box's side is opaque at the frame. This is
 # so for a person who ends at the lower edge, and not for a leaf in a tight crop.
@@ -207,16 +216,14 @@ def save_foreground(path: Path, copy: WorkingCopy) -> None:
     tiles = copy.tiles
     counts = np.array([len(tiles.colours), len(tiles.known)], np.int64)
     arrays = (counts, copy.mass, tiles.colours, tiles.alphas, tiles.index, tiles.known, copy.cut)
-    with writing(path) as part, part.open("wb") as file:
-        for array in arrays:
-            file.write(array.data)  # ndarray.tofile would hide the reason of a disk error
+    _save(path, arrays)
 
 
 def load_foreground(cache: Path, source: Foreground, settings: Settings) -> PreparedForeground:
-    """Map the working copy of a foreground; pixels are read from disk when they are used.
+    """Map the working copy of a foreground.
 
     The shapes follow from the box, the settings and two counts, because parsing headers would take
-    longer than mapping.
+    longer than mapping. Raises FileNotFoundError, and DamagedError if the file has changed.
     """
     grid = grid_of(source.box, settings)
     mapped = _map(foreground_path(cache, source, settings))
@@ -243,19 +250,38 @@ def load_foreground(cache: Path, source: Foreground, settings: Settings) -> Prep
 
 
 def save_background(path: Path, photo: Pixels) -> None:
-    with writing(path) as part, part.open("wb") as file:
-        file.write(np.ascontiguousarray(photo).data)
+    _save(path, [np.ascontiguousarray(photo)])
 
 
 def load_background(cache: Path, source: Background, settings: Settings) -> PreparedBackground:
-    """Map the working copy of a background."""
+    """Map the working copy of a background. Raises what `load_foreground` raises."""
     height, width, _ = background_shape(source.height, source.width, settings)
     mapped = _map(background_path(cache, source, settings))
     return PreparedBackground(source, mapped.reshape(height, width + width % 2, 2))
 
 
+def _save(path: Path, arrays: Iterable[NDArray[Any]]) -> None:
+    checksum = 0
+    with writing(path) as part, part.open("wb") as file:
+        for array in arrays:
+            file.write(array.data)  # ndarray.tofile would hide the reason of a disk error
+            checksum = isal_zlib.crc32(array.data, checksum)
+        file.write(checksum.to_bytes(_CHECKSUM_BYTES, "little"))
+
+
 def _map(path: Path) -> Pixels:
-    """Map the bytes of a file without reading them; five times as fast as numpy.memmap."""
+    """Map the content of a file; five times as fast as numpy.memmap."""
     with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        if status.st_size <= _CHECKSUM_BYTES:  # nor could it be mapped if it were empty
+            raise DamagedError(f"{path}: the working copy is damaged")
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return np.frombuffer(mapped, np.uint8)
+    content = np.frombuffer(mapped, np.uint8)[:-_CHECKSUM_BYTES]
+    if (path, status.st_ino) not in _whole:
+        if (
+            isal_zlib.crc32(content.data).to_bytes(_CHECKSUM_BYTES, "little")
+            != mapped[-_CHECKSUM_BYTES:]
+        ):
+            raise DamagedError(f"{path}: the working copy is damaged")
+        _whole.add((path, status.st_ino))
+    return content

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import datagen.copies
 from datagen.cache import copies_folder, copy_path
-from datagen.copies import prepare_source
+from datagen.copies import Copies, prepare_source
 from datagen.estimate import Estimate, estimate, too_large
 from datagen.job import make_shard_set
 from datagen.prepare import scan_sources
 from datagen.resume import WORK, RefusedError
 from datagen.room import disk_of
+from datagen.sample import working_copies
 from datagen.settings import Settings
+from manifests.checksums import DamagedError
+from manifests.pixels import Pixels
 from manifests.sources import Background, Foreground
-from tests.conftest import LocalSources, contents
+from tests.conftest import LocalSources, contents, flip_byte
 from tests.datagen.in_process import InProcess
 
 SETTINGS = Settings(samples=6, size=64)
@@ -67,6 +72,59 @@ def test_copies_of_another_version_are_not_used(sources: LocalSources, tmp_path:
     make_shard_set(InProcess(), sources, SETTINGS, tmp_path / "second", cache=kept)
     assert of_set(tmp_path / "second") == of_set(tmp_path / "first")
     assert len(written(old)) == len(written(other)) > 0
+
+
+@pytest.mark.parametrize("room", [0, 10**9])  # one folder for all machines, and one for each
+def test_damaged_copies_are_made_again(
+    sources: LocalSources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    kept = tmp_path / "kept"
+    make_shard_set(InProcess(), sources, SETTINGS, tmp_path / "first", cache=kept)
+    whole = contents(kept)
+    for number, name in enumerate(whole):
+        path, size = kept / name, len(whole[name])
+        if number % 3 == 0:
+            flip_byte(path, size * number // len(whole))
+        else:
+            os.truncate(path, size // 2 if number % 3 == 1 else 0)
+    assert not any(whole[name] == data for name, data in contents(kept).items())
+    monkeypatch.setattr(working_copies, "_whole", set())  # as in another process
+    done = make_shard_set(
+        InProcess(), sources, SETTINGS, tmp_path / "second", cache=kept, cache_bytes=room
+    )
+    assert not done.failed
+    assert of_set(tmp_path / "second") == of_set(tmp_path / "first")
+    assert contents(kept) == whole
+
+
+def test_every_bit_of_a_copy_counts(
+    sources: LocalSources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = scan_sources(InProcess(), sources).backgrounds[0]
+    prepare_source(sources, SETTINGS, tmp_path, source)
+    path, copies = copy_path(tmp_path, source, SETTINGS), Copies(tmp_path)
+    copies.background(source, SETTINGS)
+    for position in (0, path.stat().st_size // 2, path.stat().st_size - 1):
+        monkeypatch.setattr(working_copies, "_whole", set())
+        flip_byte(path, position)
+        with pytest.raises(DamagedError, match=f"^{path}: the working copy is damaged"):
+            copies.background(source, SETTINGS)
+        flip_byte(path, position)
+
+
+def test_a_disk_that_keeps_nothing_is_named(
+    sources: LocalSources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a worker would make the same copy for ever."""
+
+    def save(path: Path, photo: Pixels) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(photo.nbytes + 4))
+
+    monkeypatch.setattr(datagen.copies, "save_background", save)
+    source = scan_sources(InProcess(), sources).backgrounds[0]
+    with pytest.raises(DamagedError, match="the working copy is damaged"):
+        Copies(tmp_path, sources).background(source, SETTINGS)
 
 
 def test_runs_may_fill_a_cache_at_the_same_time(sources: LocalSources, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_cutout_comes_back_from_its_file(
     read = loaded.copy
     tiles = made.tiles  # 8 bytes of colour a pixel; a soft one has alphas and a distance, too
     pixels = 8 * tiles.colours.size + 5 * tiles.known.size
-    assert path.stat().st_size == 8 * (2 + 1024) + 4 * tiles.index.size + pixels + 4
+    assert path.stat().st_size == 8 * (2 + 1024) + 4 * tiles.index.size + pixels + 4 + 4
     assert np.array_equal(read.mass, made.mass)
     assert np.array_equal(read.cut, made.cut)
     assert read.grid == made.grid

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from manifests.storage import read_bytes, remove, write_bytes
+from tests.conftest import finish
 from tests.datagen.in_process import InProcess
 from tests.faults.trial import Trial, disturbed
 
@@ -47,6 +48,20 @@ def source_changed(how: str, trial: Trial) -> str:
     trial.here(copies=trial.folder / "copies", sources=own)
     path.write_bytes(whole)
     return ""
+
+
+def copies_damaged(how: str, trial: Trial) -> str:
+    """Half of the working copies of a run that was interrupted; another process goes on."""
+    copies = trial.folder / "copies"
+    trial.here(interrupted(trial, _SCANS), copies=copies)
+    for path in sorted(copies.rglob("*.raw")):
+        if trial.dice.random() < 0.5:
+            data = _changed(how, path.read_bytes(), trial)
+            path.unlink()
+            if data is not None:
+                path.write_bytes(data)
+    ran = finish(trial.command())
+    return str(ran) if ran.code else ""
 
 
 def _changed(how: str, data: bytes, trial: Trial) -> bytes | None:

@@ -6,7 +6,7 @@ import time
 from functools import partial
 
 from tests.faults.disks import ON_DISKS, full
-from tests.faults.files import clock_set_back, damaged, source_changed
+from tests.faults.files import clock_set_back, copies_damaged, damaged, source_changed
 from tests.faults.processes import ON_MACHINES, ON_PROCESSES
 from tests.faults.trial import Disturb, Trial
 
@@ -29,11 +29,10 @@ def gone(trial: Trial) -> str:
     return trial.here()
 
 
+_HOW = ("damaged", "truncated", "deleted")
 _PARTS = {"shard": "data/", "index": "index/", "sources": "sources/", "dataset.json": "dataset"}
 ON_FILES: dict[str, Disturb] = {
-    f"{how}: {name}": partial(damaged, how, part)
-    for how in ("damaged", "truncated", "deleted")
-    for name, part in _PARTS.items()
+    f"{how}: {name}": partial(damaged, how, part) for how in _HOW for name, part in _PARTS.items()
 }
 IN_FOLDERS: dict[str, Disturb] = {
     **ON_PROCESSES,
@@ -49,6 +48,7 @@ IN_STORES: dict[str, Disturb] = {
     "listings of before, 50 %": partial(weather, stale=0.5),
     "50 ms slow": partial(weather, latency=0.05),
     "gone for a second": gone,
+    **{f"{how}: working copies": partial(copies_damaged, how) for how in _HOW},
     "disk full: temporary files": partial(full, "temporary files"),
     "clock set back": clock_set_back,
     **ON_MACHINES,
