@@ -66,6 +66,7 @@ bench: .venv/all .venv-server/all  ## the benchmarks of docs/results.md; needs a
 	$(BIN)/python -m tests.bench.scale
 	$(BIN)/python -m tests.bench.brush
 	$(BIN)/python -m tests.bench.annotate
+	$(BIN)/python -m tests.bench.assist
 
 picture: .venv/core  ## draw docs/samples.jpg, the picture in the README
 	$(BIN)/python docs/picture.py

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from annotation.form.tasks import Task, read_task
 from annotation.server.ahead import Ahead
 from annotation.server.faults import ends_session
 from annotation.server.project import Project, TaskSummary
+from annotation.server.tabs import ALPHA, JUDGED
 from manifests.annotations import Kind, State
 
 
@@ -48,7 +50,8 @@ class Work:
 
 @dataclass(frozen=True)
 class Counted:
-    """One task. `kind` is that of its result, "" if it has none; `bad`: what cannot be used."""
+    """One task. `kind` is that of its result, "" if it has none; `is_settled`: it has an alpha, and
+    somebody has approved or rejected something of it; `bad`: what cannot be used."""
 
     state: str
     subject: str
@@ -56,6 +59,7 @@ class Counted:
     kind: str = ""
     work: tuple[Work, ...] = ()
     pairs: tuple[Agreement, ...] = ()
+    is_settled: bool = False
     bad: tuple[BadAnnotation, ...] = ()
 
 
@@ -75,7 +79,7 @@ def counted_of(kept: object) -> Counted | None:
             Agreement(**one | {name: tuple(one[name]) for name in ("annotations", "authors")})
             for one in values["pairs"]
         )
-        return Counted(**values | {"bad": ()})
+        return Counted(**values | {"is_settled": bool(values["is_settled"]), "bad": ()})
     except (TypeError, ValueError, KeyError):
         return None
 
@@ -86,15 +90,38 @@ def count_task(project: Project, ahead: Ahead, row: TaskSummary) -> Counted:
     if row.annotations == 0:
         return Counted("skipped" if row.skipped else "new", *cell_of(row))
     try:
-        json = ahead.find_task(row)
-        if json is None:
+        found = ahead.find_task(row)
+        if found is None:
             raise BadAnnotationError("it was deleted on the server while it was counted")
-        return _count(project, row, read_task(json))
+        return replace(_count(project, row, read_task(found)), is_settled=_is_settled(found))
     except Exception as error:
         if ends_session(error, 401):
             raise
         fault = bad_task(project, row.id, row.data.get("file"), failure("", error).reason)
         return Counted("bad", *cell_of(row), bad=(fault,))
+
+
+def _is_settled(task: Json) -> bool:
+    """Whether the tab of what waits for approval hides a task that has an alpha."""
+    judged = _words(task.get("annotations")).intersection(JUDGED)
+    return bool(judged) and ALPHA in _words(task.get("predictions"))
+
+
+def _words(found: object) -> set[str]:
+    """The labels and choices in annotations or predictions, which may be malformed."""
+    words = set[str]()
+    for one in _objects(found):
+        for region in _objects(one.get("result")):
+            value = region.get("value")
+            for chosen in value.values() if isinstance(value, Mapping) else ():
+                if isinstance(chosen, list) and chosen and isinstance(chosen[0], str):
+                    words.update(map(str, chosen))
+    return words
+
+
+def _objects(found: object) -> list[Mapping[str, Any]]:
+    listed = found if isinstance(found, list) else []
+    return [one for one in listed if isinstance(one, Mapping)]
 
 
 def cell_of(row: TaskSummary) -> tuple[str, str]:

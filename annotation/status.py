@@ -23,7 +23,7 @@ from annotation.server.client import Client
 from annotation.server.find import existing_project
 from annotation.server.miscounts import counted_summaries
 from annotation.server.project import Project, TaskSummary
-from annotation.server.tabs import waiting_tab
+from annotation.server.tabs import count_alphas, waiting_tab
 from manifests.annotations import Kind, State
 from manifests.sources import Subject, Transparency
 
@@ -112,14 +112,15 @@ def measure(
     states = Counter(one.state for one in counts)
     approved = [one for one in counts if one.state == State.APPROVED]
     pairs = tuple(pair for one in counts for pair in one.pairs)
-    waiting_url, waiting = waiting_tab(project)
+    waiting_url = waiting_tab(project)
+    settled = sum(one.is_settled for one in counts)
     return Status(
         project=project.title,
         url=project.url,
         tasks=len(rows),
         states={state: states[state] for state in STATES},
         approved_trimaps=sum(one.kind == Kind.TRIMAP for one in approved),
-        waiting=waiting,
+        waiting=max(0, count_alphas(project) - settled) if waiting_url else None,
         waiting_url=waiting_url,
         cells=_cells(counts, approved, target),
         annotators=_annotators([one for task in counts for one in task.work], pairs),

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from annotation.server.once import make_once
-from annotation.server.project import Project, read_page
+from annotation.server.project import Project
 
 ALL, WAITING = "All", "To approve"
-_CONDITIONS = (
-    ("predictions_results", "contains", "Alpha"),
-    ("annotations_results", "not_contains", "approved"),
-    ("annotations_results", "not_contains", "rejected"),
-)
+ALPHA, JUDGED = "Alpha", ("approved", "rejected")
+_HAS_ALPHA = ("predictions_results", "contains", ALPHA)
+_CONDITIONS = (_HAS_ALPHA, *(("annotations_results", "not_contains", word) for word in JUDGED))
 _HIDDEN = (
     *("inner_id", "completed_at", "annotations_results", "annotations_ids", "predictions_score"),
     *("predictions_results", "file_upload", "storage_filename", "created_at", "avg_lead_time"),
@@ -34,31 +32,46 @@ def make_tabs(project: Project) -> None:
             _make(project, title)
 
 
-def waiting_tab(project: Project) -> tuple[str, int | None]:
-    """(where a person sees the tasks that wait for approval, how many they are); "" and None if the
-    project has no such tab: an earlier version made it, or somebody removed it."""
+def waiting_tab(project: Project) -> str:
+    """Where a person sees the tasks that wait for approval; "" if the project has no such tab: an
+    earlier version made it, or somebody removed it."""
     found = next((tab["id"] for tab in _list(project) if _title(tab) == WAITING), None)
-    if found is None:
-        return "", None
-    path = "/api/tasks/"
-    page = project.client.get(path, project=project.id, view=found, page_size=1)
-    _, total = read_page(page, "tasks", "total")
-    return f"{project.url}?tab={found}", total
+    return f"{project.url}?tab={found}" if found is not None else ""
+
+
+def count_alphas(project: Project) -> int:
+    """How many tasks have an alpha from a file or from a model.
+
+    The server takes 7 s for a thousand tasks to look into their annotations, and 0.1 s for this.
+    """
+    _, total = project.query({"filters": _filters([_HAS_ALPHA])}, 1)
+    return total
+
+
+def _filters(conditions: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
+    return {
+        "conjunction": "and",
+        "items": [
+            {
+                "filter": f"filter:tasks:{field}",
+                "operator": operator,
+                "type": "String",
+                "value": value,
+            }
+            for field, operator, value in conditions
+        ],
+    }
 
 
 def _make(project: Project, title: str) -> None:
     columns = [f"tasks:{name}" for name in _HIDDEN] + [
         f"tasks:data.{name}" for name in _HIDDEN_DATA
     ]
-    items = [
-        {"filter": f"filter:tasks:{field}", "operator": operator, "type": "String", "value": value}
-        for field, operator, value in (_CONDITIONS if title == WAITING else ())
-    ]
     data = {
         "title": title,
         "type": "list",
         "target": "tasks",
-        "filters": {"conjunction": "and", "items": items},
+        "filters": _filters(_CONDITIONS if title == WAITING else ()),
         "hiddenColumns": {"explore": columns, "labeling": columns},
     }
     make_once(
