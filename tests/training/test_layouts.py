@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from manifests.pictures import PictureError
 from manifests.pixels import Pixels
 from tests.training.shard_sets import pixels_of
 from training.choices import Layout
+from training.matte import evaluate
 from training.matte.cli import matte_main
 from training.matte.layouts import parts_of
 from training.matte.metrics import measure
@@ -91,6 +93,25 @@ def test_alphamatting_com(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         ["Trimap1", "3"],
         ["Trimap2", "2"],
     ]
+
+
+def test_predictions_are_measured_by_as_many_processes_as_wanted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "image", "alpha", ["trimap"])
+    used, measured = list[int](), evaluate.evaluate_folders
+
+    def evaluate_folders(*arguments: Any) -> evaluate.Evaluation:
+        used.append(arguments[-1])
+        return measured(*arguments)
+
+    monkeypatch.setattr(evaluate, "evaluate_folders", evaluate_folders)
+    options = ["evaluate", "--layout", "comp1k", "--set", str(tmp_path), "--json"]
+    options += ["--predictions", str(tmp_path / "flat")]
+    found = [matte(capsys, *options, *more)[:2] for more in ([], ["--workers", "2"])]
+    assert used == [1, 2]
+    assert found[0] == found[1]
+    assert found[0][0] == DONE
 
 
 def test_folders_that_are_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
