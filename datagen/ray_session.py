@@ -76,16 +76,21 @@ def _start(stack: ExitStack, workers: int | None) -> None:
         import ray
 
         stack.callback(_end)
-        ray.init(
-            address="local",
-            num_cpus=workers or cores(),
-            include_dashboard=False,
-            object_store_memory=128 << 20,  # samples never pass through it
-            job_config=_job_config([str(Path(__file__).parents[1])]),
-            _node_ip_address="127.0.0.1",
-            _temp_dir=str(folder),
-            **_OPTIONS,
-        )
+        try:
+            ray.init(
+                address="local",
+                num_cpus=workers or cores(),
+                include_dashboard=False,
+                object_store_memory=128 << 20,  # samples never pass through it
+                job_config=_job_config([str(Path(__file__).parents[1])]),
+                _node_ip_address="127.0.0.1",
+                _temp_dir=str(folder),
+                **_OPTIONS,
+            )
+        except OSError:  # names its file
+            raise
+        except Exception as error:  # Ray has no class for what fails here
+            raise RuntimeError(f"Ray did not start: {first_line(error)}; try again") from error
 
 
 def _end() -> None:
@@ -116,7 +121,7 @@ def _join(stack: ExitStack, address: str) -> None:
 
             stack.callback(_end)
             ray.init(address=address, job_config=_job_config([]), **_OPTIONS)
-    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+    except Exception as error:  # of any class, see `_start`
         raise ConnectionError(
             f"no Ray cluster at {address} that this machine may join: if the cluster asks for a "
             "token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN here, too, to the token that `ray "

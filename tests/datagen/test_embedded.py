@@ -125,6 +125,34 @@ def test_a_lost_process_of_ray_is_one_sentence(
     assert contents(tmp_path / "shards") == undisturbed
 
 
+LATE = """
+import ray
+from datagen.cli import main
+def init(**options):
+    raise Exception("The current node timed out during startup. This could happen\\nfor a reason")
+ray.init = init
+main()
+"""
+
+
+def test_a_ray_that_does_not_start_is_one_sentence(sources: LocalSources, tmp_path: Path) -> None:
+    options = ["compose", *folders(sources), "--out", str(tmp_path / "shards"), *OF_SIXTY]
+    run = subprocess.Popen(
+        [sys.executable, "-c", LATE, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    ran = finish(run)
+    assert ran.code == 1
+    assert ran.err.splitlines()[-1] == (
+        "error: Ray did not start: The current node timed out during startup. This could happen; "
+        "try again"
+    )
+    assert not (tmp_path / "shards").exists()
+
+
 def test_a_lost_board_costs_nothing(
     sources: LocalSources, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
