@@ -63,6 +63,7 @@ DISTANCE_SLACK = 0.15
 _MASS_CELLS = 32
 
 _CHECKSUM_BYTES = 4
+_DAMAGED = "the working copy is damaged; check the disk, then remove the file"
 _whole = set[tuple[Path, int]]()  # the files, with their inodes, that this process has checked
 
 # The frame cuts a subject at a side if this share of the box's side is opaque at the frame. This is
@@ -274,14 +275,12 @@ def _map(path: Path) -> Pixels:
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
         if status.st_size <= _CHECKSUM_BYTES:  # nor could it be mapped if it were empty
-            raise DamagedError(f"{path}: the working copy is damaged")
+            raise DamagedError(f"{path}: {_DAMAGED}")
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     content = np.frombuffer(mapped, np.uint8)[:-_CHECKSUM_BYTES]
     if (path, status.st_ino) not in _whole:
-        if (
-            isal_zlib.crc32(content.data).to_bytes(_CHECKSUM_BYTES, "little")
-            != mapped[-_CHECKSUM_BYTES:]
-        ):
-            raise DamagedError(f"{path}: the working copy is damaged")
+        said = int.from_bytes(mapped[-_CHECKSUM_BYTES:], "little")
+        if isal_zlib.crc32(content.data) != said:
+            raise DamagedError(f"{path}: {_DAMAGED}")
         _whole.add((path, status.st_ino))
     return content

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, ViewportSize
+import torch
+from playwright.sync_api import Browser, Page
 
 from annotation.assist import Assistant, listen, register
 from annotation.form.regions import choice
-from annotation.pull import pull
-from annotation.push import Sources, push
 from annotation.push_solved import push_solved
 from annotation.serve import free_port
 from annotation.server.client import Client
-from annotation.server.find import existing_project
 from annotation.server.project import Project
-from annotation.settings import Wanted
 from annotation.solve import solve_folder
 from annotation.status import measure
+from annotation.worker import trained_model
 from classical.closed_form import closed_form
-from manifests.annotations import (
-    Annotation,
-    Kind,
-    Origin,
-    State,
-    annotations_path,
-    read_annotations,
-)
+from manifests.annotations import Kind, Origin, State, annotations_path, read_annotations
 from manifests.pixels import (
     BACKGROUND,
     FOREGROUND,
@@ -43,24 +31,38 @@ from manifests.pixels import (
     decode_trimap,
 )
 from manifests.sources import Subject
+from tests.annotation.browsing import (
+    BRUSH,
+    HEIGHT,
+    VIEW,
+    WIDTH,
+    Hand,
+    approve,
+    choose,
+    drag,
+    keep,
+    logged_in,
+    open_row,
+    open_task,
+    pulled,
+    send,
+    soft_and_bare,
+)
 from tests.annotation.conftest import (
-    PASSWORD,
     USER,
     Running,
+    colours,
     paint,
     quiet,
-    save_alpha,
-    save_photo,
     soft_alpha,
     tasks_of,
     trimap_of_rings,
 )
 from tests.chromium import chromium
-
-ARTEFACTS = Path(os.environ.get("SCREENSHOTS") or Path(tempfile.gettempdir(), "screenshots"))
-VIEW = ViewportSize(width=1366, height=768)  # of a small laptop
-HEIGHT, WIDTH = 120, 160
-BRUSH = 15  # pixels of the screen, as the editor begins
+from tests.training.conftest import lively
+from training.checkpoint import save
+from training.choices import Variant
+from training.matte.predict import load_model
 
 
 @pytest.fixture(scope="module")
@@ -71,76 +73,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def page(browser: Browser, server: Running) -> Iterator[Page]:
-    """A tab of somebody who is logged in, and who reaches nothing but the server."""
-    context = browser.new_context(viewport=VIEW)
-    context.set_default_timeout(30_000)
-    context.route(lambda url: not url.startswith(server.url), refuse)
-    context.route("**/heidi-tips*", refuse)
-    tab = context.new_page()
-    tab.goto(f"{server.url}/user/login/")
-    tab.fill("input[name=email]", USER)
-    tab.fill("input[name=password]", PASSWORD)
-    tab.click("button[type=submit]")
-    tab.wait_for_url(lambda url: "/login" not in url)
-    yield tab
-    context.close()
-
-
-def refuse(route: Route) -> None:
-    route.abort()
+    with logged_in(browser, server) as page:
+        yield page
 
 
 @pytest.fixture
 def project(client: Client, title: str, tmp_path: Path) -> Project:
-    """One photo with a soft alpha, one without."""
-    for number, name in enumerate(("soft.png", "bare.png")):
-        save_photo(tmp_path / "photos", name, number, HEIGHT, WIDTH)
-    save_alpha(tmp_path / "alphas", "soft.png", soft_alpha(1, HEIGHT, WIDTH))
-    push(client, title, Sources(tmp_path / "photos", tmp_path / "alphas"), quiet)
-    return existing_project(client, title)
-
-
-def open_task(page: Page, project: Project, file: str, label: str = "Alpha") -> Locator:
-    """The editor with a task; returns its region of that label in the list of regions.
-
-    By the list, as people do it: with an address that names the task, the list may arrive after
-    the task and take its predictions away.
-    """
-    page.goto(project.url)
-    page.locator("[data-testid=table-row]", has_text=file).click()
-    region = page.locator(".lsf-outliner-item", has_text=label).first
-    region.wait_for()
-    page.wait_for_load_state("networkidle")
-    return region
-
-
-def send(page: Page, button: str = "Submit") -> None:
-    """Press a button that sends, and wait until the server has it."""
-    with page.expect_response(
-        lambda response: "/annotations" in response.url and response.request.method != "GET"
-    ) as sent:
-        page.get_by_text(button, exact=True).click()  # its accessible name is another
-    assert sent.value.ok
-
-
-def choose(page: Page, *values: str) -> None:
-    for value in values:
-        page.locator("label", has_text=value).first.click()
-
-
-def keep(page: Page, name: str) -> None:
-    """A screenshot for people to look at."""
-    ARTEFACTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=ARTEFACTS / f"{name}.png")
-
-
-def pulled(project: Project, out: Path) -> tuple[Annotation, Pixels]:
-    """The accepted annotation of the only annotated task, and its alpha or trimap."""
-    found = pull(project.client, project.title, out, Wanted.ALL, quiet)
-    assert found.bad == ()
-    (row,) = [row for row in read_annotations(annotations_path(out)) if row.accepted]
-    decode = decode_alpha if row.kind is Kind.ALPHA else decode_trimap
-    return row, decode((out / row.path).read_bytes())
+    return soft_and_bare(client, title, tmp_path)
 
 
 def test_untouched_alpha_comes_back_bit_for_bit(
@@ -153,21 +92,6 @@ def test_untouched_alpha_comes_back_bit_for_bit(
     assert np.array_equal(alpha, soft_alpha(1, HEIGHT, WIDTH))
     assert (row.origin, row.changed_share, row.model) == (Origin.PREDICTION, 0.0, "pushed")
     assert (row.author, row.state) == (USER, State.SUBMITTED)
-
-
-def drag(page: Page, points: list[tuple[float, float]]) -> float:
-    """Move the pressed mouse along points of the picture (row, column); the screen's pixels for
-    one of the picture."""
-    # The first canvas is as large as the picture is shown; what is around it may cut it off.
-    box = page.locator("canvas").first.bounding_box()
-    assert box is not None
-    scale = box["width"] / WIDTH
-    for number, (row, column) in enumerate(points):
-        page.mouse.move(box["x"] + column * scale, box["y"] + row * scale, steps=8)
-        if number == 0:
-            page.mouse.down()
-    page.mouse.up()
-    return scale
 
 
 def test_a_stroke_changes_its_own_pixels_alone(
@@ -198,43 +122,6 @@ def test_choices_are_pulled(page: Page, project: Project, tmp_path: Path) -> Non
     row, _ = pulled(project, tmp_path / "out")
     assert (row.subject, row.transparency) == (Subject.NON_HUMAN, "Strongly")
     assert (row.origin, row.changed_share) == (Origin.PREDICTION, 0.0)
-
-
-@dataclass
-class Hand:
-    """Somebody's clicks and keys, counted."""
-
-    page: Page
-    count: int = 0
-
-    def click(self, where: Locator) -> None:
-        self.count += 1
-        where.click()
-
-    def press(self, key: str) -> None:
-        self.count += 1
-        self.page.keyboard.press(key)
-
-
-def open_row(page: Page, url: str, file: str) -> None:
-    """The row of a task in a tab of the data manager; ready when both pictures are there."""
-    page.goto(url)
-    page.locator("[data-testid=table-row]", has_text=file).click()
-    page.locator(".lsf-outliner-item").first.wait_for()
-    page.wait_for_load_state("networkidle")
-
-
-def approve(page: Page) -> int:
-    """Approve what is open; how many clicks and keys that took."""
-    hand = Hand(page)
-    hand.press("a")
-    page.locator("input[name=approved]:checked").wait_for()
-    with page.expect_response(
-        lambda response: "/annotations" in response.url and response.request.method != "GET"
-    ) as sent:
-        hand.press("Control+Enter")
-    assert sent.value.ok
-    return hand.count
 
 
 def test_a_solved_alpha_is_approved_by_looking(
@@ -383,3 +270,27 @@ def test_solve_puts_the_alpha_in_place_of_the_trimap(
     assert np.array_equal(alpha, made[-1])
     assert (row.kind, row.model, row.origin) == (Kind.ALPHA, "closed-form", Origin.PREDICTION)
     assert row.changed_share == 0.0
+
+
+def test_a_models_alpha_is_there_when_a_task_is_opened(
+    page: Page, project: Project, tmp_path: Path
+) -> None:
+    """Nothing has to be painted; two keys approve it."""
+    optimizer = torch.optim.Adam(lively().parameters())
+    save(tmp_path / "an-tw", lively(), Variant.AN, optimizer, {}, {"iteration": 3})
+    unknown = np.full((HEIGHT, WIDTH), UNKNOWN, np.uint8)
+    expected = load_model(tmp_path / "an-tw", "cpu")(colours(1, HEIGHT, WIDTH), unknown)
+    with trained_model(str(tmp_path / "an-tw")) as model:
+        assistant = Assistant(project, model.name, model.alpha, needs_trimap=False)
+        with listen(assistant, free_port()) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            register(project, f"http://127.0.0.1:{server.server_port}", model.name)
+            open_row(page, project.url, "bare.png")
+            page.locator(".lsf-outliner-item", has_text="Alpha").first.wait_for()
+            keep(page, "the alpha of a model")
+            assert approve(page) <= 2
+            server.shutdown()
+        row, alpha = pulled(project, tmp_path / "out")
+        assert (row.kind, row.state, row.model) == (Kind.ALPHA, State.APPROVED, model.name)
+    assert (row.origin, row.changed_share) == (Origin.PREDICTION, 0.0)
+    assert np.array_equal(alpha, expected)
