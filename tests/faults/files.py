@@ -11,6 +11,7 @@ from tests.datagen.in_process import InProcess
 from tests.faults.trial import Trial, disturbed
 
 _SCANS = 11  # tasks before which all sources have been scanned
+_SHARDS = 12
 _TASKS = 40  # of a run, and some more
 _DAY = 86_400.0
 
@@ -53,7 +54,7 @@ def source_changed(how: str, trial: Trial) -> str:
 def copies_damaged(how: str, trial: Trial) -> str:
     """Half of the working copies of a run that was interrupted; another process goes on."""
     copies = trial.folder / "copies"
-    trial.here(interrupted(trial, _SCANS), copies=copies)
+    trial.here(interrupted(trial, _SCANS + 1, _SCANS + _SHARDS), copies=copies)
     for path in sorted(copies.rglob("*.raw")):
         if trial.dice.random() < 0.5:
             data = _changed(how, path.read_bytes(), trial)
@@ -94,10 +95,10 @@ def clock_set_back(trial: Trial) -> str:
     return trial.here(copies=copies, copies_bytes=room)
 
 
-def interrupted(trial: Trial, earliest: int = 0) -> InProcess:
-    """Ends at any moment."""
+def interrupted(trial: Trial, earliest: int = 0, end: int = _TASKS) -> InProcess:
+    """Ends before any of the tasks from `earliest` on, and before `end`."""
 
     def stop() -> None:
         raise RuntimeError("interrupted")
 
-    return disturbed(trial.dice.randrange(earliest, _TASKS), stop)
+    return disturbed(trial.dice.randrange(earliest, end), stop)
