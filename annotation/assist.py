@@ -19,7 +19,7 @@ import numpy as np
 
 from annotation.files.failures import failure
 from annotation.files.shown import picture_path
-from annotation.form.drafts import in_place, read_trimap_of
+from annotation.form.drafts import Drawn, in_place, read_drawn
 from annotation.form.regions import BadAnnotationError
 from annotation.form.taskdata import read_data, read_number
 from annotation.form.tasks import prediction_of
@@ -61,9 +61,12 @@ class Assistant:
             fetched = meanwhile.submit(self._photo, task["data"])
             result = self._painted(task, number)
             photo = fetched.result()
-        alpha = self._alpha(photo, read_trimap_of(result, data.height, data.width))
-        # Before it is submitted: from this an annotation can be told to come
-        self.project.add_prediction(number, prediction_of(self.name, alpha))
+        drawn = read_drawn(result, data.height, data.width)
+        alpha = self._solution(photo, drawn)
+        if drawn.alpha is None:
+            # Before it is submitted: from this an annotation can be told to come. An alpha that was
+            # corrected comes from the one before.
+            self.project.add_prediction(number, prediction_of(self.name, alpha))
         threading.Thread(target=self._show, args=(number, task, photo, alpha), daemon=True).start()
         found = {"result": in_place(result, alpha), "score": 1.0, "model_version": self.name}
         return {"results": [found]}
@@ -76,18 +79,18 @@ class Assistant:
             try:
                 data, result = read_data(task), _latest(task.get("annotations"))
                 if result or self._needs_trimap:
-                    trimap = read_trimap_of(result, data.height, data.width)
+                    drawn = read_drawn(result, data.height, data.width)
                 else:
-                    trimap = np.full((data.height, data.width), UNKNOWN, np.uint8)
-                alpha = self._alpha(self._photo(task["data"]), trimap)
+                    drawn = Drawn.alone(np.full((data.height, data.width), UNKNOWN, np.uint8))
+                alpha = self._solution(self._photo(task["data"]), drawn)
             except BadAnnotationError:
                 return []  # all or none: the server matches them by their order
             found.append(prediction_of(self.name, alpha) | {"score": 1.0})
         return found
 
-    def _alpha(self, photo: Pixels, trimap: Pixels) -> Pixels:
+    def _solution(self, photo: Pixels, drawn: Drawn) -> Pixels:
         with self._lock:
-            return self._solve(photo, trimap)
+            return drawn.with_solution(self._solve(photo, drawn.trimap))
 
     def _photo(self, data: Mapping[str, Any]) -> Pixels:
         path = picture_path(data.get("image"), self.project.files)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from annotation.form.brush import decode_brush
 from annotation.form.gaps import close_gaps
@@ -22,29 +23,63 @@ from annotation.form.regions import (
     Json,
     RegionLabel,
     read_content,
+    read_kind,
     stroke,
 )
 from manifests.annotations import Kind
-from manifests.pixels import Pixels
+from manifests.pixels import BACKGROUND, Pixels, trimap_of
 
 _BITS = 4  # after the point, in the coordinates of OpenCV's lines
 
 
-def read_trimap_of(result: object, height: int, width: int) -> Pixels:
-    """The trimap of a draft's or an annotation's regions, H x W of codes, its gaps unknown.
+class Drawn(NamedTuple):
+    """What is painted at the moment, H x W: the trimap to solve, and where its solution counts.
 
-    Raises BadAnnotationError if there is none.
+    alpha: what there is elsewhere, if somebody paints on an alpha; None if nothing is kept.
+    """
+
+    trimap: Pixels
+    is_painted: NDArray[np.bool_]
+    alpha: Pixels | None
+
+    @classmethod
+    def alone(cls, trimap: Pixels) -> Drawn:
+        """A trimap with nothing else."""
+        return cls(trimap, np.ones(trimap.shape, bool), None)
+
+    def with_solution(self, solved: Pixels) -> Pixels:
+        return solved if self.alpha is None else np.where(self.is_painted, solved, self.alpha)
+
+
+def read_drawn(result: object, height: int, width: int) -> Drawn:
+    """The regions of a draft or an annotation, to be solved; gaps in what was painted are unknown.
+
+    What is painted on an alpha corrects it: elsewhere the trimap is that of the alpha, which stays
+    as it is. Raises BadAnnotationError if nothing is painted that can be solved.
     """
     if not isinstance(result, list):
         raise BadAnnotationError("it holds no regions")
-    content = read_content([_merged(one, height, width) for one in result], height, width)
-    if content.kind is not Kind.TRIMAP:
-        raise BadAnnotationError("it is an alpha already, and no trimap")
-    return close_gaps(content.pixels)
+    regions = [_merged(one, height, width) for one in result]
+    under = [one for one in regions if _is_alpha(one)]
+    strokes = [one for one in regions if not _is_alpha(one)]
+    if not under:
+        return Drawn.alone(close_gaps(read_content(strokes, height, width).pixels))
+    if read_kind(strokes) is None:
+        raise BadAnnotationError(
+            "it is an alpha already; paint Unknown over what is wrong in it, and click again"
+        )
+    alpha = read_content(under, height, width).pixels
+    painted, before = read_content(strokes, height, width).pixels, trimap_of(alpha)
+    trimap = close_gaps(np.where(painted == BACKGROUND, before, painted), before)
+    return Drawn(trimap, (painted != BACKGROUND) | (trimap != before), alpha)
+
+
+def _is_alpha(region: object) -> bool:
+    return read_kind([region]) is Kind.ALPHA
 
 
 def in_place(result: object, alpha: Pixels) -> list[dict[str, Any]]:
-    """Regions that take the place of a trimap's: the alpha instead of one of them, nothing
+    """Regions that take the place of what was painted: the alpha instead of one of them, nothing
     instead of the others. The browser puts a region in the place of the one with the same id."""
     ids = dict.fromkeys(
         str(region["id"])

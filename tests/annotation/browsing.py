@@ -123,6 +123,28 @@ def drag(page: Page, points: list[tuple[float, float]]) -> float:
     return scale
 
 
+def turn_on_solving(page: Page) -> None:
+    """The two toggles below the photo; the browser remembers them."""
+    for name in ("Auto-Annotation", "Auto-Accept Suggestions"):
+        toggle = page.locator("label", has_text=name).locator("input[type=checkbox]")
+        if not toggle.is_checked():
+            page.get_by_text(name, exact=True).click()
+    heading = page.get_by_role("heading", name="Paint the soft border")
+    heading.click(position={"x": 5, "y": 5})  # no toggle has the keys; not where a slider is
+    page.wait_for_timeout(500)
+
+
+def click_solve(page: Page) -> None:
+    """Choose Solve, click on the photo, and wait for the answer, which is no error."""
+    page.keyboard.press("Escape")
+    page.keyboard.press("m")
+    box = page.locator("canvas").first.bounding_box()
+    assert box is not None
+    with page.expect_response("**/interactive-annotating*", timeout=60_000) as answer:
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.8)
+    assert "errors" not in answer.value.json(), answer.value.json()
+
+
 @dataclass
 class Hand:
     """Somebody's clicks and keys, counted."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from annotation.assist import Assistant, listen
-from annotation.form.drafts import in_place, read_trimap_of
+from annotation.form.drafts import in_place, read_drawn
 from annotation.form.regions import BadAnnotationError, RegionLabel, read_content, stroke
 from annotation.push import Sources, push
 from annotation.serve import free_port
@@ -48,7 +48,7 @@ def test_strokes_of_a_draft_are_drawn() -> None:
         touched("Unknown", touch("add", 10, (20, 20), (20, 60))),
         touched("Foreground", touch("eraser", 6, (45, 40), (45, 41)), before=before),
     ]
-    found = read_trimap_of(result, *SHAPE)
+    found = read_drawn(result, *SHAPE).trimap
     assert (found[16:24, 20:60] == UNKNOWN).all()
     assert (found[20, 16:20] == UNKNOWN).all()  # the ends are round
     assert (found[:14] == BACKGROUND).all()
@@ -67,7 +67,7 @@ def test_strokes_of_a_draft_are_drawn() -> None:
 )
 def test_what_cannot_be_solved_is_said(region: dict[str, Any], reason: str) -> None:
     with pytest.raises(BadAnnotationError, match=reason):
-        read_trimap_of([region], *SHAPE)
+        read_drawn([region], *SHAPE)
 
 
 def test_the_alpha_takes_the_place_of_all_regions() -> None:
@@ -82,6 +82,31 @@ def test_the_alpha_takes_the_place_of_all_regions() -> None:
     content = read_content(made, *SHAPE)
     assert content.kind is Kind.ALPHA
     assert (content.pixels == alpha).all()
+
+
+def test_what_is_painted_on_an_alpha_corrects_it() -> None:
+    """It stays as it was, hard edges too, but for the strokes and the gap around a Foreground."""
+    alpha = soft_alpha(3, *SHAPE)
+    alpha[:30, :40] = 0
+    alpha[:10, :10] = 255
+    result = [
+        stroke(RegionLabel.ALPHA, alpha),
+        touched("Unknown", touch("add", 6, (20, 10), (20, 30))),
+        touched("Foreground", touch("add", 4, (5, 30), (5, 36))),
+    ]
+    drawn = read_drawn(result, *SHAPE)
+    assert drawn.trimap[20, 20] == UNKNOWN
+    assert (drawn.trimap[5, 31:36] == FOREGROUND).all()
+    assert drawn.trimap[5, 39] == UNKNOWN  # beside what was painted
+    assert drawn.trimap[12, 5] == BACKGROUND  # beside what the alpha has
+    found = drawn.with_solution(np.full(SHAPE, 77, np.uint8))
+    assert np.array_equal(found == 77, drawn.is_painted | (alpha == 77))
+    assert np.array_equal(found[~drawn.is_painted], alpha[~drawn.is_painted])
+    assert (found[20, 10:30] == 77).all()
+    assert found[12, 5] == 0
+    far = drawn.is_painted.copy()
+    far[15:26, 4:36] = far[:10, 25:42] = False
+    assert not far.any()
 
 
 def test_a_submitted_trimap_is_solved_when_its_task_is_opened(

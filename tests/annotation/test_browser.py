@@ -39,6 +39,7 @@ from tests.annotation.browsing import (
     Hand,
     approve,
     choose,
+    click_solve,
     drag,
     keep,
     logged_in,
@@ -47,6 +48,7 @@ from tests.annotation.browsing import (
     pulled,
     send,
     soft_and_bare,
+    turn_on_solving,
 )
 from tests.annotation.conftest import (
     USER,
@@ -244,23 +246,13 @@ def test_solve_puts_the_alpha_in_place_of_the_trimap(
         page.goto(project.url)
         page.locator("[data-testid=table-row]", has_text="bare.png").click()
         page.locator("canvas").first.wait_for()
-        page.get_by_text("Auto-Annotation", exact=True).click()
-        page.get_by_text("Auto-Accept Suggestions", exact=True).click()
-        heading = page.get_by_role("heading", name="Paint the soft border")
-        heading.click(position={"x": 5, "y": 5})  # no toggle has the keys; not where a slider is
-        page.wait_for_timeout(500)
+        turn_on_solving(page)
         regions = page.locator(".lsf-outliner-item")
         for number, (key, at) in enumerate((("u", 40), ("Escape", 60))):
             page.keyboard.press(key)
             drag(page, [(at, 50), (at, 110)])
             regions.nth(number).wait_for()
-        page.keyboard.press("Escape")
-        page.keyboard.press("m")
-        box = page.locator("canvas").first.bounding_box()
-        assert box is not None
-        with page.expect_response("**/interactive-annotating*", timeout=60_000) as answer:
-            page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.8)
-        assert "errors" not in answer.value.json()
+        click_solve(page)
         page.locator(".lsf-outliner-item", has_text="Alpha").first.wait_for()
         keep(page, "a trimap was solved")
         assert page.locator(".lsf-outliner-item", has_text="Unknown").count() == 0
@@ -270,6 +262,40 @@ def test_solve_puts_the_alpha_in_place_of_the_trimap(
     assert np.array_equal(alpha, made[-1])
     assert (row.kind, row.model, row.origin) == (Kind.ALPHA, "closed-form", Origin.PREDICTION)
     assert row.changed_share == 0.0
+
+
+def test_solve_corrects_an_alpha_where_it_is_painted_on(
+    page: Page, project: Project, tmp_path: Path
+) -> None:
+    """The rest stays bit for bit, and the row tells what it was and how much of it changed."""
+    before, made = soft_alpha(1, HEIGHT, WIDTH), list[Pixels]()
+
+    def solver(image: Pixels, trimap: Pixels) -> Pixels:
+        made.append(trimap)
+        return np.where(trimap == UNKNOWN, 99, 255 * (trimap == FOREGROUND)).astype(np.uint8)
+
+    with listen(Assistant(project, "closed-form", solver), free_port()) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        register(project, f"http://127.0.0.1:{server.server_port}", "closed-form")
+        open_task(page, project, "soft.png")
+        turn_on_solving(page)
+        page.keyboard.press("u")
+        scale = drag(page, [(20.5, 30.5), (20.5, 90.5)])
+        page.locator(".lsf-outliner-item", has_text="Unknown").first.wait_for()
+        click_solve(page)
+        page.locator(".lsf-outliner-item", has_text="Unknown").first.wait_for(state="detached")
+        keep(page, "an alpha was corrected")
+        send(page)
+        server.shutdown()
+    row, alpha = pulled(project, tmp_path / "out")
+    rows, columns = np.nonzero(alpha != before)
+    reach = BRUSH / 2 / scale + 2
+    assert 20.5 - reach <= rows.min() <= rows.max() <= 20.5 + reach
+    assert 30.5 - reach <= columns.min() <= columns.max() <= 90.5 + reach
+    assert (alpha[20, 31:90] == 99).all()
+    assert row.origin is Origin.PREDICTION_CHANGED
+    assert (row.model, row.kind) == ("pushed", Kind.ALPHA)
+    assert row.changed_share == pytest.approx((alpha != before).mean())
 
 
 def test_a_models_alpha_is_there_when_a_task_is_opened(
