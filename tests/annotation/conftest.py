@@ -25,16 +25,22 @@ import pytest
 from PIL import Image
 
 from annotation.form.tasks import prediction_of
+from annotation.pull import pull
+from annotation.push import Sources, push
 from annotation.serve import REQUIREMENTS, Service, free_port, serving
 from annotation.server.client import Client
+from annotation.server.find import existing_project
 from annotation.server.project import Project
-from annotation.settings import Patience
+from annotation.settings import Patience, Wanted
 from manifests.pixels import Pixels, encode_alpha
+from tests.annotation.proxy import Proxy, proxied
 from tests.conftest import QUIET, Ran, finish
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
 USER, PASSWORD = "tests@localhost.local", "not a secret: loopback only"
+NAMES = ["a b.png", "deep/a b.png", "d.o.t.s.jpg", "ünï-日本.png", "[x].png"]
+LABELS = "file,subject,transparency,licence\na b.png,human,Medium,CC0\n[x].png,non-human,Highly,\n"
 HASTY = Patience(first=2, outage=60, settle=5, answer=30, work=60, pause=0.1, longest_pause=1)
 
 
@@ -229,3 +235,47 @@ def tasks_of(project: Project) -> dict[str, int]:
     found = {str(row.data["file"]): row.id for row in rows}
     assert len(found) == len(rows), "a photo has two tasks"
     return found
+
+
+def five_photos(folder: Path) -> Sources:
+    """Five photos of strange names, alphas for three of them, labels for two."""
+    for number, name in enumerate(NAMES):
+        save_photo(folder / "photos", name, number)
+        if number < 3:
+            stem = name.rpartition(".")[0]
+            save_alpha(folder / "alphas", f"{stem}.png", soft_alpha(number, 60, 80))
+    (folder / "labels.csv").write_text(LABELS, encoding="utf-8")
+    return Sources(folder / "photos", folder / "alphas", labels=folder / "labels.csv")
+
+
+@pytest.fixture
+def pushed(client: Client, title: str, tmp_path: Path) -> Project:
+    """A project with the five photos."""
+    found = push(client, title, five_photos(tmp_path / "src"), quiet)
+    assert (found.created, found.kept, found.failed) == (5, 0, ())
+    return existing_project(client, title)
+
+
+def pulled(project: Project, out: Path, wanted: Wanted = Wanted.ALL) -> tuple[int, list[str]]:
+    """Pull; (how many tasks were fetched, what was refused)."""
+    found = pull(project.client, project.title, out, wanted, quiet)
+    return found.fetched, [f"task {one.task}: {one.annotation}: {one.reason}" for one in found.bad]
+
+
+@pytest.fixture
+def proxy(server: Running) -> Iterator[Proxy]:
+    with proxied(server.url) as found:
+        yield found
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Sources:
+    return three_photos(tmp_path)
+
+
+def three_photos(folder: Path) -> Sources:
+    """Three photos and their alphas."""
+    for number in range(3):
+        save_photo(folder / "photos", f"{number}.png", number)
+        save_alpha(folder / "alphas", f"{number}.png", soft_alpha(number, 60, 80))
+    return Sources(folder / "photos", folder / "alphas")

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import re
 import secrets
-import shlex
 import shutil
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from annotation.cli import main
 from annotation.form.interface import labels_xml
 from annotation.form.regions import choice
 from annotation.form.tasks import prediction_of
 from annotation.pull import pull
 from annotation.push import Sources, push
 from annotation.push_solved import push_solved
-from annotation.serve import ServeError, Service, free_port, serving
+from annotation.serve import Service, free_port, serving
 from annotation.server.client import Client
 from annotation.server.faults import RefusedError, ServerError, UnsureError
 from annotation.server.find import existing_project, find_project
@@ -34,10 +31,8 @@ from annotation.solve import solve_folder
 from manifests.annotations import annotations_path, read_annotations
 from tests.annotation.conftest import (
     HASTY,
-    PASSWORD,
     Running,
     accept,
-    annotate,
     paint,
     quiet,
     save_alpha,
@@ -45,10 +40,11 @@ from tests.annotation.conftest import (
     soft_alpha,
     start_annotate,
     tasks_of,
+    three_photos,
     trimap_of_rings,
 )
-from tests.annotation.proxy import Proxy, Trouble, proxied
-from tests.conftest import QUIET, Ran, descendants, finish, is_alive
+from tests.annotation.proxy import Proxy, Trouble
+from tests.conftest import finish
 
 IMPORT = r"POST /api/projects/\d+/import$"
 UPLOAD = r"POST /api/projects/\d+/import\?commit"
@@ -62,29 +58,10 @@ TRUSTING = replace(HASTY, settle=0.5)  # what is not there at once never comes
 
 
 @pytest.fixture
-def proxy(server: Running) -> Iterator[Proxy]:
-    with proxied(server.url) as found:
-        yield found
-
-
-@pytest.fixture
 def unlucky(proxy: Proxy, server: Running) -> Iterator[Client]:
     """A client that reaches the server through the proxy."""
     with Client(proxy.url, server.token, IMPATIENT) as client:
         yield client
-
-
-@pytest.fixture
-def three(tmp_path: Path) -> Sources:
-    return three_photos(tmp_path)
-
-
-def three_photos(folder: Path) -> Sources:
-    """Three photos and their alphas."""
-    for number in range(3):
-        save_photo(folder / "photos", f"{number}.png", number)
-        save_alpha(folder / "alphas", f"{number}.png", soft_alpha(number, 60, 80))
-    return Sources(folder / "photos", folder / "alphas")
 
 
 @pytest.fixture(scope="module")
@@ -328,113 +305,11 @@ def test_lost_predictions(
     assert (again.created, again.kept) == (0, 1)
 
 
-def stopped(ran: Ran) -> str:
-    """The one line that says why it stopped."""
-    assert ran.code == 1, ran
-    (line,) = [one for one in ran.err.splitlines() if one.startswith("error")]
-    return line
-
-
-def test_nobody_there(server: Running, three: Sources) -> None:
-    nowhere = f"http://127.0.0.1:{free_port()}"
-    command = ("push", "--photos", str(three.photos), "--project", "x", "--url", nowhere)
-    begin = time.monotonic()
-    line = stopped(annotate(server, *command, f"--token={server.token}", "--timeout=1"))
-    assert server.token not in line
-    assert nowhere in line
-    assert "is the server running" in line
-    assert f"go on with: annotate push --photos {three.photos}" in line
-    assert time.monotonic() - begin < 60
-
-
-def test_no_proxy_stands_before_this_machine(server: Running) -> None:
-    nobody = f"http://127.0.0.1:{free_port()}"
-    command = ("status", "--project", "no such", "--url", server.url)
-    settings = {"HTTP_PROXY": nobody, "ALL_PROXY": nobody, "LABEL_STUDIO_API_KEY": server.token}
-    assert "no project is named" in stopped(finish(start_annotate(*command, **settings)))
-
-
-def test_other_kind_of_server(server: Running, proxy: Proxy, three: Sources) -> None:
-    proxy.troubles.append(Trouble("answer", "", status=200, times=99, body=b"<html>hello</html>"))
-    command = ("push", "--photos", str(three.photos), "--project", "x", "--url", proxy.url)
-    assert "not a Label Studio server" in stopped(annotate(server, *command))
-
-
-def test_refusals_are_words(server: Running, three: Sources, title: str) -> None:
-    """Not the JSON or the web page that the server sends."""
-    command = ("push", "--photos", str(three.photos), "--project")
-    line = stopped(annotate(server, *command, "P"))
-    assert line.endswith(
-        "--project 'P': the server does not make this project: "
-        "title: Ensure this field has at least 3 characters."
-    )
-    line = stopped(annotate(server, *command, title, "--url", f"{server.url}/no/such/page"))
-    assert line.endswith(
-        "HTTP 404: a web page (404 | Label Studio) instead of an answer; is --url right?"
-    )
-
-
-def test_the_token_is_never_shown(
-    server: Running, proxy: Proxy, three: Sources, title: str, tmp_path: Path
-) -> None:
-    """Not even if the server says it."""
-    echo = f"your token {server.token} is bad".encode()
-    for trouble in (Trouble("answer", "POST", status=400), Trouble("answer", "", status=500)):
-        proxy.troubles[:] = [replace(trouble, times=99, body=echo)]
-        photos = ("--photos", str(three.photos), "--project", title, "--timeout=1")
-        ran = annotate(server, "push", *photos, "--url", proxy.url)
-        assert ran.code == 1
-        assert server.token not in ran.out + ran.err
-        assert "[token]" in ran.err or trouble.status == 500
-    assert not [p for p in tmp_path.rglob("*") if p.is_file() and server.token in read(p)]
-
-
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ("push --project x", "--photos"),
-        ("push --project x --photos . --solved .", "--solved"),
-        ("push --project x --alphas . --solved .", "--solved"),
-        ("push --project x --photos nowhere", "nowhere"),
-        ("pull --project x --out y --state maybe", "maybe"),
-        ("pull --out y", "--project"),
-        ("status --project x --url ftp://host", "ftp://host"),
-        ("status --project x --url http://me:secret@host", "leave user and password out"),
-        (
-            "status --project x --url https://host/ls/projects/1/data?task=7",
-            "address of its server is https://host/ls",
-        ),
-        ("status --project x --url http://host/user/login/", "server is http://host"),
-        ("status --project x --token ''", "LABEL_STUDIO_API_KEY"),
-        ("status --project x --token 'two words'", "do not occur in tokens"),
-        ("serve --port 0", "--port"),
-        ("solve --out . --alphas .", "--method"),
-        ("solve --out . --method magic", "--alphas"),
-    ],
-)
-def test_wrong_usage(
-    options: str, named: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name, value in (QUIET | {"LABEL_STUDIO_API_KEY": ""}).items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(SystemExit) as stop:
-        main(shlex.split(options))
-    printed = capsys.readouterr()
-    ran = Ran(int(stop.value.code or 0), printed.out, printed.err)
-    assert (ran.code, ran.out) == (2, "")
-    assert named in " ".join(ran.err.split())
-    assert "secret" not in ran.err
-
-
 def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.02)
-
-
-def read(path: Path) -> str:
-    return path.read_bytes().decode("latin-1")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -490,67 +365,3 @@ def test_server_that_restarts(
         finally:  # else nobody would end the server that it starts
             back.join()
     assert (found.rows, found.bad) == (3, ())
-
-
-def test_port_that_is_taken(venv: Path, template: Path, tmp_path: Path) -> None:
-    """Label Studio itself would go to the next port without a message."""
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        service = Service(tmp_path / "data", port, venv, "", "")
-        with pytest.raises(ServeError, match=f"port {port}"), serving(service):
-            pass
-    assert not (tmp_path / "data").exists()
-
-
-def test_serve(venv: Path, template: Path, title: str, tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    shutil.copytree(template, data)
-    token = (data / "token").read_text()
-    (data / "token").unlink()
-    port = free_port()
-    options = ("--data", str(data), "--port", str(port), "--server-venv", str(venv))
-    (data / "label_studio.sqlite3").chmod(0o644)  # as earlier versions wrote it
-    process = start_annotate("serve", *options, LABEL_STUDIO_API_KEY=token)
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line == f"http://127.0.0.1:{port}  user tests@localhost.local\n"
-    family = descendants(process.pid)
-    assert family
-    with Client(f"http://127.0.0.1:{port}", token, HASTY) as client:
-        assert "label-studio-os-package" in client.get("/api/version/")
-        save_photo(tmp_path / "photos", "0.png", 0)
-        push(client, title, Sources(tmp_path / "photos"), quiet)
-    open_to_others = [
-        path.relative_to(data).as_posix()
-        for path in [data, *data.rglob("*")]
-        if path.stat().st_mode & 0o077 and is_reachable(path, data)
-    ]
-    assert open_to_others == []
-    assert any(path.suffix == ".png" for path in data.rglob("*"))
-    process.send_signal(signal.SIGINT)
-    ran = finish(process)
-    assert ran.code == 0, ran
-    end = time.monotonic() + 20
-    while any(is_alive(member) for member in family):
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    assert token not in line + ran.out + ran.err
-    assert token not in read(data / "server.log")
-    assert PASSWORD not in read(data / "server.log")
-
-
-def is_reachable(path: Path, top: Path) -> bool:
-    """Whether other users get to a path: every folder above it, below `top`, lets them in."""
-    above = [one for one in path.parents if one.is_relative_to(top) and one != top]
-    return path != top and all(one.stat().st_mode & 0o011 for one in above)
-
-
-def test_serve_asks_for_what_it_needs(venv: Path, tmp_path: Path) -> None:
-    new = ("--data", str(tmp_path / "data"), "--port", str(free_port()))
-    ran = finish(start_annotate("serve", *new, "--server-venv", str(venv)))
-    assert (ran.code, "LABEL_STUDIO_PASSWORD" in ran.err) == (2, True)
-    ran = finish(start_annotate("serve", *new, "--server-venv", str(tmp_path / "none")))
-    assert (ran.code, "--install" in ran.err) == (1, True)
-    assert not (tmp_path / "data").exists()
