@@ -127,7 +127,9 @@ def read_content(result: object, height: int, width: int) -> Content:
         return Content(Kind.TRIMAP, trimap, frozenset(origins), gap)
     if len(layers) > 1:
         names = " and ".join(sorted(layers))
-        raise BadAnnotationError(f"it has {names} regions: an alpha and a trimap; remove one kind")
+        raise BadAnnotationError(
+            f"it has {names} regions: an alpha and a trimap; click Solve, or remove one kind"
+        )
     return Content(Kind.ALPHA, layers[RegionLabel.ALPHA], frozenset(origins), 0.0)
 
 
