@@ -17,7 +17,7 @@ from annotation.server.tabs import make_tabs
 from manifests.annotations import Annotation, read_annotations, solved_path
 from manifests.decoding import MAX_PIXELS
 from manifests.pictures import read_photo
-from manifests.pixels import decode_alpha
+from manifests.pixels import decode_alpha, pixels_sha256
 from manifests.sources import Subject
 
 
@@ -62,6 +62,11 @@ def _push_alpha(
         )
     subject = "" if solved.subject is Subject.UNLABELLED else str(solved.subject)
     alpha = decode_alpha((pulled / solved.path).read_bytes(), MAX_PIXELS)
+    if pixels_sha256(alpha) != solved.pixels_sha256:
+        raise ValueError(
+            f"{pulled / solved.path}: is not the alpha that was solved; remove it and repeat "
+            "`annotate solve`, or bring in your own with `annotate solve --alphas`"
+        )
     prediction = prediction_of(
         solved.model, alpha, subject=subject, transparency=solved.transparency
     )

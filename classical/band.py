@@ -13,12 +13,26 @@ INNER, OUTER = 0.03, 0.04  # usual widths of the band, over the square root of t
 FINE_RAMP = 100  # levels of the distance ramp up to the wider end of the unknown band
 
 
-def band_trimap(mask: Pixels, inner: float, outer: float) -> Pixels:
+def mask_trimap(mask: Pixels, inner: float, outer: float) -> Pixels:
     """H x W uint8 of 0 and 1 -> H x W uint8 of codes 0, 1, 2: unknown around the mask's edge.
 
     The band reaches `inner` into the mask and `outer` out of it, over the square root of the mask's
-    area, but at least 2 pixels each. The frame is not an edge. Distances are computed at half the
-    resolution and enlarged.
+    area, but at least 2 pixels each. The frame is not an edge.
+    """
+    trimap = mask * np.uint8(FOREGROUND)
+    side = math.sqrt(cv2.countNonZero(mask))
+    for part, width in ((mask, inner), (1 - mask, outer)):
+        to_edge = cv2.distanceTransform(part, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        # The edge is half a pixel nearer than the next pixel behind it.
+        trimap[(part > 0) & (to_edge < max(2.0, width * side) + 0.5)] = UNKNOWN
+    return trimap
+
+
+def band_trimap(mask: Pixels, inner: float, outer: float) -> Pixels:
+    """Nearly what `mask_trimap` gives, many times as fast, for the crude trimaps of samples.
+
+    Distances are computed at half the resolution, in the box around the edge that is `outer` wider,
+    and enlarged. Lines of one pixel may be lost, and a band has at most 250 pixels.
     """
     trimap = mask * np.uint8(FOREGROUND)
     half = mask[::2, ::2].copy()

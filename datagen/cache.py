@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterable
 from functools import cache as once
 from pathlib import Path
@@ -14,10 +13,11 @@ from datagen.sample.working_copies import background_path, foreground_path
 from datagen.settings import Settings
 from datagen.versions import libraries
 from manifests.compiled import code_digest
+from manifests.scratch import make_own, own_path
 from manifests.sources import Background, Foreground
-from manifests.storage import Location, Url, is_below
+from manifests.storage import Location, Url, is_below, make_folder
 
-_KEPT = "matting-copies"  # among a machine's temporary files
+_KEPT = Path("matting-copies")  # stands for the folder of each machine and user
 
 # Packages, beside libraries, on which the bytes of a working copy depend.
 _CODE = ("datagen/sample", "datagen/sources", "manifests")
@@ -37,14 +37,28 @@ def copies_folder(out: Location, kept: Path | None) -> Path:
 
 def folder_of_each_machine(out: Location, kept: Path | None) -> Path:
     """Likewise; relative to where each machine has its temporary files if it is there."""
+    name = f"copies-{version_of_copies()}"
     if kept is None:
-        kept = Path(_KEPT) if isinstance(out, Url) else out / WORK
-    return kept / f"copies-{version_of_copies()}"
+        if isinstance(out, Url):
+            return _KEPT / name
+        kept = out / WORK
+    return kept.absolute() / name
 
 
 def on_this_machine(folder: Path) -> Path:
     """What `folder_of_each_machine` means here."""
-    return tempfile.gettempdir() / folder if folder.is_relative_to(_KEPT) else folder
+    return own_path(str(_KEPT)) / folder.relative_to(_KEPT) if _is_of_user(folder) else folder
+
+
+def make_copies_folder(folder: Path) -> None:
+    """Make what `folder_of_each_machine` means here. Raises ValueError if it is another user's."""
+    if _is_of_user(folder) and not make_own(own := own_path(str(_KEPT))):
+        raise ValueError(f"{own}: is not yours alone; name a --cache, or set TMPDIR")
+    make_folder(on_this_machine(folder))
+
+
+def _is_of_user(folder: Path) -> bool:
+    return folder.is_relative_to(_KEPT)
 
 
 def refuse_cache(out: Location, kept: Path, sources: Iterable[Location | None]) -> None:

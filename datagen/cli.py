@@ -265,6 +265,8 @@ def trimap(
     """Make trimaps of the masks of a segmentation network, for `matte predict`."""
     from datagen.masks import write_trimaps
 
+    if out.resolve() == masks.resolve():
+        raise typer.BadParameter(f"{out}: the trimaps would overwrite the masks")
     bad: list[str] = []
     with progress("trimap", None, "masks") as advance:
         made = write_trimaps(masks, out, (inner, outer), lambda done, _: advance(done), bad.append)

@@ -12,11 +12,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from datagen.cache import copy_path, on_this_machine
+from datagen.cache import copy_path, make_copies_folder, on_this_machine
 from datagen.room import check_shared
 from datagen.sample.working_copies import (
     PreparedBackground,
@@ -32,10 +33,11 @@ from datagen.settings import Settings
 from datagen.sources.folders import SourceFolders, read_background, read_foreground
 from manifests.checksums import DamagedError
 from manifests.sources import Background, Foreground
-from manifests.storage import make_folder
+from manifests.storage import PART
 
 Prepared = TypeVar("Prepared", PreparedForeground, PreparedBackground)
 
+_HOUR = 3600 * 10**9  # nanoseconds
 _TRIES = 20  # to use a copy before another process has removed it for want of room
 
 
@@ -59,7 +61,7 @@ class Copies:
     def check(self) -> None:
         """Raise NotSharedError if all machines should have this folder, and this one has not."""
         if self.most_bytes:
-            make_folder(self.here)
+            make_copies_folder(self.folder)
         else:
             check_shared(self.here)
 
@@ -84,7 +86,8 @@ class Copies:
         for trial in range(_TRIES):
             try:
                 if self.most_bytes:
-                    os.utime(path)  # used just now
+                    with suppress(PermissionError):  # another user's
+                        os.utime(path)  # used just now
                 return load()  # what is mapped stays readable when it is removed
             except FileNotFoundError:
                 pass
@@ -104,19 +107,23 @@ class Copies:
 def make_room(folder: Path, most_bytes: int) -> None:
     """Remove the copies that were used least recently until the others fit.
 
-    First go those that were used in the future: since then, the clock was set back.
+    First go those that were used in the future: since then, the clock was set back. What killed
+    processes left unfinished counts as well, and goes in its turn, but not in its first hour, in
+    which it may still be written.
     """
     found = []
-    for path in folder.rglob("*.raw"):
+    for path in (*folder.rglob("*.raw"), *folder.rglob(f"{PART}*")):
         try:
             status = path.stat()
         except FileNotFoundError:  # another process has removed it
             continue
         found.append((status.st_mtime_ns, status.st_size, path))
     total, now = sum(size for _, size, _ in found), time.time_ns()
-    for _, size, path in sorted(found, key=lambda one: (one[0] <= now, one[0])):
+    for used, size, path in sorted(found, key=lambda one: (one[0] <= now, one[0])):
         if total <= most_bytes:
             return
+        if path.name.startswith(PART) and now - used < _HOUR:
+            continue
         path.unlink(missing_ok=True)
         total -= size
 

@@ -208,7 +208,7 @@ def _claimed(out: Url, settings: Settings) -> Iterator[None]:
     """
     claim = out / WORK / "run.json"
     ours = json.dumps(settings.to_json()).encode()
-    while not write_new(claim, ours):
+    while not (is_ours := write_new(claim, ours)):
         try:
             theirs = json.loads(read_bytes(claim))
         except FileNotFoundError:  # that run has just ended
@@ -221,7 +221,13 @@ def _claimed(out: Url, settings: Settings) -> Iterator[None]:
             "here, or was interrupted; wait until it ends, or repeat it. If neither can be, "
             f"remove {claim}"
         )
-    yield
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # the first error is the one to tell
+            if is_ours and set(files_below(out)) == {f"{WORK}/{claim.name}"}:  # refused
+                remove(claim)
+        raise
     if exists(dataset_path(out)):
         for name in files_below(out / WORK):
             remove(out / WORK / name)

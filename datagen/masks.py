@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from classical.band import band_trimap
+from classical.band import mask_trimap
 from datagen.sources.scan import list_images
 from manifests.masks import read_mask
 from manifests.pictures import PictureError, write_trimap
@@ -35,10 +35,9 @@ def write_trimaps(
         try:
             if path in taken:
                 raise ValueError(f"{masks / name}: has the trimap of {taken[path]}; rename one")
+            write_trimap(path, mask_trimap(read_mask(masks / name), *widths))
             taken[path] = name
-            write_trimap(path, band_trimap(read_mask(masks / name), *widths))
         except (PictureError, ValueError) as error:
             on_bad(str(error))
-            taken.pop(path, None)
         on_file(done, len(names))
     return len(taken)

@@ -10,10 +10,8 @@ written to, there is a folder that belongs to this user.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import stat
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -21,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from manifests.scratch import caches_of_user
+from manifests.scratch import caches_of_user, make_own, own_path
 
 _PLACE = "NUMBA_CACHE_DIR"
 
@@ -83,11 +81,5 @@ def _is_writable(folder: Path) -> bool:
 
 def _own_folder() -> Path:
     """A folder that nobody else can write to, because the code in it is run."""
-    folder = Path(tempfile.gettempdir()) / f"matting-compiled-{os.getuid()}"
-    with contextlib.suppress(OSError):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-        is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-        if is_ours and not found.st_mode & 0o022:
-            return folder
-    return Path(tempfile.mkdtemp(prefix="matting-compiled-"))
+    folder = own_path("matting-compiled")
+    return folder if make_own(folder) else Path(tempfile.mkdtemp(prefix="matting-compiled-"))

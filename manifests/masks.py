@@ -28,8 +28,9 @@ def is_mask(path: Path) -> bool:
 def read_mask(path: Path) -> Pixels:
     """H x W uint8 of 0 and 1. Raises PictureError that names the file."""
     if path.suffix.lower() == ".json":
+        content = read_file(path)
         try:
-            return _of_json(parse_json(read_file(path)))
+            return _of_json(parse_json(content))
         except (ValueError, TypeError, LookupError) as error:
             reason = f"no {error}" if isinstance(error, LookupError) else str(error)
             reason = f"is not a mask in run-length encoding: {reason}"

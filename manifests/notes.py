@@ -35,8 +35,12 @@ class Origin:
 
     def __post_init__(self) -> None:
         for fields in (self.libraries, self.sources):
-            if not all(isinstance(value, str) for value in fields.values()):
+            if not (isinstance(fields, Mapping) and all(map(_is_text, fields.values()))):
                 raise TypeError("an origin with something else than text")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 @dataclass(frozen=True)

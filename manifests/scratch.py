@@ -6,9 +6,11 @@ folder removes it instead.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
+import stat
 import sys
 import tempfile
 import weakref
@@ -24,6 +26,21 @@ def caches_of_user() -> Path:
     """The folder in which a user's programs keep what they can make again; it may be missing."""
     usual = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
     return Path(os.environ.get("XDG_CACHE_HOME") or usual).expanduser()
+
+
+def own_path(name: str) -> Path:
+    """The path of a user's own folder among the temporary files; see `make_own`."""
+    return Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}"
+
+
+def make_own(folder: Path) -> bool:
+    """Make a folder that nobody else can write to; False if somebody else has made it."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+        return is_ours and not found.st_mode & 0o022
+    return False
 
 
 class Scratch:

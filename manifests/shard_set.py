@@ -225,7 +225,7 @@ class ShardSet(Sequence["DecodedSample"]):
     def _number_of(self, key: str) -> int | None:
         """Keys count the samples of each split, so that no search is needed."""
         split, _, digits = key.rpartition("-")
-        if not (digits.isascii() and digits.isdecimal()):
+        if not (digits.isascii() and digits.isdecimal() and len(digits) < 19):
             return None
         left = int(digits)
         for shard, end in zip(self.shards, self._ends, strict=True):

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from manifests import hub, object_store, web
 
-_PART = ".part-"
+PART = ".part-"  # begins the names of files that are not whole yet
 _NO_SYNC = {errno.EACCES, errno.EINVAL, errno.ENOTSUP}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # writing raises these without a file's name
 _READERS = 8  # files of a store that are read at a time
@@ -141,7 +141,7 @@ def as_file(location: Location) -> Iterator[Path]:
     if isinstance(location, Path):
         yield location
         return
-    with tempfile.TemporaryDirectory(prefix=_PART) as folder:
+    with tempfile.TemporaryDirectory(prefix=PART) as folder:
         path = Path(folder) / location.name
         fetch(location, path)
         yield path
@@ -256,7 +256,7 @@ def writing(location: Location) -> Iterator[Path]:
             yield part
         return
     refuse_unwritable(location)
-    with tempfile.TemporaryDirectory(prefix=_PART) as folder:
+    with tempfile.TemporaryDirectory(prefix=PART) as folder:
         part = Path(folder) / "file"
         yield part
         object_store.upload(location.text, str(location), part)
@@ -271,12 +271,12 @@ def _writing_beside(path: Path) -> Iterator[Path]:
     file system allows. An OSError about the temporary path, or about a full disk, names `path`.
     """
     make_folder(path.parent)
-    part = path.with_name(f"{_PART}{uuid.uuid4().hex[:12]}")
+    part = path.with_name(f"{PART}{uuid.uuid4().hex[:12]}")
     try:
         yield part
-        _sync(part)
+        sync(part)
         part.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError) and _is_about(error, part):
@@ -318,10 +318,10 @@ def make_folder(folder: Path) -> None:
         if folder.parent != folder:
             make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        _sync(folder.parent)
+        sync(folder.parent)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Wait until the content of a file, or the names in a folder, are on the disk."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
@@ -336,7 +336,7 @@ def _sync(path: Path) -> None:
 
 def sweep(folder: Path) -> int:
     """Remove what killed writers left below `folder`; returns how many files."""
-    parts = list(folder.rglob(f"{_PART}*")) if folder.is_dir() else []
+    parts = list(folder.rglob(f"{PART}*")) if folder.is_dir() else []
     for part in parts:
         part.unlink(missing_ok=True)
     return len(parts)

@@ -17,7 +17,16 @@ from torch import Tensor
 from manifests.documents import parse_object
 from manifests.pixels import Pixels
 from manifests.scratch import Scratch
-from manifests.storage import Location, Url, exists, fetch, files_below, read_bytes, write_bytes
+from manifests.storage import (
+    Location,
+    Url,
+    exists,
+    fetch,
+    files_below,
+    make_folder,
+    read_bytes,
+    write_bytes,
+)
 from training.matte.metrics import Errors
 from training.net.losses import Losses
 from training.panels import PARTS, captioned
@@ -78,12 +87,21 @@ class RunLog:
                 fetch(run / METRICS, self._folder / METRICS)
         else:
             self._folder = run
+        # Both files stay locked: the one that is replaced may be open in another process already
+        self._before = self._locked()
         _forget_after(self._folder / METRICS, first, owes_validation)
+        self._lines = self._locked()
         self._open_board(first)
         self._board.add_text("about", _ABOUT, first)
-        self._lines = (self._folder / METRICS).open("a", encoding="utf-8")
-        if not _lock(self._lines):  # until it is closed
-            raise ValueError(f"{run}: another process is training there")
+
+    def _locked(self) -> IO[str]:
+        """The log, opened to go on with it. Raises ValueError if another process has it."""
+        make_folder(self._folder)
+        lines = (self._folder / METRICS).open("a", encoding="utf-8")
+        if not _lock(lines):  # until it is closed
+            lines.close()
+            raise ValueError(f"{self._run}: another process is training there")
+        return lines
 
     def _open_board(self, first: int | None = None) -> None:
         from torch.utils.tensorboard import SummaryWriter  # takes a second
@@ -96,6 +114,7 @@ class RunLog:
     def __exit__(self, *error: Any) -> None:
         if self._run is not None:
             self._lines.close()
+            self._before.close()
             self._board.close()
             self._scratch.close()
 

@@ -47,7 +47,7 @@ def begin(
 
     def lead() -> Begun:
         shards = open_shards(settings.shards, settings.cache or None)
-        found = None if init is None else find_model(init)
+        found = _beginning(run, resume, init)
         weights = None if found is None else load_weights(found, settings.variant)
         open_run(run, shards, settings, resume, processes, found)
         return Begun(shards, settings, weights)
@@ -100,6 +100,27 @@ def open_run(
             ours[_INIT] = {"file": init.called, "sha256": sha256_of(init.path)}
         _write_config(config, ours)
     sweep(run)
+
+
+def _beginning(run: Location, resume: bool, init: Path | None) -> Found | None:
+    """The weights that a run starts from, if it was given any: a new one, or one that ended before
+    its first checkpoint.
+
+    Raises ValueError if they are not what they were, FileNotFoundError if they are gone.
+    """
+    if not resume:
+        return None if init is None else find_model(init)
+    config = run / _CONFIG
+    named = _read_config(config).get(_INIT) if exists(config) and not checkpoints(run) else None
+    if not named:
+        return None
+    found = find_model(Path(named["file"]))
+    if sha256_of(found.path) != named["sha256"]:
+        raise ValueError(
+            f"{found.called}: has changed since {run} was begun with it; "
+            "begin again with --init, without --resume"
+        )
+    return found
 
 
 def planned_iterations(run: Location) -> int | None:

@@ -6,6 +6,7 @@ one of its files is, the one that is sent last and removed first.
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 import tempfile
 import uuid
@@ -14,11 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from manifests.storage import Location, Url, files_below, make_folder, remove, writing
+from manifests.storage import PART, Location, Url, files_below, make_folder, remove, sync, writing
 
 Place = TypeVar("Place", Path, Location)
-
-_PART = ".part-"
 
 
 def numbered(parent: Place, last: str) -> list[Place]:
@@ -37,11 +36,13 @@ def numbered(parent: Place, last: str) -> list[Place]:
 def writing_folder(target: Location, last: str) -> Iterator[Path]:
     """An empty folder for what `target` will hold when the body ends; in place of an older one.
 
-    If the body raises, nothing has happened. In a store the older folder has to have files of the
+    If the body raises, nothing has happened. Where the folders differ in `last` alone, that file
+    takes the place of the other, so that there is a whole folder at any time; else there may be
+    none if this process is killed in between. In a store the older folder has to have files of the
     same names.
     """
     if isinstance(target, Url):
-        with tempfile.TemporaryDirectory(prefix=_PART) as folder:
+        with tempfile.TemporaryDirectory(prefix=PART) as folder:
             yield Path(folder)
             for path in sorted(Path(folder).iterdir(), key=lambda path: path.name == last):
                 with writing(target / path.name) as part:
@@ -52,16 +53,31 @@ def writing_folder(target: Location, last: str) -> Iterator[Path]:
     part.mkdir()
     try:
         yield part
-        if target.exists():
+        for path in (*part.iterdir(), part):
+            sync(path)
+        if target.exists() and _differ_only_in(last, part, target):
+            (part / last).replace(target / last)
+            sync(target)
+            shutil.rmtree(part)
+        elif target.exists():
             old = _part_beside(target)
             target.rename(old)
             part.rename(target)
             shutil.rmtree(old)
         else:
             part.rename(target)
+        sync(target.parent)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+
+
+def _differ_only_in(name: str, folder: Path, other: Path) -> bool:
+    names = {path.name for path in folder.iterdir()}
+    if names != {path.name for path in other.iterdir()}:
+        return False
+    _, different, unread = filecmp.cmpfiles(folder, other, names - {name}, shallow=False)
+    return not different and not unread
 
 
 def remove_folder(folder: Location, last: str) -> None:
@@ -84,9 +100,9 @@ def sweep(parent: Location, last: str) -> None:
             if name.partition("/")[0] not in whole:
                 remove(parent / name)
     else:
-        for part in parent.glob(f"{_PART}*"):
+        for part in parent.glob(f"{PART}*"):
             shutil.rmtree(part, ignore_errors=True)
 
 
 def _part_beside(path: Path) -> Path:
-    return path.with_name(f"{_PART}{uuid.uuid4().hex[:12]}")
+    return path.with_name(f"{PART}{uuid.uuid4().hex[:12]}")

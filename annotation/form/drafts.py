@@ -102,7 +102,8 @@ def _merged(region: object, height: int, width: int) -> object:
     value = region.get("value")
     if not isinstance(value, Mapping) or not value.get("touches"):
         return region
-    label = (value.get("brushlabels") or [None])[0]
+    labels = value.get("brushlabels")
+    label = labels[0] if isinstance(labels, list) and labels else None
     if label not in tuple(RegionLabel):
         return region  # whoever reads it says what is wrong
     try:
@@ -110,7 +111,7 @@ def _merged(region: object, height: int, width: int) -> object:
         pixels = decode_brush(rle, height, width) if rle else np.zeros((height, width), np.uint8)
         for touch in value["touches"]:
             _draw(pixels, touch)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise BadAnnotationError(f"a stroke cannot be drawn: {error}") from error
     return {**region, "value": stroke(RegionLabel(label), pixels)["value"]}
 

@@ -64,8 +64,8 @@ def fill(is_painted: Masks, points: Sequence[tuple[int, int]]) -> Masks:
 
 def _number(point: object, index: int) -> float:
     found = point[index] if isinstance(point, list | tuple) and len(point) > index else None
-    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+    if isinstance(found, bool) or not isinstance(found, int | float):
         raise ValueError(f"{str(point)[:40]} is no point")
-    if abs(found) > 1000:  # percent; the browser lets a point lie a little outside
-        raise ValueError(f"{found} is not on the photo")
+    if not abs(found) <= 1000:  # percent; the browser lets a point lie a little outside
+        raise ValueError(f"{str(point)[:40]} is not on the photo")
     return float(found)

@@ -89,7 +89,9 @@ def test_a_fill_that_runs_out_is_named() -> None:
     ("region", "reason"),
     [
         (polygon("Unknown", (1, 1), (2, 2)), "three points or more"),
-        (polygon("Unknown", (1, 1), (2, 2), (float("nan"), 3)), "no point"),
+        (polygon("Unknown", (1, 1), (2, 2), (float("nan"), 3)), "not on the photo"),
+        (fill_at(5, 3) | {"value": {"x": "5", "y": 3}}, "no point"),
+        (fill_at(5, 3) | {"value": {"x": 10**400, "y": 3}}, "not on the photo"),
         (polygon("Unknown", (1, 1), (2, 2), (1e9, 3)), "not on the photo"),
         (polygon("Cat", (1, 1), (2, 2), (3, 9)), "labelled"),
         (fill_at(50, 3), "not on the photo"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from console.commands import DONE, FAILED
+from console.commands import DONE, FAILED, WRONG_USAGE
 from manifests.pictures import read_trimap
 from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN
 from tests.conftest import here
@@ -39,3 +39,22 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "c.png" in ran.err
     ran = here(capsys, "trimap", "--masks", str(tmp_path / "none"), "--out", str(tmp_path / "o"))
     assert ran.code != DONE
+
+
+def test_no_mask_takes_the_place_of_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for size, ending in ((10, "bmp"), (30, "gif"), (40, "png")):
+        Image.fromarray(np.uint8(255) * (np.mgrid[:60, :60].max(0) < size)).save(
+            masks / f"a.{ending}"
+        )
+    options = ("trimap", "--masks", str(masks), "--out")
+    ran = here(capsys, *options, str(tmp_path / "out"))
+    assert (ran.code, "1 trimap, 2 failed" in ran.err) == (FAILED, True)
+    assert np.count_nonzero(read_trimap(tmp_path / "out" / "a.png")) < 20**2  # of a.bmp
+    before = (masks / "a.png").read_bytes()
+    ran = here(capsys, *options, str(masks))
+    assert (ran.code, "would overwrite" in ran.err) == (WRONG_USAGE, True)
+    assert (masks / "a.png").read_bytes() == before

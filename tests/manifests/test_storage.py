@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from manifests.storage import _sync, sweep, write_bytes, writing
+from manifests.storage import sweep, sync, write_bytes, writing
 
 KILLED = """
 import os, sys
@@ -74,10 +74,10 @@ def test_writing_leaves_no_file_open(tmp_path: Path) -> None:
 
 def test_only_a_folder_may_be_unable_to_sync() -> None:
     """Some file systems cannot sync a folder; a file that cannot be synced may be lost."""
-    _sync(Path("/proc"))
+    sync(Path("/proc"))
     for path in (Path("/dev/null"), Path("/nowhere")):
         with pytest.raises(OSError, match=r"Invalid argument|No such file"):
-            _sync(path)
+            sync(path)
 
 
 def test_the_longest_name_that_a_file_may_have(tmp_path: Path) -> None:

@@ -151,6 +151,24 @@ def test_a_second_save_takes_the_place_of_the_first(tmp_path: Path) -> None:
     assert list(saved.parent.iterdir()) == [saved]
 
 
+def test_the_same_weights_are_never_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a validation only the state is new, so that a kill leaves a checkpoint at any time."""
+    toy = Toy()
+    saved = toy.save(tmp_path, 1, owes_validation=True)
+    moved, rename = list[Path](), Path.rename
+
+    def noted(path: Path, to: Path) -> Path:
+        moved.append(path)
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", noted)
+    toy.save(tmp_path, 1, is_best=True)
+    assert json.loads((saved / STATE).read_text()) == {"iteration": 1, "best": 0.1 + 0.2}
+    assert (tmp_path / "best" / STATE).read_bytes() == (saved / STATE).read_bytes()
+    assert saved not in moved
+    assert list(saved.parent.iterdir()) == [saved]
+
+
 def test_the_last_are_kept_and_the_best(tmp_path: Path) -> None:
     toy = Toy()
     for iteration in (2, 10, 9, 100_000_000):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classical.band import INNER, band_trimap
+from classical.band import INNER, mask_trimap
 from classical.colours import cutout_of
 from console.commands import DONE, FAILED, INTERRUPTED, WRONG_USAGE
 from manifests.pictures import write_alpha
@@ -89,7 +89,7 @@ def test_masks_instead_of_trimaps(folders: Path, checkpoint: Path, capsys: Captu
     masks, trimaps = folders / "masks", folders / "banded"
     for name in SIZES:
         mask = (picture(name)["alpha"] > 127).astype(np.uint8)
-        write_alpha(trimaps / f"{name}.png", band_trimap(mask, INNER, 0.2))
+        write_alpha(trimaps / f"{name}.png", mask_trimap(mask, INNER, 0.2))
         if name == "hat":
             write_bytes(masks / "hat.json", json.dumps(rle_of(mask)).encode())
         else:

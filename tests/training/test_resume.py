@@ -44,6 +44,7 @@ from training.choices import Precision
 from training.cli import train_main
 from training.loading.batches import batches
 from training.log import METRICS, RunLog
+from training.matte.metrics import Errors
 from training.net.decoders import AlphaDecoder
 from training.runs import open_run
 from training.train import Stopped, train
@@ -208,6 +209,18 @@ def test_what_ended_before_its_first_checkpoint_is_begun_again(shards: Path, run
     (run / "config.json").write_text("")
     with pytest.raises(ValueError, match=r"config\.json: not the settings of a run"):
         open_run(run, opened(other), other, True, ALONE)
+
+
+def test_a_run_is_logged_by_one_process(run: Path) -> None:
+    """Also if both have found that nobody trains there, and then begin at the same time."""
+    with RunLog(run, 0) as first:
+        first.validation(1, Errors(1.0, 2.0, 3.0, 4.0))
+        with pytest.raises(ValueError, match="another process is training there"):
+            RunLog(run, 0)
+        first.validation(2, Errors(1.0, 2.0, 3.0, 4.0))
+        assert len((run / METRICS).read_text().splitlines()) == 2
+    with RunLog(run, 1):
+        assert len((run / METRICS).read_text().splitlines()) == 1
 
 
 # config.json of a run that an earlier version started, before some settings could be chosen

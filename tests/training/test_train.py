@@ -146,22 +146,30 @@ def test_a_run_can_start_from_the_weights_of_another(
     config = json.loads((run / "config.json").read_text())
     assert config["init"] == {"file": str(file), "sha256": sha256_of(file)}
 
-    # Killed before the first iteration was saved, it starts from these weights again
-    again = run.with_name("again")
-    try:
-        shutil.copytree(run, again)
-        shutil.rmtree(checkpoints(again)[-1])
-        shutil.rmtree(again / "best")
-        resumed = ("--iterations", "2", "--keep", "9", "--seed", "3", "--resume")
-        ran = called(capsys, train_main, *options(shards, again, *resumed))
-        assert ran.code == DONE, ran
-        assert_same(again, run)
-    finally:
-        shutil.rmtree(again)
-
     ran = called(capsys, train_main, *options(shards, run, "--init", str(run), "--resume"))
     assert ran.code == WRONG_USAGE
     assert "--init is for a new run" in ran.err
+
+    # Killed before the first iteration was saved, it starts from these weights again
+    again = run.with_name("again")
+    resumed = options(shards, again, "--iterations", "2", "--keep", "9", "--seed", "3", "--resume")
+    for lost in ("checkpoints/00000002", "checkpoints"):
+        shutil.copytree(run, again)
+        try:
+            shutil.rmtree(again / lost)
+            shutil.rmtree(again / "best")
+            ran = called(capsys, train_main, *resumed)
+            assert ran.code == DONE, ran
+            assert_same(again, run)
+            if lost == "checkpoints":
+                shutil.rmtree(again / lost)
+                other = {**config, "init": {"file": str(file), "sha256": "0" * 64}}
+                (again / "config.json").write_text(json.dumps(other))
+                ran = called(capsys, train_main, *resumed)
+                assert ran.code == FAILED
+                assert f"has changed since {again} was begun with it" in ran.err
+        finally:
+            shutil.rmtree(again)
 
 
 def test_a_base_model_can_get_a_trimap_decoder(shards: Path, run: Path) -> None:

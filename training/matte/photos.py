@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from classical.band import band_trimap
+from classical.band import mask_trimap
 from classical.colours import cutout_of
 from manifests.masks import read_mask
 from manifests.pictures import PictureError, read_photo, read_trimap, write_alpha, write_cutout
@@ -29,7 +29,7 @@ def predict_folders(
 
     matched: a trimap and a photo each. cutouts: a folder for cut-outs with estimated colours.
     band: the files are masks instead of trimaps, and this is how wide the unknown band around
-    their edges is, inside and outside (see `band_trimap`).
+    their edges is, inside and outside (see `mask_trimap`).
     progress: called with how many are done. fail: called with the file that failed, and why; the
     others go on. Raises OSError if nothing can be written any more, such as on a full disk.
     """
@@ -64,7 +64,7 @@ def alpha_of_files(
     Raises PictureError, which names the file, or any of FAULTS.
     """
     trimap = (
-        read_trimap(trimap_file) if band is None else band_trimap(read_mask(trimap_file), *band)
+        read_trimap(trimap_file) if band is None else mask_trimap(read_mask(trimap_file), *band)
     )
     image = read_photo(photo_file)
     check_sizes({trimap_file: trimap, photo_file: image})
