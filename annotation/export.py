@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from annotation.files.companions import read_fitting
-from annotation.files.failures import Failure, ends_all, failure
+from annotation.files.failures import Failure, failure
 from annotation.files.photos import is_photo_id
 from classical.colours import cutout_of
 from manifests.annotations import Annotation, Kind, State, annotations_path, read_annotations
@@ -24,7 +24,7 @@ from manifests.labels import FOREGROUND_LABELS, LabelFileError, read_table, writ
 from manifests.pictures import read_alpha, read_photo
 from manifests.pixels import Pixels, encode_cutout
 from manifests.sources import Subject
-from manifests.storage import write_bytes
+from manifests.storage import cannot_write, write_bytes
 
 COLUMNS = (
     *("file", "subject", "transparency", "licence", "author", "origin", "model"),
@@ -85,7 +85,7 @@ def export_folder(
             try:
                 written += _take(pulled, out, row, rows, projects)
             except Exception as error:
-                if ends_all(error):
+                if cannot_write(error):
                     raise
                 failed.append(failure(row.photo_file, error))
             on_done(number)
@@ -96,7 +96,7 @@ def export_folder(
                 del rows[name]
                 removed += 1
             except Exception as error:
-                if ends_all(error):
+                if cannot_write(error):
                     raise
                 failed.append(failure(name, error))
     finally:  # after an interruption, too: the next export has to know what was written

@@ -6,14 +6,13 @@ The server pins the versions of many packages (1 GB), so it has an environment o
 from __future__ import annotations
 
 import os
-import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -188,16 +187,6 @@ def _refuse_taken_port(host: str, port: int) -> None:
                 "running there: end it, or choose another with --port; --host has to be an "
                 "address of this machine"
             ) from None
-
-
-def free_port() -> int:
-    """A port of loopback that is free now and below the range from which the system gives ports to
-    outgoing connections. Raises ServeError if none is found."""
-    for port in random.sample(range(10_000, 32_000), 100):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind((HOST, port))
-            return port
-    raise ServeError(f"no free port was found on {HOST}")
 
 
 def _wait_until_ready(

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from annotation.files.companions import doubts, read_fitting
-from annotation.files.failures import Failure, ends_all, failure
+from annotation.files.failures import Failure, failure
 from classical.closed_form import check_solvable, closed_form, impose
 from manifests.annotations import (
     Annotation,
@@ -40,7 +40,7 @@ from manifests.pixels import (
     encode_alpha,
     pixels_sha256,
 )
-from manifests.storage import write_bytes
+from manifests.storage import cannot_write, write_bytes
 
 CLOSED_FORM = "closed-form"
 
@@ -101,7 +101,7 @@ def solve_folder(
                 write_annotations(solved_path(out), known.values())
                 written += 1
         except Exception as error:
-            if ends_all(error):
+            if cannot_write(error):
                 raise
             failed.append(failure(row.photo_file, error))
         on_done(number)

@@ -158,8 +158,12 @@ def _cells(counts: Sequence[Counted], approved: Sequence[Counted], target: int) 
     tasks = Counter((one.subject, one.transparency) for one in counts)
     done = Counter((one.subject, one.transparency) for one in approved if one.kind == Kind.ALPHA)
     cells = [*itertools.product(map(str, SUBJECTS), map(str, Transparency))]
-    share = -(-target // len(cells))
-    return tuple(Cell(*cell, done[cell], tasks[cell], max(0, share - done[cell])) for cell in cells)
+    share, more = divmod(target, len(cells))
+    wanted = [share + (number < more) for number in range(len(cells))]
+    return tuple(
+        Cell(*cell, done[cell], tasks[cell], max(0, one - done[cell]))
+        for cell, one in zip(cells, wanted, strict=True)
+    )
 
 
 def _annotators(work: Sequence[Work], pairs: Sequence[Agreement]) -> tuple[Annotator, ...]:

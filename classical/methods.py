@@ -1,8 +1,9 @@
-"""Methods that solve for alpha under a trimap, each for any trimap and size.
+"""Methods that solve for alpha under any trimap that leaves something to solve.
 
-They trust the trimap: what it calls known stays as it is. Closed-form matting is Levin, Lischinski
-and Weiss, "A Closed-Form Solution to Natural Image Matting" (TPAMI 2008); KNN matting is Chen, Li
-and Tang (CVPR 2012).
+They trust the trimap: what it calls known stays as it is. A picture of a few pixels may be too
+small for them, which is a ValueError. Closed-form matting is Levin, Lischinski and Weiss, "A
+Closed-Form Solution to Natural Image Matting" (TPAMI 2008); KNN matting is Chen, Li and Tang
+(CVPR 2012).
 """
 
 from __future__ import annotations

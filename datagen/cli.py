@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -265,6 +266,8 @@ def trimap(
     """Make trimaps of the masks of a segmentation network, for `matte predict`."""
     from datagen.masks import write_trimaps
 
+    if out.exists() and not out.is_dir():
+        raise typer.BadParameter(f"--out {out}: is a file; name a folder")
     if out.resolve() == masks.resolve():
         raise typer.BadParameter(f"{out}: the trimaps would overwrite the masks")
     bad: list[str] = []
@@ -280,10 +283,14 @@ for _command in (stats, preview, report, verify, replay):
     app.command()(_command)
 
 
+_GO_ON = {"compose", "synth"}  # the commands that keep what they have made
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; a user's mistake becomes one sentence and an exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
     hint = "; what is finished is kept, and the same command goes on from there"
-    run(app, "datagen", arguments, hint, _explain)
+    run(app, "datagen", arguments, hint if given[:1] and given[0] in _GO_ON else "", _explain)
 
 
 def _explain(error: Exception) -> int | None:
@@ -294,7 +301,9 @@ def _explain(error: Exception) -> int | None:
     if isinstance(error, BadSourcesError):
         for problem in error.problems:
             fail(f"{problem.file}: {problem.reason} [{problem.kind}]")
-        if not error.nothing_left:
+        if error.are_swapped:
+            warn("are --fg and --bg swapped?")
+        elif not error.nothing_left:
             warn("fix what is wrong, or leave out what cannot be used with --skip-bad")
         return FAILED
     if isinstance(error, KeyError):

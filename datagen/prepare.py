@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from console.messages import warn
 from console.progress import progress
+from console.texts import count_text
 from datagen.cluster import Cluster
 from datagen.copies import prepare_source
 from datagen.plan import PlanError, hold_out
@@ -25,6 +26,8 @@ from datagen.sources.summary import summary
 from manifests.dataset import check_splits
 from manifests.sources import Background, Foreground
 
+_MUCH = 1.5  # enlarged more often than that, a photo looks soft
+
 
 class BadSourcesError(Exception):
     """The sources have problems, and leaving bad sources out was not asked for, or leaves none."""
@@ -32,8 +35,10 @@ class BadSourcesError(Exception):
     def __init__(self, problems: Sequence[Problem], nothing_left: bool) -> None:
         first = "; ".join(f"{problem.file}: {problem.reason}" for problem in problems[:3])
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-        super().__init__(f"{len(problems)} problems in the sources: {first}{more}")
+        super().__init__(f"{count_text(len(problems), 'problem')} in the sources: {first}{more}")
         self.problems, self.nothing_left = problems, nothing_left
+        kinds = {problem.kind for problem in problems}
+        self.are_swapped = nothing_left and {"no-alpha", "transparent"} <= kinds
 
 
 def scan_sources(
@@ -86,7 +91,7 @@ def scan_and_split(
     nothing_left = not found.foregrounds or not found.backgrounds
     if found.problems and (nothing_left or not skip_bad):
         raise BadSourcesError(found.problems, nothing_left)
-    for line in summary(found.warnings):
+    for line in (*summary(found.warnings), *_enlarged(found.backgrounds, settings.size)):
         warn(line)
     found = _allowed(found, folders.licences)
     found = replace(
@@ -97,6 +102,18 @@ def scan_and_split(
     check_splits(found.foregrounds, "foreground")
     check_splits(found.backgrounds, "background")
     return found
+
+
+def _enlarged(backgrounds: Sequence[Background], size: int) -> Iterator[str]:
+    """What is said of photos that are too small for a canvas of size x size."""
+    factors = [size / min(one.height, one.width) for one in backgrounds]
+    enlarged = sum(factor > _MUCH for factor in factors)
+    if enlarged:
+        yield (
+            f"{enlarged} of {len(factors)} backgrounds are enlarged more than {_MUCH} times, up to "
+            f"{max(factors):.1f} times, to cover {size} x {size} pixels, and are soft; larger "
+            "photos or a smaller --size avoid that"
+        )
 
 
 def _allowed(found: Scan, licences: Sequence[str]) -> Scan:

@@ -33,8 +33,10 @@ def print_problems(found: Scan) -> None:
     for line in summary(found.warnings):
         warn(line)
     show(
-        f"{len(found.foregrounds)} foregrounds and {len(found.backgrounds)} backgrounds can be "
-        f"used; {len(found.problems)} problems, {len(found.warnings)} warnings"
+        f"{count_text(len(found.foregrounds), 'foreground')} and "
+        f"{count_text(len(found.backgrounds), 'background')} can be used; "
+        f"{count_text(len(found.problems), 'problem')}, "
+        f"{count_text(len(found.warnings), 'warning')}"
     )
 
 

@@ -96,7 +96,7 @@ def covering(photo: Image.Image, width: int, height: int) -> Image.Image:
 
 def _names(file: Path) -> list[str]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
         return [file_below(line.strip()) for line in lines if line.strip()]
     except UnicodeDecodeError as error:
         raise PlanError(f"{file}: is not UTF-8; save it as UTF-8") from error

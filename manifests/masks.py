@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from manifests.decoding import MAX_PIXELS
 from manifests.documents import parse_json
 from manifests.pictures import PictureError, is_picture, read_alpha, read_file
 from manifests.pixels import Pixels
-
-_MOST_PIXELS = 178_000_000  # as for pictures
 
 
 def is_mask(path: Path) -> bool:
@@ -66,7 +65,7 @@ def _of_json(found: Any) -> Pixels:
 
 def decode_runs(runs: Sequence[int], height: int, width: int) -> Pixels:
     """Lengths of runs of 0 and 1 in turn, down the columns -> H x W of 0 and 1."""
-    if not (height > 0 and width > 0 and height * width <= _MOST_PIXELS):
+    if not (height > 0 and width > 0 and height * width <= MAX_PIXELS):
         raise ValueError(f"size {height} x {width}")
     if min(runs, default=0) < 0 or sum(runs) != height * width:
         raise ValueError(f"runs of {sum(runs)} pixels for {height} x {width}")

@@ -22,7 +22,7 @@ Pixels = NDArray[np.uint8]
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 1, 2
 
-_NOT_KEPT = 128  # JPEG stores a block of this grey in almost no bits
+NOT_KEPT = 128  # JPEG stores a block of this grey in almost no bits
 
 # Black, grey, white: viewers show the trimap in its usual colours, and readers of palette indices
 # get 0, 1 and 2.
@@ -99,7 +99,7 @@ def kept_blocks(pixels: Pixels, kept: NDArray[np.bool_]) -> Pixels:
     """
     height, width = pixels.shape[:2]
     is_kept = kept.repeat(jpeg.BLOCK, axis=0).repeat(jpeg.BLOCK, axis=1)[:height, :width]
-    return np.where(is_kept[..., None], pixels, np.uint8(_NOT_KEPT))
+    return np.where(is_kept[..., None], pixels, np.uint8(NOT_KEPT))
 
 
 def encode_layer(pixels: Pixels, kept: NDArray[np.bool_], codec: ImageCodec, quality: int) -> bytes:
@@ -128,9 +128,9 @@ def _encode_kept_tiles(
     across, used = is_used.shape[1], np.count_nonzero(is_used)
     # All tiles that are used, after a grey one; more grey ones fill the last row.
     rows = 1 + used // across
-    tiles = np.full((rows * across, jpeg.BLOCK, blocks, 3 * jpeg.BLOCK), _NOT_KEPT, np.uint8)
+    tiles = np.full((rows * across, jpeg.BLOCK, blocks, 3 * jpeg.BLOCK), NOT_KEPT, np.uint8)
     tiles[1 : 1 + used] = bgr.reshape(down, jpeg.BLOCK, across, blocks, -1).swapaxes(1, 2)[is_used]
-    tiles[1 : 1 + used].swapaxes(1, 2)[~by_tile[is_used]] = _NOT_KEPT
+    tiles[1 : 1 + used].swapaxes(1, 2)[~by_tile[is_used]] = NOT_KEPT
     lines = tiles.reshape(rows, across, jpeg.BLOCK, -1).swapaxes(1, 2)
     picture = lines.reshape(rows * jpeg.BLOCK, -1, 3)
     data = encode_colour(picture[..., ::-1], ImageCodec.JPEG, quality)

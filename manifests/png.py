@@ -2,8 +2,8 @@
 
 Filters help photographs. An alpha or a trimap consists of long runs of one value, and is as small
 without them. What is left is one call of the compressor for the whole image, in both directions.
-The files are ordinary PNGs. `read` returns None for every other kind of PNG, which the caller then
-gives to a general decoder.
+The files are ordinary PNGs. Readers return None for every other kind of PNG, which the caller
+then gives to a general decoder.
 """
 
 from __future__ import annotations

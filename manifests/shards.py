@@ -242,8 +242,13 @@ def read_alpha_histograms(root: Location, name: str) -> Mapping[Cell, Histogram]
 def _read_index(root: Location, name: str) -> tuple[bytes, int, Notes]:
     """The content of an index, which has the right checksum, its number of rows and its notes."""
     path = index_path(root, name)
-    with table_errors(str(path), "not the index of a shard"):
+    try:
         data = read_bytes(path)
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"{path}: missing; repeat the datagen compose that made the set"
+        ) from error
+    with table_errors(str(path), "not the index of a shard"):
         check_content(data, must_hold=False)
         footer = read_footer(data)
         text = (footer.metadata or {}).get(KEY)

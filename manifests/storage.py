@@ -25,6 +25,7 @@ from manifests import hub, object_store, web
 
 PART = ".part-"  # begins the names of files that are not whole yet
 _NO_SYNC = {errno.EACCES, errno.EINVAL, errno.ENOTSUP}
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # writing raises these without a file's name
 _READERS = 8  # files of a store that are read at a time
 _WRITTEN = ", ".join(f"{scheme}://" for scheme in object_store.SCHEMES)
@@ -213,6 +214,11 @@ def is_below(location: Location, folder: Location) -> bool:
     if isinstance(location, Url) and isinstance(folder, Url):
         return f"{location}/".startswith(f"{str(folder).rstrip('/')}/")
     return False
+
+
+def cannot_write(error: Exception) -> bool:
+    """Whether the next file would meet the same, because nothing can be written any more."""
+    return isinstance(error, OSError) and error.errno in _NO_ROOM
 
 
 def remove(location: Location) -> None:

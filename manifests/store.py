@@ -27,7 +27,7 @@ from manifests.shards import (
     open_shard,
     read_index_columns,
 )
-from manifests.storage import Location, Url, fetch, sha256_of
+from manifests.storage import Location, Url, fetch, sha256_of, write_bytes
 
 # How many shards a process keeps open. Readers in shuffled order come back to each of them. An open
 # tar takes a megabyte, an open table up to three of its row groups.
@@ -193,6 +193,7 @@ class ShardStore:
         """A copy of a shard, named by its content: a cache may serve many sets."""
         path = (self._cache or self._scratch.folder()) / f"{shard.sha256}{url.suffix}"
         if not path.exists():
+            self._note(shard).unlink(missing_ok=True)  # it is about an earlier copy
             try:
                 fetch(url, path)
             except OSError as error:
@@ -210,7 +211,7 @@ class ShardStore:
         """How a file differs from what dataset.json says; "" if it does not."""
         if not self._check and path == location:
             return ""
-        note = self._scratch.folder() / f"{shard.name}.checked"
+        note = self._note(shard)
         if not note.exists():
             size = path.stat().st_size
             fault = ""
@@ -218,8 +219,12 @@ class ShardStore:
                 fault = f"{size} bytes, dataset.json says {shard.bytes}"
             elif sha256_of(path) != shard.sha256:
                 fault = "its sha256 is not the one in dataset.json"
-            note.write_text(fault)
+            write_bytes(note, fault.encode())
         return note.read_text()
+
+    def _note(self, shard: Shard) -> Path:
+        """Where a process says to the others how a shard differs, if at all."""
+        return self._scratch.folder() / f"{shard.name}.checked"
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

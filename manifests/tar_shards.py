@@ -259,4 +259,5 @@ def _no_row(path: str, key: str) -> ValueError:
 
 
 def _damaged(path: str, key: str, error: Exception) -> ValueError:
-    return ValueError(f"{path}: not a whole tar file, after sample {key!r}: {error}")
+    where = f"after sample {key!r}" if key else "in its first sample"
+    return ValueError(f"{path}: not a whole tar file, {where}: {error}")

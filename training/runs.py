@@ -169,7 +169,7 @@ def _check_same(run: Location, ours: dict[str, Any], theirs: dict[str, Any]) -> 
     if ours["iterations"] < done:
         raise ValueError(f"{run}: has done {done} iterations; give --iterations {done} or more")
     if changed := _changed(theirs, ours):
-        raise ValueError(f"{run}: is a run with other settings ({changed})")
+        raise ValueError(f"{run}: is a run with other settings ({changed}); repeat its options")
 
 
 def _check_alike(ours: dict[str, Any], first: dict[str, Any]) -> None:

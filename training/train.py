@@ -144,6 +144,13 @@ def _step(learner: Learner, batch: Batch) -> Step:
                 "--resume, or start a new run with a smaller --batch-size or --crop-size"
             )
         raise RuntimeError(f"iteration {batch.number}: {reason}") from error
+    except ValueError as error:
+        if "more than 1 value per channel" in str(error):
+            raise ValueError(
+                "a single crop of this size is too little for the network's normalisation; start a "
+                "new run with a larger --batch-size or --crop-size"
+            ) from error
+        raise
 
 
 def _validate(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from annotation.files.failures import Failure
 from annotation.files.photos import Photo, list_files
 from manifests.doubts import alpha_doubts, lossy_format_of
 from manifests.labels import read_rows, value_of
-from manifests.matching import match_names
+from manifests.matching import composed, match_names
 from manifests.pictures import PictureError, is_picture, read_header
 from manifests.pixels import Pixels
 from manifests.sources import Subject, Transparency
@@ -61,11 +60,6 @@ def pair(
     return found, failures
 
 
-def _composed(file: str) -> str:
-    """A name's two ways of writing an accent are one, as for a photo's id."""
-    return unicodedata.normalize("NFC", file)
-
-
 def _stem(file: str) -> str:
     return PurePosixPath(file).with_suffix("").as_posix()
 
@@ -78,7 +72,7 @@ def _match(
         return {}
     owners: dict[str, list[Photo]] = defaultdict(list)
     for photo in photos:
-        for name in {_stem(_composed(photo.file)), photo.id}:
+        for name in {_stem(composed(photo.file)), photo.id}:
             owners[name].append(photo)
     claims: dict[str, list[str]] = defaultdict(list)
     files, unread = list_files(folder)
@@ -86,9 +80,9 @@ def _match(
     for file in files:
         if not is_picture(folder / file):
             continue
-        name = _composed(file)
+        name = composed(file)
         meant = owners.get(_stem(name), [])
-        exact = [photo for photo in meant if _composed(photo.file) == name]
+        exact = [photo for photo in meant if composed(photo.file) == name]
         if len(exact or meant) == 1:
             claims[(exact or meant)[0].id].append(file)
         elif meant:

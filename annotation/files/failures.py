@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 from dataclasses import dataclass
-
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 @dataclass(frozen=True)
@@ -27,8 +24,3 @@ def failure(file: str, error: Exception) -> Failure:
     text = str(error)
     speaks = isinstance(error, OSError | ValueError | RuntimeError) and text
     return Failure(file, text if speaks else f"{type(error).__name__}: {text}")
-
-
-def ends_all(error: Exception) -> bool:
-    """Whether the next item would meet the same, because nothing can be written any more."""
-    return isinstance(error, OSError) and error.errno in _DISK

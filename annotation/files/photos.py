@@ -59,7 +59,7 @@ def is_photo_id(text: object) -> bool:
 
 def list_files(folder: Path) -> tuple[list[str], list[Failure]]:
     """(paths of all files below a folder, '/' between the parts, sorted; the folders below it that
-    cannot be read). Names with a leading dot are left out.
+    cannot be read, or that a link would bring in twice). Names with a leading dot are left out.
 
     Raises ValueError if `folder` is not a folder, OSError if it cannot be read itself.
     """
@@ -73,10 +73,21 @@ def list_files(folder: Path) -> tuple[list[str], list[Failure]]:
             raise error
         failures.append(Failure(_shown(str(error.filename)), f"cannot be read ({error.strerror})"))
 
-    for top, folders, names in os.walk(folder, onerror=refuse, followlinks=False):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        below = PurePosixPath(Path(top).relative_to(folder).as_posix())
-        found += [(below / name).as_posix() for name in names if not name.startswith(".")]
+    seen = set[tuple[int, int]]()
+    waiting = [folder]  # links last, so that a folder is found by its own name
+    while waiting:
+        for top, folders, names in os.walk(waiting.pop(0), onerror=refuse):
+            below = PurePosixPath(Path(top).relative_to(folder).as_posix())
+            status = Path(top).stat()
+            if (status.st_dev, status.st_ino) in seen:
+                reason = "is a link to a folder that is read already; remove it"
+                failures.append(Failure(_shown(str(below)), reason))
+                folders.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            waiting += [path for path in (Path(top, name) for name in folders) if path.is_symlink()]
+            found += [(below / name).as_posix() for name in names if not name.startswith(".")]
     return sorted(found), failures
 
 

@@ -11,7 +11,6 @@ from manifests.pixels import ImageCodec, Pixels, encode_colour
 _SIDE = 800  # pixels of the longer side of one of the four pictures
 _SQUARE = 16  # pixels of a square of the chequerboard
 _LIGHT, _DARK = 225, 165
-_BLACK = (0, 0, 0)
 _MAGENTA = (255, 0, 200)  # far from skin, hair, leaves and fur
 _QUALITY = 90
 

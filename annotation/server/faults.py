@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from annotation.files.failures import ends_all
+from manifests.storage import cannot_write
 
 
 class ServerError(RuntimeError):
@@ -42,7 +42,7 @@ def ends_session(error: Exception, *statuses: int) -> bool:
     """
     if isinstance(error, RefusedError):
         return error.status in statuses
-    return isinstance(error, ServerError) or ends_all(error)
+    return isinstance(error, ServerError) or cannot_write(error)
 
 
 class Fault(NamedTuple):

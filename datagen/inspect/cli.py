@@ -75,18 +75,20 @@ def preview(
         str, typer.Option(help="Only samples of this split.", metavar="train|val")
     ] = "",
     worst: Annotated[
-        bool, switch("--worst", "Draw the samples with the worst crude trimaps, not varied ones.")
+        bool, switch("--worst", "Draw the worst crude trimaps, of each foreground its worst first.")
     ] = False,
     layers: Annotated[
         bool, switch("--layers", "Also draw foreground and background of each sample.")
     ] = False,
 ) -> None:
     """Draw a few samples side by side: image, alpha, trimap, crude trimap."""
-    from datagen.inspect.preview import chosen_keys, draw
+    from datagen.inspect.preview import FORMATS, chosen_keys, draw
     from manifests import open_shards
 
     if key and (split or worst):
         raise typer.BadParameter("--key says which samples to draw; leave --split and --worst out")
+    if out.suffix.lower() not in FORMATS:
+        raise typer.BadParameter(f"--out {out}: name a picture that ends with {', '.join(FORMATS)}")
     bad: list[str] = []
     with open_shards(shards, check=False) as opened:
         if layers and not opened.settings.layers:

@@ -18,9 +18,13 @@ from datagen.inspect.stats import CellStats, Stats
 
 @dataclass(frozen=True)
 class Use:
-    """How often sources of one kind are used: (id, samples), the least and the most used."""
+    """How often training sources of one kind are used: (id, samples), the least and the most used.
+
+    each: how often all of them are, if that is one number. unused: of all splits.
+    """
 
     kind: str
+    each: int | None
     least: Sequence[tuple[str, int]]
     most: Sequence[tuple[str, int]]
     unused: int
@@ -80,7 +84,8 @@ def _samples(found: Found) -> dict[str, str]:
     """What stands around the samples, by its place in report.html."""
     drawn = (
         f"{len(found.samples):,} of {found.stats.samples:,} samples are on this page: some of each "
-        "cell, with different foregrounds first, and those with the worst crude trimaps."
+        "cell, with different foregrounds first, and the worst crude trimaps, of each foreground "
+        "its worst first."
     )
     if found.unreadable:
         drawn += f" {found.unreadable} more could not be read."
@@ -137,7 +142,9 @@ def _use(use: Use) -> str:
         for name, count in some
     ]
     note = f"<p>{use.unused:,} {use.kind}s are in no sample.</p>" if use.unused else ""
-    title = f"{use.kind.capitalize()}s used least and most"
+    title = f"{use.kind.capitalize()}s of the training used least and most"
+    if use.each is not None:
+        return f"<h3>{title}</h3>{note}<p>Each of them is in {use.each:,} samples.</p>"
     return f"<h3>{title}</h3>{note}" + _table(title, (use.kind, "samples", ""), rows)
 
 

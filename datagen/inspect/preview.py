@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -16,6 +17,8 @@ from manifests.samples import LAYERS, Sample
 from manifests.shard_set import DecodedSample, ShardSet
 from manifests.shards import read_index
 from manifests.storage import Location, write_changed
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 _CELL = 240  # pixels
 _GAP = 6
@@ -44,8 +47,9 @@ def draw(
 ) -> list[str]:
     """Draw some samples into a picture; returns their keys.
 
-    A sample that cannot be read is left out, and on_bad is called with the reason. Raises KeyError
-    if there is no such sample, ValueError if none can be read.
+    path: its ending is one of FORMATS. A sample that cannot be read is left out, and on_bad is
+    called with the reason. Raises KeyError if there is no such sample, ValueError if none can be
+    read.
     """
     samples = []
     for key in keys:
@@ -58,7 +62,7 @@ def draw(
     if not samples:
         raise ValueError(f"{shards.root}: none of {len(keys)} samples can be read")
     content = io.BytesIO()
-    sheet(samples, layers).save(content, "JPEG" if path.suffix == ".jpg" else "PNG")
+    sheet(samples, layers).save(content, FORMATS[path.suffix.lower()])
     write_changed(path, content.getvalue())
     return [sample.key for sample in samples]
 
@@ -97,11 +101,11 @@ def sheet(samples: Sequence[DecodedSample], layers: bool = False) -> Image.Image
         for column, pixels in enumerate(_pictures(sample, layers)):
             cell = Image.fromarray(pixels).resize((_CELL, _CELL), Image.Resampling.LANCZOS)
             sheet.paste(cell, (_GAP + column * (_CELL + _GAP), top))
-        caption = _caption(sample.row)
-        kept = len(caption)
+        caption = whole = _plain(_caption(sample.row))
+        kept = len(whole)
         while draw.textlength(caption, font) > width - 2 * _GAP:
             kept -= 1
-            caption = f"{_caption(sample.row)[:kept]} ..."
+            caption = f"{whole[:kept]} ..."
         draw.text((_GAP, top + _CELL + 3), caption, _INK, font)
     return sheet
 
@@ -118,3 +122,9 @@ def _pictures(sample: DecodedSample, layers: bool) -> list[Pixels]:
     own = [sample.foreground, sample.background] if layers else []
     codes = [grey[sample.trimap], grey[sample.crude_trimap]]
     return [sample.image, sample.alpha, *codes, *(one for one in own if one is not None)]
+
+
+def _plain(text: str) -> str:
+    """In letters that the font has: without accents, and with ? for letters of other scripts."""
+    letters = (one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
+    return "".join(letters).encode("ascii", "replace").decode()

@@ -17,7 +17,7 @@ from datagen.inspect.stats import Rows, count, read_rows
 from manifests.card import TITLE
 from manifests.samples import Sample
 from manifests.shard_set import ShardSet
-from manifests.sources import Background, Foreground
+from manifests.sources import Background, Foreground, Split
 from manifests.storage import write_bytes
 
 _SHOWN = 10  # sources of each kind
@@ -38,8 +38,10 @@ def write_report(
     """
     rows = read_rows(shards)
     bad = worst(rows, samples // 8)
-    of_cells = of_each_cell(rows, shards, (samples - len(bad)) // 8)
-    numbers = sorted({*of_cells, *bad})
+    if len(shards) <= samples:
+        numbers = [*range(len(shards))]
+    else:
+        numbers = sorted({*of_each_cell(rows, shards, (samples - len(bad)) // 8), *bad})
     drawn = []
     for done, number in enumerate(numbers, start=1):
         try:
@@ -54,8 +56,8 @@ def write_report(
         splits={str(split): len(shards.split(split)) for split in shards.splits},
         stats=count(rows, shards),
         uses=[
-            _use(rows, "foreground", shards.foregrounds),
-            _use(rows, "background", shards.backgrounds),
+            use_of(rows, "foreground", shards.foregrounds),
+            use_of(rows, "background", shards.backgrounds),
         ],
         alike=list(_alike(shards))[:_ALIKE],
         samples=drawn,
@@ -91,15 +93,21 @@ def _described(row: Sample) -> dict[str, Any]:
     }
 
 
-def _use(rows: Rows, kind: str, sources: Mapping[str, Foreground | Background]) -> Use:
-    """The sources used least and most. All differ by one at most if nothing is wrong."""
+def use_of(rows: Rows, kind: str, sources: Mapping[str, Foreground | Background]) -> Use:
+    """The sources of the training used least and most, unless all are used equally often. They
+    differ by one at most if nothing is wrong."""
     counts = Counter(dict.fromkeys(sources, 0))
     for one in pc.value_counts(rows.table[f"{kind}_id"]).to_pylist():
         counts[one["values"]] = one["counts"]
-    order = sorted(counts.items(), key=lambda item: (item[1], item[0]))
-    least = order[:_SHOWN]
-    most = order[max(len(least), len(order) - _SHOWN) :][::-1]
-    return Use(kind, least, most, sum(number == 0 for number in counts.values()))
+    unused = sum(number == 0 for number in counts.values())
+    trained = {id_: counts[id_] for id_, source in sources.items() if source.split is Split.TRAIN}
+    order = sorted(trained.items(), key=lambda item: (item[1], item[0]))
+    fewest, most = (order[0][1], order[-1][1]) if order else (0, 0)
+    if fewest == most:
+        return Use(kind, fewest, [], [], unused)
+    rare = [item for item in order if item[1] < most][:_SHOWN]
+    often = [item for item in order[::-1] if item[1] > fewest and item not in rare][:_SHOWN]
+    return Use(kind, None, rare, often, unused)
 
 
 def _alike(shards: ShardSet) -> Iterator[tuple[str, str, str]]:

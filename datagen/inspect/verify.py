@@ -15,9 +15,11 @@ from datagen.cluster import Cluster
 from datagen.sample.crude_errors import joint_histogram
 from datagen.sample.sampling import blend_into
 from manifests.dataset import ShardSettings, read_sources, table_name
+from manifests.jpeg import BLOCK
 from manifests.pixels import (
     BACKGROUND,
     FOREGROUND,
+    NOT_KEPT,
     UNKNOWN,
     ImageCodec,
     Pixels,
@@ -37,12 +39,13 @@ from manifests.shards import (
 from manifests.sources import Background, Foreground
 from manifests.storage import Location, as_file, exists, sha256_of
 
-# Allowed mean difference, over the soft pixels, between a JPEG image of quality 95 and the blend of
-# its JPEG layers, and the increase for each step of quality below 95. White noise, the worst case,
-# has differences of 4, 14 and 20 levels at quality 95, 80 and 70; real pictures have 3, 8 and 10.
-# A wrong layer has larger ones.
+# Allowed mean difference, where layers are kept, between a JPEG image of quality 95 and the blend
+# of its JPEG layers, and the increase for each step of quality below 95. White noise, the worst
+# case, has differences of 4, 14 and 20 levels at quality 95, 80 and 70; real pictures have 3, 8 and
+# 10. A wrong layer has larger ones.
 _JPEG_TOLERANCE, _TOLERANCE_PER_STEP = 10.0, 0.6
 
+_GREY = np.full(3, NOT_KEPT)
 _LEVELS = np.arange(256, dtype=np.uint8)
 
 _REMEDY = "repeat the datagen compose that made the set, it makes only this shard again"
@@ -66,13 +69,15 @@ class Promises:
 
     root: Location
     settings: ShardSettings
+    seed: object  # of the set
     sources: tuple[str, str]  # checksums of the tables of foregrounds and backgrounds
 
 
 def promises_of(shards: ShardSet) -> Promises:
     names = (table_name(Foreground), table_name(Background))
     foregrounds, backgrounds = (shards.sources.get(name, "") for name in names)
-    return Promises(shards.root, shards.settings, (foregrounds, backgrounds))
+    seed = shards.all_settings.get("seed")
+    return Promises(shards.root, shards.settings, seed, (foregrounds, backgrounds))
 
 
 @lru_cache(maxsize=1)
@@ -197,6 +202,8 @@ def _row_faults(
     size = promises.settings.size
     if (row.height, row.width) != (size, size):
         yield f"{row.height} x {row.width}, the settings say {size} x {size}"
+    if row.seed != promises.seed:
+        yield f"its seed is {row.seed}, the settings say {promises.seed}"
     foregrounds, backgrounds = _sources(promises)
     foreground = foregrounds.get(row.foreground_id)
     background = backgrounds.get(row.background_id)
@@ -243,21 +250,34 @@ def _pixel_faults(
 
 
 def _layer_faults(streams: dict[str, Pixels], jpeg_quality: int | None) -> Iterator[str]:
-    """Eq. (1) where the layers are kept.
+    """What is kept of the layers, and Eq. (1) there.
 
     It must hold on average for JPEG, and within one level for PNG (jpeg_quality None).
     """
-    is_soft = (streams["trimap"] == UNKNOWN).view(np.uint8)
-    if not is_soft.any():
+    is_kept = _kept(streams["trimap"])
+    for name in ("foreground", "background"):
+        is_grey = np.asarray(cv2.inRange(streams[name], _GREY, _GREY), np.uint8)
+        if np.count_nonzero(is_grey | is_kept) < is_kept.size:
+            yield f"{name} is not grey in blocks without soft alpha"
+    if not is_kept.any():
         return
     blended = streams["background"].copy()
     blend_into(blended, streams["foreground"], streams["alpha"], 0, 0)
     difference = np.asarray(cv2.absdiff(streams["image"], blended), np.uint8)
     if jpeg_quality is None:
-        most = (difference * is_soft[..., None]).max()
+        most = (difference * is_kept[..., None]).max()
         if most > 1:
             yield f"image differs from the blend of its layers by {most} levels"
         return
-    mean = np.asarray(cv2.mean(difference, is_soft))[:3].mean()
+    mean = np.asarray(cv2.mean(difference, is_kept))[:3].mean()
     if mean > _JPEG_TOLERANCE + _TOLERANCE_PER_STEP * (95 - jpeg_quality):
         yield f"image differs from the blend of its layers by {mean:.1f} levels (mean)"
+
+
+def _kept(trimap: Pixels) -> Pixels:
+    """1 in the blocks of 8 x 8 in which a pixel is soft, else 0; H x W."""
+    height, width = trimap.shape
+    padded = np.pad(trimap == UNKNOWN, ((0, -height % BLOCK), (0, -width % BLOCK)))
+    down, across = (side // BLOCK for side in padded.shape)
+    is_kept = padded.reshape(down, BLOCK, across, BLOCK).any((1, 3)).view(np.uint8)
+    return is_kept.repeat(BLOCK, 0).repeat(BLOCK, 1)[:height, :width].copy()

@@ -43,6 +43,7 @@ from datagen.sample.resize import (
 from datagen.sample.tiles import SIDE, TILE, Tiles, tiled
 from datagen.settings import Settings
 from manifests.checksums import DamagedError
+from manifests.frame import cut_by_frame
 from manifests.pixels import Pixels
 from manifests.sources import Background, Box, Foreground
 from manifests.storage import writing
@@ -65,10 +66,6 @@ _MASS_CELLS = 32
 _CHECKSUM_BYTES = 4
 _DAMAGED = "the working copy is damaged; check the disk, then remove the file"
 _whole = set[tuple[Path, int]]()  # the files, with their inodes, that this process has checked
-
-# The frame cuts a subject at a side if this share of the box's side is opaque at the frame. This is
-# so for a person who ends at the lower edge, and not for a leaf in a tight crop.
-_CUT_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -151,7 +148,7 @@ def prepare_cutout(cutout: Pixels, box: Box, settings: Settings) -> WorkingCopy:
     farthest = distance_threshold(1 / grid.scales[0] - DISTANCE_SLACK)
     tiles = tiled(bands, known, KNOWN_ZERO + farthest, KNOWN_ZERO - farthest)
     alpha = cutout[..., 3]
-    return WorkingCopy(grid, tiles, _mass(alpha, box), _cut_by_frame(alpha, box))
+    return WorkingCopy(grid, tiles, _mass(alpha, box), cut_by_frame(alpha, box))
 
 
 def _crop(cutout: Pixels, box: Box, margin: int) -> Pixels:
@@ -172,17 +169,6 @@ def _mass(alpha: Pixels, box: Box) -> NDArray[np.int64]:
     # Whole numbers, so that sums over them are the same on every machine.
     parts = np.rint(mass / max(mass.sum(), 1e-9) * 1e6).astype(np.int64)
     return parts if parts.any() else np.ones_like(parts)
-
-
-def _cut_by_frame(alpha: Pixels, box: Box) -> NDArray[np.bool_]:
-    """Whether the frame cuts the subject at (top, bottom, left, right)."""
-    sides = (
-        (box.top == 0, alpha[0], box.width),
-        (box.top + box.height == alpha.shape[0], alpha[-1], box.width),
-        (box.left == 0, alpha[:, 0], box.height),
-        (box.left + box.width == alpha.shape[1], alpha[:, -1], box.height),
-    )
-    return np.array([at and (line >= 128).sum() >= _CUT_SHARE * long for at, line, long in sides])
 
 
 def background_shape(height: int, width: int, settings: Settings) -> tuple[int, int, float]:

@@ -22,9 +22,13 @@ class Problem:
     reason: str
 
 
+_OF_SYSTEMS = {"Thumbs.db", "desktop.ini"}  # Windows writes them into folders of pictures
+
+
 class Listing(NamedTuple):
     """What is below a folder. `names` are paths below it with '/' between the parts, sorted;
-    `hidden` are the files and folders that were left out because their name begins with '.'."""
+    `hidden` are the files and folders that were left out because their name begins with '.', or
+    because an operating system writes them."""
 
     names: list[str]
     problems: list[Problem]
@@ -93,7 +97,7 @@ def _take(
 ) -> None:
     """Add one entry of the folder `parent` to the lists."""
     name = f"{parent}/{entry.name}" if parent else entry.name
-    if entry.name.startswith("."):
+    if entry.name.startswith(".") or entry.name in _OF_SYSTEMS:
         listing.hidden.append(shown(Path(name)))
         return
     try:

@@ -14,6 +14,7 @@ from datagen.sources.labels import Label
 from datagen.sources.listing import Problem, shown
 from datagen.sources.transparency import measure_transparency
 from manifests.doubts import Doubt, cutout_doubts, lossy_format_of, photo_doubts
+from manifests.frame import cut_by_frame
 from manifests.pictures import PictureError, read_cutout, read_file, read_photo
 from manifests.pixels import pixels_sha256
 from manifests.sources import Background, Box, Foreground, Subject
@@ -67,7 +68,21 @@ def scan_foreground(
         return Scanned(Problem(shown(folder, file.name), error.kind, error.reason))
     record = foreground_of(file.name, sha256, rgba, file.label, file.alpha_name)
     lossy = lossy_format_of((alpha_data or b"")[:16])
-    return Scanned(record, _named(cutout_doubts(rgba, lossy), folder, file))
+    doubts = [*cutout_doubts(rgba, lossy), *_cut_across(rgba[..., 3], record.box)]
+    return Scanned(record, _named(doubts, folder, file))
+
+
+def _cut_across(alpha: NDArray[np.uint8], box: Box) -> list[Doubt]:
+    top, bottom, left, right = cut_by_frame(alpha, box).tolist()
+    opposite = {"top and bottom": top and bottom, "left and right": left and right}
+    sides = [name for name, are_cut in opposite.items() if are_cut]
+    if not sides:
+        return []
+    reason = (
+        f"the frame of its photo cuts it at {' and at '.join(sides)}; a sample hides one of two "
+        "opposite sides, and may show the other as a straight edge"
+    )
+    return [Doubt("cut", reason)]
 
 
 def _named(doubts: Sequence[Doubt], folder: Location, file: ToScan) -> tuple[Problem, ...]:

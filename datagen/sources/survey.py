@@ -25,7 +25,7 @@ def survey(
     for background in backgrounds:
         short = min(background.height, background.width)
         if short < TINY:
-            reason = f"is {_size(background)} px, so it is enlarged to cover the canvas and soft"
+            reason = f"is {_size(background)} px (height x width), and soft in larger composites"
             warnings.append(Problem(shown(background_folder, background.id), "tiny", reason))
     files = [(shown(foreground_folder, source.id), source) for source in foregrounds]
     more = [(shown(background_folder, source.id), source) for source in backgrounds]
@@ -65,8 +65,8 @@ def _doubtful(source: Foreground, file: str) -> Iterator[Problem]:
         yield Problem(file, "binary-alpha", reason)
     if min(box.height, box.width) < TINY:
         reason = (
-            f"its subject is {box.height} x {box.width} px; it is never enlarged, so it stays "
-            "that small in its composites"
+            f"its subject is {box.height} x {box.width} px (height x width); it is never enlarged, "
+            "so it stays that small in larger composites"
         )
         yield Problem(file, "tiny", reason)
 

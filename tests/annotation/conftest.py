@@ -27,7 +27,7 @@ from PIL import Image
 from annotation.form.tasks import prediction_of
 from annotation.pull import pull
 from annotation.push import Sources, push
-from annotation.serve import REQUIREMENTS, Service, free_port, serving
+from annotation.serve import REQUIREMENTS, Service, serving
 from annotation.server.client import Client
 from annotation.server.find import existing_project
 from annotation.server.project import Project
@@ -35,6 +35,7 @@ from annotation.settings import Patience, Wanted
 from manifests.pixels import Pixels, encode_alpha
 from tests.annotation.proxy import Proxy, proxied
 from tests.conftest import QUIET, Ran, finish
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"

@@ -15,13 +15,13 @@ from annotation.assist import Assistant, listen
 from annotation.form.drafts import in_place, read_drawn
 from annotation.form.regions import BadAnnotationError, RegionLabel, read_content, stroke
 from annotation.push import Sources, push
-from annotation.serve import free_port
 from annotation.server.client import Client
 from annotation.server.find import existing_project
 from annotation.solve import warm_solver
 from manifests.annotations import Kind
 from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN, Pixels
 from tests.annotation.conftest import quiet, save_photo, soft_alpha, tasks_of, trimap_of_rings
+from tests.ports import free_port
 
 SHAPE = (60, 80)
 

@@ -14,7 +14,6 @@ from playwright.sync_api import Browser, Page
 from annotation.assist import Assistant, listen, register
 from annotation.form.regions import choice
 from annotation.push_solved import push_solved
-from annotation.serve import free_port
 from annotation.server.client import Client
 from annotation.server.project import Project
 from annotation.solve import solve_folder
@@ -61,6 +60,7 @@ from tests.annotation.conftest import (
     trimap_of_rings,
 )
 from tests.chromium import chromium
+from tests.ports import free_port
 from tests.training.conftest import lively
 from training.checkpoint import save
 from training.choices import Variant

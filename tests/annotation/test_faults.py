@@ -22,7 +22,7 @@ from annotation.form.tasks import prediction_of
 from annotation.pull import pull
 from annotation.push import Sources, push
 from annotation.push_solved import push_solved
-from annotation.serve import Service, free_port, serving
+from annotation.serve import Service, serving
 from annotation.server.client import Client
 from annotation.server.faults import RefusedError, ServerError, UnsureError
 from annotation.server.find import existing_project, find_project
@@ -45,6 +45,7 @@ from tests.annotation.conftest import (
 )
 from tests.annotation.proxy import Proxy, Trouble
 from tests.conftest import finish
+from tests.ports import free_port
 
 IMPORT = r"POST /api/projects/\d+/import$"
 UPLOAD = r"POST /api/projects/\d+/import\?commit"

@@ -273,6 +273,18 @@ def test_pipes_and_broken_links_are_named(tmp_path: Path) -> None:
     assert "No such file" in wrong(tmp_path, "x.jpg")
 
 
+def test_linked_folders_are_read_once(tmp_path: Path) -> None:
+    save(tmp_path / "photos" / "deep" / "x.png", colours())
+    save(tmp_path / "other" / "y.png", colours())
+    (tmp_path / "photos" / "batch 2").symlink_to(tmp_path / "other")
+    (tmp_path / "photos" / "a loop").symlink_to(tmp_path / "photos")
+    (tmp_path / "photos" / "again").symlink_to(tmp_path / "photos" / "deep")
+    files, failures = list_files(tmp_path / "photos")
+    assert files == ["batch 2/y.png", "deep/x.png"]
+    assert [failure.file for failure in failures] == ["a loop", "again"]
+    assert all("read already" in failure.reason for failure in failures)
+
+
 def test_a_photo_that_changed_since_is_named(tmp_path: Path) -> None:
     save(tmp_path / "x.png", colours())
     photo = only(tmp_path)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from annotation.push import Sources, push
-from annotation.serve import ServeError, Service, free_port, serving
+from annotation.serve import ServeError, Service, serving
 from annotation.server.client import Client
 from tests.annotation.conftest import (
     HASTY,
@@ -22,6 +22,7 @@ from tests.annotation.conftest import (
     start_annotate,
 )
 from tests.conftest import descendants, finish, is_alive
+from tests.ports import free_port
 
 
 def test_port_that_is_taken(venv: Path, template: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from annotation.form.tasks import prediction_of
 from annotation.pull import pull
 from annotation.push import Sources, push
-from annotation.serve import Service, free_port, serving
+from annotation.serve import Service, serving
 from annotation.server.client import Client
 from annotation.server.find import existing_project
 from annotation.settings import Wanted
@@ -35,6 +35,7 @@ from tests.annotation.conftest import (
     tasks_of,
 )
 from tests.annotation.proxy import proxied
+from tests.ports import free_port
 
 
 def test_turned_photo_is_shown_upright(client: Client, title: str, tmp_path: Path) -> None:

@@ -16,13 +16,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from annotation.serve import Service, environment, free_port
+from annotation.serve import Service, environment
 from annotation.server.client import Client
 from annotation.team import address_of, database_settings, invitation, is_open, warning_of
 from tests.annotation.conftest import HASTY, Running, start_annotate
 from tests.annotation.people import browser_of, join
 from tests.annotation.proxy import proxied
 from tests.conftest import finish
+from tests.ports import free_port
 
 
 def certificate(folder: Path) -> Path:

@@ -11,7 +11,6 @@ import pytest
 
 from annotation.cli import main
 from annotation.push import Sources
-from annotation.serve import free_port
 from tests.annotation.conftest import (
     Running,
     annotate,
@@ -19,6 +18,7 @@ from tests.annotation.conftest import (
 )
 from tests.annotation.proxy import Proxy, Trouble
 from tests.conftest import QUIET, Ran, finish
+from tests.ports import free_port
 
 
 def stopped(ran: Ran) -> str:

@@ -21,7 +21,6 @@ from annotation.form.regions import choice, read_content
 from annotation.form.tasks import prediction_of
 from annotation.pull import pull
 from annotation.push import Sources, push
-from annotation.serve import free_port
 from annotation.server.client import Client
 from annotation.server.find import existing_project
 from annotation.server.project import Project
@@ -41,6 +40,7 @@ from tests.annotation.conftest import (
     trimap_of_rings,
 )
 from tests.conftest import descendants, finish, is_alive
+from tests.ports import free_port
 from tests.training.conftest import lively
 from training.checkpoint import MODEL, save
 from training.choices import Variant

@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from annotation.serve import Service, free_port, serving
+from annotation.serve import Service, serving
 from annotation.server.client import Client
 from annotation.server.find import existing_project
 from annotation.server.project import Project
@@ -44,6 +44,7 @@ from tests.annotation.conftest import (
     warmed_template,
 )
 from tests.annotation.loop import ALPHAMATTING, run_loop
+from tests.ports import free_port
 
 HEIGHT, WIDTH = 2160, 3840
 ALPHAS = 8  # different alphas; with more, the disk would be measured

@@ -26,7 +26,7 @@ import numpy as np
 from annotation.assist import Assistant, listen, register
 from annotation.form.tasks import prediction_of
 from annotation.push import Sources, push
-from annotation.serve import Service, free_port, serving
+from annotation.serve import Service, serving
 from annotation.server.client import Client
 from annotation.server.find import existing_project
 from annotation.server.project import Project
@@ -36,6 +36,7 @@ from manifests.pictures import read_photo, read_trimap
 from manifests.pixels import Pixels
 from tests.annotation.conftest import PASSWORD, USER, quiet, server_venv, tasks_of, warmed_template
 from tests.annotation.loop import ALPHAMATTING
+from tests.ports import free_port
 
 PHOTO, REPEATS = "GT11", 5
 Result = TypeVar("Result")

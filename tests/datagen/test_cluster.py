@@ -115,13 +115,9 @@ def test_every_item_has_one_outcome(outcomes: dict[str, Outcome[Task, str]]) -> 
     assert [outcomes[name].number for name in PLAN] == list(range(len(PLAN)))
 
 
-def test_good_work_is_done_once_beside_bad(
-    outcomes: dict[str, Outcome[Task, str]], log: Path
-) -> None:
+def test_good_work_succeeds_beside_bad(outcomes: dict[str, Outcome[Task, str]]) -> None:
     for name in PLAN[:5]:
         assert (outcomes[name].value, outcomes[name].error) == (name.upper(), "")
-        # A worker that shares the machine with a killed one may be replaced, never its result.
-        assert attempts(log, name) >= 1
 
 
 def test_killed_worker_is_replaced(outcomes: dict[str, Outcome[Task, str]], log: Path) -> None:

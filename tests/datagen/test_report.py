@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 from console.commands import DONE, FAILED
 from datagen.inspect.chosen import of_each_cell, of_split, worst
 from datagen.inspect.pictures import error_map
+from datagen.inspect.report import use_of
 from datagen.inspect.stats import read_rows
 from datagen.job import make_shard_set
 from datagen.settings import Settings
@@ -120,6 +121,30 @@ def test_samples_of_each_cell_and_the_worst(shards: Path) -> None:
     of_val = of_split(opened, "val")
     assert [opened[int(n)].row.split for n in of_val] == ["val"] * len(opened.split("val"))
     assert set(worst(rows, 2, of_val)) <= set(of_val.tolist())
+
+
+def test_a_small_set_is_shown_whole(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(data_of(written(shards, tmp_path / "r.html", capsys))) == len(open_shards(shards))
+
+
+@pytest.mark.parametrize("kind", ["foreground", "background"])
+def test_sources_are_compared_with_those_of_the_same_split(shards: Path, kind: str) -> None:
+    opened = open_shards(shards)
+    sources = opened.foregrounds if kind == "foreground" else opened.backgrounds
+    rows = read_rows(opened)
+    counts = Counter(rows.table[f"{kind}_id"].to_pylist())
+    trained = {id_: counts[id_] for id_, source in sources.items() if source.split == "train"}
+    found = use_of(rows, kind, sources)
+    least, most = dict(found.least), dict(found.most)
+    assert (least | most).items() <= trained.items()
+    assert not least.keys() & most.keys()
+    assert (found.each is not None) == (len(set(trained.values())) == 1)
+    assert all(count < max(trained.values()) for count in least.values())
+    assert all(count > min(trained.values()) for count in most.values())
+    alone = use_of(rows, kind, dict([*sources.items()][:1]))
+    assert (alone.least, alone.most) == ([], [])
 
 
 @given(trimaps())

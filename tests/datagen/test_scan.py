@@ -13,6 +13,7 @@ from pathlib import Path
 from time import process_time
 from typing import TypeVar
 
+import cv2
 import numpy as np
 import pytest
 
@@ -378,12 +379,30 @@ def test_doubtful_sources(fgs: Path, bgs: Path) -> None:
     assert [(Path(w.file).name, w.kind) for w in result.warnings] == [
         ("small.png", "tiny"),
         ("fgs", "balance"),
+        ("a.png", "cut"),
         ("a.png", "tiny"),
         ("hard.png", "binary-alpha"),
     ]
     (balance,) = warned(result, "balance")
     assert "human Little 2" in balance.reason
     assert "equal share is 0.2" in balance.reason
+
+
+def test_a_subject_that_is_cut_on_opposite_sides(fgs: Path, bgs: Path) -> None:
+    """A sample can hide one of the two; of a person who ends at the lower edge nothing is said."""
+    row, column = np.mgrid[:300, :400]
+    for name, is_in in {
+        "person": abs(column - 200) < row / 2,
+        "trunk": abs(column - 200) < 100,
+        "all": (row - 150) ** 2 + (column - 200) ** 2 < 240**2,
+    }.items():
+        alpha = np.clip(255 * cv2.blur(is_in.astype(float), (5, 5)), 0, 255).astype(np.uint8)
+        (fgs / f"{name}.png").write_bytes(save(np.dstack([colours(300, 400), alpha])))
+    (fgs / "a.png").unlink()
+    said = {Path(one.file).name: one.reason for one in warned(scan(fgs, bgs), "cut")}
+    assert set(said) == {"trunk.png", "all.png"}
+    assert "at top and bottom;" in said["trunk.png"]
+    assert "at top and bottom and at left and right;" in said["all.png"]
 
 
 @pytest.mark.slow
@@ -393,7 +412,12 @@ def test_the_real_sources_are_clean() -> None:
     assert result.problems == ()
     assert len(result.foregrounds) == 63
     assert len(result.backgrounds) == 352
-    assert {warning.kind for warning in result.warnings} == {"balance", "tiny"}
+    assert {warning.kind for warning in result.warnings} == {
+        "alpha-inverted",
+        "balance",
+        "tiny",
+        "cut",
+    }
     for record in result.foregrounds:
         others = json.loads(record.labels)
         assert (record.height, record.width) == (int(others["height"]), int(others["width"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from console.commands import DONE, FAILED
+from datagen.cache import folder_of_each_machine
+from datagen.copies import Copies, make_room
 from datagen.inspect.verify import verify
 from datagen.job import Result, make_shard_set
+from datagen.prepare import BadSourcesError
 from datagen.resume import RefusedError
 from datagen.settings import Settings
 from datagen.sources.folders import SourceFolders
@@ -66,11 +70,11 @@ def test_a_set_is_looked_at(
 ) -> None:
     printed = []
     for name, shards in (("here", str(here_set)), ("there", str(there_set))):
-        path = [str(tmp_path / name)] if command.endswith("--out") else []
+        path = [str(tmp_path / f"{name}.png")] if command.endswith("--out") else []
         ran = here(capsys, *command.split(), *path, "--shards", shards)
         assert ran.code == DONE, ran
         assert SECRET not in ran.out + ran.err
-        made = (tmp_path / name).read_bytes() if path and "preview" in command else b""
+        made = Path(path[0]).read_bytes() if path and "preview" in command else b""
         printed.append((ran.out.replace(str(tmp_path / name), ""), made))
     assert printed[0] == printed[1]
 
@@ -189,6 +193,21 @@ def test_two_runs_in_one_folder_of_a_store(
     assert (grown.samples, grown.failed) == (11, ())
 
 
+def test_a_refused_run_leaves_no_claim(
+    own_sources: LocalSources, store: Store, tmp_path: Path
+) -> None:
+    """So that other settings can be tried, as in a folder."""
+    out = ROOT / "refused"
+    bad = own_sources.backgrounds / "bad.png"
+    bad.write_bytes(b"no picture")
+    with pytest.raises(BadSourcesError):
+        make_shard_set(InProcess(), own_sources, SETTINGS, out, cache=tmp_path)
+    assert not files_below(out)
+    bad.unlink()
+    other = replace(SETTINGS, seed=3)
+    assert not make_shard_set(InProcess(), own_sources, other, out, cache=tmp_path).failed
+
+
 def test_what_is_no_set_is_left_alone(sources: LocalSources, store: Store) -> None:
     write_bytes(ROOT / "other" / "thesis.txt", b"x")
     with pytest.raises(RefusedError, match="holds something that is not a shard set"):
@@ -224,6 +243,36 @@ def test_copies_of_the_future_go_first(
     made = make_shard_set(InProcess(), sources, SETTINGS, out, cache=kept, cache_bytes=most)
     assert made.failed == ()
     assert contents(out) == contents(here_set)
+
+
+def test_what_killed_processes_left_counts_and_goes(tmp_path: Path) -> None:
+    """But what may still be written stays."""
+    hours = {"old.raw": 3.0, ".part-old": 2.0, "new.raw": 0.5, ".part-new": 0.4, "last.raw": 0.1}
+    for name, ago in hours.items():
+        (tmp_path / name).write_bytes(bytes(100))
+        os.utime(tmp_path / name, (time.time() - 3600 * ago,) * 2)
+    make_room(tmp_path, 500)
+    assert len(list(tmp_path.iterdir())) == 5
+    make_room(tmp_path, 300)
+    assert {path.name for path in tmp_path.iterdir()} == {"new.raw", ".part-new", "last.raw"}
+    make_room(tmp_path, 0)
+    assert {path.name for path in tmp_path.iterdir()} == {".part-new"}
+
+
+def test_the_folder_of_a_machine_belongs_to_its_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = folder_of_each_machine(Url("s3://bucket/set"), None)
+    Copies(folder, most_bytes=1).check()
+    own = tmp_path / f"matting-copies-{os.getuid()}"
+    assert Copies(folder).here.parent == own
+    assert own.stat().st_mode & 0o777 == 0o700
+    own.chmod(0o777)  # as of somebody who was there first
+    with pytest.raises(ValueError, match="is not yours alone"):
+        Copies(folder, most_bytes=1).check()
+    named = folder_of_each_machine(tmp_path / "out", Path("matting-copies"))
+    assert Copies(named).here.parent == Path("matting-copies").absolute()
 
 
 def test_no_room_for_a_single_copy(sources: LocalSources, tmp_path: Path) -> None:

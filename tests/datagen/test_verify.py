@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from datagen.inspect.verify import Finding, promises_of, verify, verify_shard
+from datagen.sample.sampling import soft_blocks
 from datagen.settings import LOWEST_JPEG_QUALITY
 from manifests import open_shards
 from manifests.dataset import (
@@ -30,9 +32,11 @@ from manifests.dataset import (
 from manifests.pixels import (
     ImageCodec,
     Pixels,
+    decode_colour,
     encode_alpha,
     encode_colour,
     encode_trimap,
+    kept_blocks,
     trimap_of,
 )
 from manifests.samples import (
@@ -103,8 +107,8 @@ def sample(number: int, codec: ImageCodec, alpha: Pixels | None = None) -> Encod
         "alpha": encode_alpha(alpha),
         "trimap": encode_trimap(trimap_of(alpha)),
         "crude_trimap": encode_trimap(crude),
-        "foreground": encode_colour(front, codec),
-        "background": encode_colour(behind, codec),
+        "foreground": encode_colour(kept_blocks(front, soft_blocks(alpha)), codec),
+        "background": encode_colour(kept_blocks(behind, soft_blocks(alpha)), codec),
     }
     row = Sample(
         key=f"train-{number:08d}",
@@ -151,7 +155,7 @@ class OneShard:
 
     def findings(self, shard: Shard) -> list[Finding]:
         settings = {"format": self.form, "image_codec": self.codec, "layers": True, "size": SIZE}
-        settings |= {"jpeg_quality": self.quality, "shard_size": 1000}
+        settings |= {"jpeg_quality": self.quality, "shard_size": 1000, "seed": 0}
         tables = {
             "foregrounds": sources_sha256(read_sources(self.root, Foreground)),
             "backgrounds": sources_sha256(read_sources(self.root, Background)),
@@ -340,6 +344,31 @@ def test_a_replaced_layer_is_named(made: OneShard, codec: ImageCodec) -> None:
     assert (shard, key) == (NAME, BAD)
     assert reason.startswith("image differs from the blend of its layers by ")
     assert reason.endswith("(mean)") == (codec is ImageCodec.JPEG)
+
+
+def test_hard_pixels_beside_soft_ones_are_compared_too(made: OneShard) -> None:
+    image = decode_colour(good()[1].streams["image"]).copy()
+    row, column = np.argwhere((soft_alpha() == 0) & kept())[0]
+    image[row, column] ^= 0x40
+    (finding,) = made.findings(made.write(changed(image=encode_colour(image, ImageCodec.PNG))))
+    assert finding.reason == "image differs from the blend of its layers by 64 levels"
+
+
+@pytest.mark.parametrize("codec", ImageCodec)
+def test_a_layer_that_is_not_grey_where_it_says_nothing(made: OneShard, codec: ImageCodec) -> None:
+    made = replace(made, codec=codec)
+    alpha = np.where(np.arange(SIZE) < 8, soft_alpha(), 0).astype(np.uint8)  # one block of two
+    one = sample(0, codec, alpha)
+    assert made.findings(made.write([one], [alpha])) == []
+    layer = decode_colour(one.streams["background"]).copy()
+    layer[0, 9:] = 90
+    bad = replace(one, streams={**one.streams, "background": encode_colour(layer, codec)})
+    (finding,) = made.findings(made.write([bad], [alpha]))
+    assert finding.reason == "background is not grey in blocks without soft alpha"
+
+
+def kept() -> NDArray[np.bool_]:
+    return soft_blocks(soft_alpha()).repeat(8, 0).repeat(8, 1)[:SIZE, :SIZE]
 
 
 def test_a_changed_alpha_is_noticed(made: OneShard) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing, suppress
@@ -130,6 +131,25 @@ def test_no_cache_keeps_what_is_damaged(tmp_path: Path, monkeypatch: pytest.Monk
     ):
         _ = shards[0].image
     assert list(cache.iterdir()) == []
+
+
+def test_each_copy_is_compared_when_it_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if an earlier copy of the same shard was whole, or was not."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    write_set(tmp_path / "set", {Split.TRAIN: [1] * 7}, size=(8, 8), layers=False)
+    first = tmp_path / "set" / "data" / "train-00000.tar"
+    whole = first.read_bytes()
+    with serving(tmp_path / "set") as web, closing(open_shards(web.url)) as shards:
+        other = pickle.loads(pickle.dumps(shards))  # as for another process
+        keys = [sample.key for sample in shards]  # only the last few copies are kept
+        assert keys[0] == "train-00000000"
+        first.write_bytes(whole[:600] + bytes([whole[600] ^ 1]) + whole[601:])
+        with pytest.raises(ValueError, match="its sha256 is not"):
+            _ = shards[0].image
+        first.write_bytes(whole)
+        assert other[0].key == keys[0]
 
 
 def test_a_cache_that_cannot_be_written_is_named(

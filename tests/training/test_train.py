@@ -215,6 +215,8 @@ def test_a_cache_and_a_signature(shards: Path, run: Path, tmp_path: Path, capsys
         (("--shards", "/none/such"), FAILED, "/none/such/dataset.json: no such folder"),
         (("--init", "/none/such"), FAILED, "/none/such: no checkpoint here; give a run"),
         (("--init", __file__), FAILED, f"{__file__}: not a checkpoint of this model: "),
+        (("--crop-size", "4096"), FAILED, "and a crop 4096 x 4096; choose crops of"),
+        (("--batch-size", "1", "--crop-size", "32"), FAILED, "a single crop of this size is too"),
         (("--out", "https://a/b"), WRONG_USAGE, "https:// is read, not written; write to s3://"),
         (("--out", "s3://b/x?key=secret"), WRONG_USAGE, "leave passwords and options out of it"),
     ],

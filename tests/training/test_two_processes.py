@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections import Counter
@@ -29,6 +26,7 @@ from manifests.sources import Split
 from manifests.storage import Url, files_below, read_bytes, write_bytes
 from tests.conftest import contents
 from tests.object_store import BUCKET, Store
+from tests.ports import free_port
 from tests.training.conftest import TRAIN_SAMPLES
 from tests.training.runs import (
     SMALL,
@@ -57,15 +55,6 @@ OFTEN = ("--checkpoint-every", "1", "--validate-every", "2", "--keep", "3")
 THREE = (*SMALL, "--workers", "0", "--iterations", "3", *OFTEN)
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
-
-
-def free_port() -> int:
-    """Not one of those that the system gives away: another program could get it meanwhile."""
-    for port in random.sample(range(10_000, 32_000), 100):
-        with socket.socket() as one, contextlib.suppress(OSError):
-            one.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no port is free")
 
 
 def torchrun(*arguments: str) -> subprocess.Popen[str]:

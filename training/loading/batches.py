@@ -17,7 +17,7 @@ from manifests.samples import LAYERS
 from manifests.shard_set import ShardSet
 from manifests.sources import Split
 from manifests.store import ShardStore
-from training.loading.crops import STREAMS, Crops
+from training.loading.crops import STREAMS, Crops, check_crop
 from training.loading.order import Order
 from training.loading.workers import in_order
 from training.settings import LoaderSettings
@@ -72,9 +72,9 @@ def batches(
     A resumed run begins at `first`: earlier batches are not read. Closing the generator ends its
     workers.
 
-    Raises ValueError if the set has no samples to train on or fewer shards than there are ranks;
-    and, as batches come, ValueError that names the file and the sample that are broken,
-    RuntimeError if a worker is killed.
+    Raises ValueError if the set has no samples to train on, smaller ones than the crops or fewer
+    shards than there are ranks; and, as batches come, ValueError that names the file and the sample
+    that are broken, RuntimeError if a worker is killed.
     """
     trained = shards.split(Split.TRAIN)
     order = _order(trained, settings, rank, world)  # mistakes are found now, not at the first batch
@@ -82,6 +82,7 @@ def batches(
 
 
 def _order(shards: ShardSet, settings: LoaderSettings, rank: int, world: int) -> Order:
+    check_crop(shards, settings.crop_size)
     return Order([shard.samples for shard in shards.shards], settings.seed, rank, world)
 
 

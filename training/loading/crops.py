@@ -11,6 +11,7 @@ from torch import Tensor
 
 from manifests.pixels import trimap_of
 from manifests.samples import LAYERS
+from manifests.shard_set import ShardSet
 from manifests.store import Streams
 from training.choices import TrimapChoice
 from training.loading.augment import (
@@ -26,6 +27,15 @@ from training.loading.order import Place, generator_of
 from training.settings import LoaderSettings
 
 STREAMS = ("image", "alpha", "crude_trimap")  # the exact trimap follows from alpha: Eq. (2)
+
+
+def check_crop(shards: ShardSet, side: int) -> None:
+    """Raise ValueError if a crop is larger than the samples: it would show each several times."""
+    if side > (size := shards.settings.size):
+        raise ValueError(
+            f"{shards.root}: its samples have {size} x {size} pixels, and a crop {side} x {side}; "
+            f"choose crops of {size} or less (--crop-size)"
+        )
 
 
 class Crops:

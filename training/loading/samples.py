@@ -16,7 +16,7 @@ from manifests.storage import Location
 from manifests.store import Streams
 from training.choices import TrimapChoice
 from training.loading.colours import recoloured
-from training.loading.crops import STREAMS, Crops
+from training.loading.crops import STREAMS, Crops, check_crop
 from training.loading.order import Place
 from training.settings import LoaderSettings
 
@@ -76,6 +76,8 @@ class Samples(Dataset[dict[str, Any]]):
         cache: str | Path | None = None,
     ) -> None:
         opened = shards if isinstance(shards, ShardSet) else open_shards(shards, cache)
+        if crop is not None:
+            check_crop(opened, crop)
         self.shards = opened.split(split)
         self._crop = crop
         self._settings = LoaderSettings(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -25,9 +25,6 @@ from training.options import (
     read_folder,
     sides_of,
 )
-
-if TYPE_CHECKING:
-    pass
 
 matte_app = new_app("Use a trained model: predict alphas, measure them, export the model.")
 
@@ -93,6 +90,8 @@ def predict(
     check_partners("masks", masks, {"inner": inner, "outer": outer}, {})
     kind, given = ("masks", masks) if masks is not None else ("trimaps", needed("trimaps", trimaps))
     band = (INNER if inner is None else inner, OUTER if outer is None else outer)
+    if out.exists() and not out.is_dir():
+        raise typer.BadParameter(f"--out {out}: is a file; name a folder")
     cutouts = out / "cutouts" if foregrounds else None
     for written in (out, cutouts):
         if written is not None and written.resolve() in {images.resolve(), given.resolve()}:
@@ -173,6 +172,8 @@ def export(
     """Export the model without its trimap decoder, and compare it with PyTorch."""
     from training.checkpoint import load_network
 
+    if out.suffix.lower() not in {".onnx", ".pte"}:
+        raise typer.BadParameter(f"--out {out}: name a file that ends with .onnx or .pte")
     is_pte = out.suffix.lower() == ".pte"
     if size is not None and not is_pte:
         raise typer.BadParameter("--size is for a .pte; an .onnx takes images of any size")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from dataclasses import dataclass
 
 import cv2
@@ -11,7 +10,6 @@ import cv2
 # RuntimeError where memory is short; OpenCV has an error class of its own.
 FAULTS = (OSError, ValueError, RuntimeError, MemoryError, cv2.error)
 
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _MEMORY = ("out of memory", "can't allocate memory", "bad_alloc", "Insufficient memory")
 
 
@@ -21,11 +19,6 @@ class Failure:
 
     name: str
     reason: str
-
-
-def is_of_all(error: Exception) -> bool:
-    """Would the next picture fail in the same way, because nothing can be written any more?"""
-    return isinstance(error, OSError) and error.errno in _DISK
 
 
 def lacks_memory(error: Exception) -> bool:

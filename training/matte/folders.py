@@ -90,7 +90,10 @@ def by_stem(kind: str, folder: Path) -> dict[str, Path]:
 def _check_partners(missing: set[str], kind: str, other: str, folders: Mapping[str, Path]) -> None:
     if missing:
         names = listed(sorted(missing))
-        reason = f"no {other} for {len(missing)} of the {kind} in {folders[kind]}: {names}"
+        reason = (
+            f"no {other} for {len(missing)} of the {kind} in {folders[kind]}: {names}; "
+            f"add them, or move these {kind} away"
+        )
         raise PictureError("folder", reason, str(folders[other]))
 
 

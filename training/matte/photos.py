@@ -10,7 +10,8 @@ from classical.colours import cutout_of
 from manifests.masks import read_mask
 from manifests.pictures import PictureError, read_photo, read_trimap, write_alpha, write_cutout
 from manifests.pixels import Pixels
-from training.matte.faults import FAULTS, is_of_all, reason_of
+from manifests.storage import cannot_write
+from training.matte.faults import FAULTS, reason_of
 from training.matte.folders import Matched, check_sizes
 from training.matte.predict import matte
 from training.net.model import MattingModel
@@ -45,7 +46,7 @@ def predict_folders(
             failed += 1
             fail(str(error))
         except FAULTS as error:
-            if is_of_all(error):
+            if cannot_write(error):
                 raise
             failed += 1
             fail(f"{photo_file}: {reason_of(error)}")
