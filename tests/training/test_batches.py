@@ -195,11 +195,14 @@ def test_layers_that_are_not_wanted(root: Path) -> None:
     assert torch.equal(batch.image, with_layers.image)
 
 
-@pytest.mark.parametrize("size", [(6, 7), (12, 90)])
-def test_images_smaller_than_the_crop(tmp_path: Path, size: tuple[int, int]) -> None:
-    write_set(tmp_path, {Split.TRAIN: [5]}, size=size)
-    for batch in run(settings_of(tmp_path), 0, 3):
+def test_images_smaller_than_the_crop(tmp_path: Path) -> None:
+    """Each would be there several times, side by side and mirrored."""
+    write_set(tmp_path, {Split.TRAIN: [5]}, size=(24, 24))
+    for batch in run(settings_of(tmp_path, crop_size=24), 0, 3):
         assert batch.image.shape == (4, 3, 24, 24)
+    for choose in (run, lambda settings, *_: epoch_length(open_shards(tmp_path), settings)):
+        with pytest.raises(ValueError, match=r"have 24 x 24 pixels, and a crop 25 x 25"):
+            choose(settings_of(tmp_path, crop_size=25), 0, 3)
 
 
 def test_the_model_s_generator_is_left_alone(root: Path) -> None:

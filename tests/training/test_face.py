@@ -193,6 +193,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         training.Samples(tmp_path / "set", split="val")
     for change, message in (
         ({"crop": 4}, "crop_size = 4, expected 8"),
+        ({"crop": 48}, "choose crops of 40 or less"),
         ({"seed": -1}, "seed = -1, expected 0 or more"),
         ({"colour": 2.0}, "colour = 2.0, expected 0 to 1"),
         ({"scale_probability": -0.5}, "scale_probability = -0.5, expected 0 to 1"),

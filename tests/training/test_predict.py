@@ -254,7 +254,8 @@ def test_mistakes_of_predict(folders: Path, checkpoint: Path, capsys: Capture) -
     ran = run(capsys, *predicting(folders, checkpoint))
     assert ran.code == FAILED
     assert errors(ran) == [
-        f"error: {folders}/images: no images for 1 of the trimaps in {folders}/crude: fur"
+        f"error: {folders}/images: no images for 1 of the trimaps in {folders}/crude: fur; "
+        "add them, or move these trimaps away"
     ]
     assert not (folders / "out").exists()
 

@@ -182,7 +182,8 @@ def test_what_cannot_be_resumed(whole: tuple[Path, Ran], shards: Path, capsys: C
         (options(shards, run), f"{run}: a run is here; go on with --resume, or name another --out"),
         (
             options(shards, run, "--resume", *changed),
-            f"{run}: is a run with other settings (lr: 0.0001 -> 0.001, seed: 0 -> 1)",
+            f"{run}: is a run with other settings (lr: 0.0001 -> 0.001, seed: 0 -> 1); "
+            "repeat its options",
         ),
     ):
         ran = called(capsys, train_main, *arguments)
@@ -191,7 +192,8 @@ def test_what_cannot_be_resumed(whole: tuple[Path, Ran], shards: Path, capsys: C
     assert not none.exists()
 
     other = run.with_name("other")
-    write_set(other, {Split.TRAIN: [1] * sum(TRAIN_SAMPLES), Split.VAL: [VAL_SAMPLES]})
+    counts = {Split.TRAIN: [1] * sum(TRAIN_SAMPLES), Split.VAL: [VAL_SAMPLES]}
+    write_set(other, counts, size=(64, 64))
     ran = called(capsys, train_main, *options(other, run, "--resume"))
     assert ran.code == FAILED
     assert ran.err == f"error: {run}: was trained on other shards than those of {other}\n"

@@ -216,7 +216,6 @@ def test_a_cache_and_a_signature(shards: Path, run: Path, tmp_path: Path, capsys
         (("--init", "/none/such"), FAILED, "/none/such: no checkpoint here; give a run"),
         (("--init", __file__), FAILED, f"{__file__}: not a checkpoint of this model: "),
         (("--crop-size", "4096"), FAILED, "and a crop 4096 x 4096; choose crops of"),
-        (("--batch-size", "1", "--crop-size", "32"), FAILED, "a single crop of this size is too"),
         (("--out", "https://a/b"), WRONG_USAGE, "https:// is read, not written; write to s3://"),
         (("--out", "s3://b/x?key=secret"), WRONG_USAGE, "leave passwords and options out of it"),
     ],
@@ -228,3 +227,10 @@ def test_mistakes(
     assert (ran.code, ran.out) == (code, "")
     assert said in " ".join(ran.err.replace("│", " ").split())
     assert not run.exists()  # so that the same command, put right, is not refused
+
+
+def test_a_batch_of_one_value(shards: Path, run: Path, capsys: Capture) -> None:
+    small = ("--batch-size", "1", "--crop-size", "32")
+    ran = called(capsys, train_main, *options(shards, run, *small))
+    assert (ran.code, ran.out) == (FAILED, "")
+    assert "a single crop of this size is too little for the network's normalisation" in ran.err

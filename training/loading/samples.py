@@ -76,9 +76,9 @@ class Samples(Dataset[dict[str, Any]]):
         cache: str | Path | None = None,
     ) -> None:
         opened = shards if isinstance(shards, ShardSet) else open_shards(shards, cache)
+        self.shards = opened.split(split)
         if crop is not None:
             check_crop(opened, crop)
-        self.shards = opened.split(split)
         self._crop = crop
         self._settings = LoaderSettings(
             crop_size=LoaderSettings.crop_size if crop is None else crop,
