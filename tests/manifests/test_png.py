@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from isal import isal_zlib
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -134,3 +136,17 @@ def test_a_short_stream_of_a_large_picture_takes_no_memory() -> None:
         decode_alpha(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(ValueError, match="not a PNG"):
         decode_trimap(b"\x89PNG\r\n\x1a\n")
+
+
+def test_a_file_does_not_depend_on_where_the_compressor_is() -> None:
+    """Each of these begins with other bytes, which come again: in any place of the memory there are
+    some of which ISA-L alone would find the beginning again there, and nowhere else."""
+    rng = np.random.default_rng(0)
+    rows = np.zeros((20_000, 1, 400), np.uint8)
+    rows[:, 0, 1:5] = rows[:, 0, 200:204] = rng.integers(1, 256, (len(rows), 4))
+    here = [png.write_grey(row) for row in rows]
+    in_the_way = [isal_zlib.compressobj(1) for _ in range(3)]
+    with ThreadPoolExecutor(1) as of_another_stack:
+        elsewhere = of_another_stack.submit(lambda: [png.write_grey(row) for row in rows])
+        assert elsewhere.result() == here
+    assert len(in_the_way) == 3
