@@ -26,11 +26,14 @@ from datagen.sources.summary import summary
 from manifests.dataset import check_splits
 from manifests.sources import Background, Foreground
 
-_MUCH = 1.5  # enlarged more often than that, a photo looks soft
+_MUCH = 1.5  # times; a photo that is enlarged more looks soft
 
 
 class BadSourcesError(Exception):
-    """The sources have problems, and leaving bad sources out was not asked for, or leaves none."""
+    """The sources have problems, and leaving bad sources out was not asked for, or leaves none.
+
+    are_swapped: whether photos were probably given as foregrounds, and cut-outs as backgrounds.
+    """
 
     def __init__(self, problems: Sequence[Problem], nothing_left: bool) -> None:
         first = "; ".join(f"{problem.file}: {problem.reason}" for problem in problems[:3])

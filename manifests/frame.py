@@ -14,7 +14,10 @@ _CUT_SHARE = 0.1
 
 
 def cut_by_frame(alpha: Pixels, box: Box) -> NDArray[np.bool_]:
-    """Whether the frame cuts the subject at (top, bottom, left, right)."""
+    """Whether the frame cuts the subject at (top, bottom, left, right): 4 bool.
+
+    alpha: H x W uint8, as the frame shows it. box: of the subject, in pixels of alpha.
+    """
     sides = (
         (box.top == 0, alpha[0], box.width),
         (box.top + box.height == alpha.shape[0], alpha[-1], box.width),

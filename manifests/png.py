@@ -1,7 +1,7 @@
 """PNG files as the shards hold them: no filter, one IDAT chunk, compressed by ISA-L.
 
 Filters help photographs. An alpha or a trimap consists of long runs of one value, and is as small
-without them. What is left is one call of the compressor for the whole image, in both directions.
+without them. What is left is the work of the compressor, in both directions.
 The files are ordinary PNGs. Readers return None for every other kind of PNG, which the caller
 then gives to a general decoder.
 """

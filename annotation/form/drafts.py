@@ -48,6 +48,7 @@ class Drawn(NamedTuple):
         return cls(trimap, np.ones(trimap.shape, bool), None)
 
     def with_solution(self, solved: Pixels) -> Pixels:
+        """The alpha, H x W, 0..255: `solved`, the solution of the trimap, where that counts."""
         return solved if self.alpha is None else np.where(self.is_painted, solved, self.alpha)
 
 

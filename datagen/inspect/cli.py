@@ -75,7 +75,7 @@ def preview(
         str, typer.Option(help="Only samples of this split.", metavar="train|val")
     ] = "",
     worst: Annotated[
-        bool, switch("--worst", "Draw the worst crude trimaps, of each foreground its worst first.")
+        bool, switch("--worst", "Draw the worst crude trimaps: first the worst of each foreground.")
     ] = False,
     layers: Annotated[
         bool, switch("--layers", "Also draw foreground and background of each sample.")

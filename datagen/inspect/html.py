@@ -82,11 +82,11 @@ def _file(name: str) -> str:
 
 def _samples(found: Found) -> dict[str, str]:
     """What stands around the samples, by its place in report.html."""
-    drawn = (
-        f"{len(found.samples):,} of {found.stats.samples:,} samples are on this page: some of each "
-        "cell, with different foregrounds first, and the worst crude trimaps, of each foreground "
-        "its worst first."
-    )
+    drawn = f"{len(found.samples):,} of {found.stats.samples:,} samples are on this page"
+    if len(found.samples) + found.unreadable < found.stats.samples:
+        drawn += ": some of each cell, and some of the worst crude trimaps, of as many foregrounds "
+        drawn += "as possible"
+    drawn += "."
     if found.unreadable:
         drawn += f" {found.unreadable} more could not be read."
     selects = "".join(
@@ -142,7 +142,7 @@ def _use(use: Use) -> str:
         for name, count in some
     ]
     note = f"<p>{use.unused:,} {use.kind}s are in no sample.</p>" if use.unused else ""
-    title = f"{use.kind.capitalize()}s of the training used least and most"
+    title = f"Training {use.kind}s used least and most"
     if use.each is not None:
         return f"<h3>{title}</h3>{note}<p>Each of them is in {use.each:,} samples.</p>"
     return f"<h3>{title}</h3>{note}" + _table(title, (use.kind, "samples", ""), rows)

@@ -37,11 +37,13 @@ def write_report(
     told how many are done.
     """
     rows = read_rows(shards)
+    stats = count(rows, shards)
     bad = worst(rows, samples // 8)
     if len(shards) <= samples:
         numbers = [*range(len(shards))]
     else:
-        numbers = sorted({*of_each_cell(rows, shards, (samples - len(bad)) // 8), *bad})
+        each = (samples - len(bad)) // sum(cell.samples > 0 for cell in stats.cells)
+        numbers = sorted({*of_each_cell(rows, shards, each), *bad})
     drawn = []
     for done, number in enumerate(numbers, start=1):
         try:
@@ -54,7 +56,7 @@ def write_report(
     found = Found(
         title=shards.about.title or TITLE,
         splits={str(split): len(shards.split(split)) for split in shards.splits},
-        stats=count(rows, shards),
+        stats=stats,
         uses=[
             use_of(rows, "foreground", shards.foregrounds),
             use_of(rows, "background", shards.backgrounds),

@@ -275,7 +275,10 @@ def _layer_faults(streams: dict[str, Pixels], jpeg_quality: int | None) -> Itera
 
 
 def _kept(trimap: Pixels) -> Pixels:
-    """1 in the blocks of 8 x 8 in which a pixel is soft, else 0; H x W."""
+    """1 in the blocks of 8 x 8 in which a pixel is soft, else 0; H x W.
+
+    It does not ask the code that made the set, which would not find its own mistake.
+    """
     height, width = trimap.shape
     padded = np.pad(trimap == UNKNOWN, ((0, -height % BLOCK), (0, -width % BLOCK)))
     down, across = (side // BLOCK for side in padded.shape)
