@@ -13,7 +13,7 @@ from training.choices import Area, Precision, TrimapChoice, Variant
 
 @dataclass(frozen=True)
 class LoaderSettings:
-    """What decides the batches, and (`skip_bad`, `workers`, `cache`) how they are made."""
+    """What decides the batches, and (from `skip_bad` on) how they are made."""
 
     shards: str = setting("shards", "Shard set to train on: a folder or a URL.")
     batch_size: int = setting(16, "Number of samples in a batch, of each process.", low=1)
@@ -39,6 +39,12 @@ class LoaderSettings:
         "",
         "Folder that keeps the shards fetched from a URL of --shards.",
         default="none, they are fetched again in each epoch",
+    )
+    decoded: str = setting(
+        "",
+        "Folder in memory (/dev/shm) or on a fast disk that keeps decoded samples, which loads "
+        "them several times as fast from the second epoch on.",
+        default="none, they are decoded again in each epoch",
     )
 
     def __post_init__(self) -> None:
@@ -114,5 +120,6 @@ FREE_TO_CHANGE = frozenset(
         "keep",
         "log_every",
         "cache",
+        "decoded",
     }
 )

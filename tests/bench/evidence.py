@@ -38,7 +38,7 @@ from manifests import open_shards
 from manifests.pixels import UNKNOWN
 from manifests.sources import Split, Transparency
 from tests.bench.bootstrap import interval
-from tests.bench.full_set import HELD_OUT_BACKGROUNDS, HELD_OUT_FOREGROUNDS, gather
+from tests.bench.full_set import SETTINGS, gather
 from tests.bench.masks import BAND, LEAST, SURE
 from tests.bench.pictures import curves, figure
 from tests.bench.real_masks import HELD_OUT, write_case
@@ -52,6 +52,7 @@ RUNS = {
     "base": ("--variant", "base"),
     "an": ("--variant", "an"),
     "an-tw": ("--variant", "an-tw"),
+    "an-tw-mixed": ("--variant", "an-tw", "--trimap", "mixed"),
     "an-tw-unknown": ("--variant", "an-tw", "--area", "unknown"),
 }
 NAMES = "base,an,an-tw"
@@ -77,11 +78,10 @@ def run(program: str, *arguments: str) -> None:
 def compose(work: Path, samples: int) -> None:
     if not (work / "foregrounds").exists():
         gather(work)
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items()]
     run(
         "datagen", "compose", "--fg", str(work / "foregrounds"), "--bg", str(work / "backgrounds"),
-        "--out", str(work / "shards"), "--size", "512", "--samples", str(samples),
-        "--shard-size", "500", "--holdout-fg", str(HELD_OUT_FOREGROUNDS),
-        "--holdout-bg", str(HELD_OUT_BACKGROUNDS), "--seed", str(SEED),
+        "--out", str(work / "shards"), "--samples", str(samples), *options,
     )  # fmt: skip
 
 

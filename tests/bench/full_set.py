@@ -22,6 +22,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,14 @@ FOREGROUNDS, BACKGROUNDS = 440, 2_000
 MORE_HELD_OUT = 35
 HELD_OUT_FOREGROUNDS, HELD_OUT_BACKGROUNDS = len(HELD_OUT) + MORE_HELD_OUT, 200
 SIZE = 640  # long side of what is procedural; half of the real sources are smaller
+# Of the set that is composed from these sources, by `datagen compose`
+SETTINGS: dict[str, Any] = {
+    "size": 512,
+    "shard_size": 500,
+    "holdout_fg": HELD_OUT_FOREGROUNDS,
+    "holdout_bg": HELD_OUT_BACKGROUNDS,
+    "seed": SEED,
+}
 Cell = tuple[Subject, Transparency]
 CELLS = [(s, t) for s in (Subject.HUMAN, Subject.NON_HUMAN) for t in Transparency]
 

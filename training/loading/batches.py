@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
@@ -18,11 +19,13 @@ from manifests.shard_set import ShardSet
 from manifests.sources import Split
 from manifests.store import ShardStore
 from training.loading.crops import STREAMS, Crops, check_crop
+from training.loading.decoded import DecodedStore
 from training.loading.order import Order
 from training.loading.workers import in_order
 from training.settings import LoaderSettings
 
 _ENDLESS = sys.maxsize
+Store = ShardStore | DecodedStore
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,12 @@ def _batches(
     shards: ShardSet, settings: LoaderSettings, order: Order, numbers: range
 ) -> Generator[Batch, None, None]:
     layers = LAYERS if settings.layers and shards.settings.layers else ()
-    store = shards.store((*STREAMS, *layers), lenient=settings.skip_bad)
+    streams = *STREAMS, *layers
+    encoded = shards.store(streams, lenient=settings.skip_bad)
+    store: Store = encoded
+    if settings.decoded:
+        folder = Path(settings.decoded)
+        store = DecodedStore(encoded, shards.shards, streams, shards.settings.size, folder)
     made = in_order(_Batches(settings, order, store, layers), settings.workers, numbers)
     try:
         for batch in made:
@@ -113,7 +121,7 @@ class _Batches(Dataset["Batch | _Failure"]):
     """Batches by their number."""
 
     def __init__(
-        self, settings: LoaderSettings, order: Order, store: ShardStore, layers: tuple[str, ...]
+        self, settings: LoaderSettings, order: Order, store: Store, layers: tuple[str, ...]
     ) -> None:
         self._settings, self._order, self._store, self._layers = settings, order, store, layers
 

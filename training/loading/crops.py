@@ -12,7 +12,6 @@ from torch import Tensor
 from manifests.pixels import trimap_of
 from manifests.samples import LAYERS
 from manifests.shard_set import ShardSet
-from manifests.store import Streams
 from training.choices import TrimapChoice
 from training.loading.augment import (
     Scales,
@@ -23,6 +22,7 @@ from training.loading.augment import (
     draw_window,
 )
 from training.loading.colours import NUMBERS, colour_maps
+from training.loading.decoded import Pictures
 from training.loading.order import Place, generator_of
 from training.settings import LoaderSettings
 
@@ -55,7 +55,7 @@ class Crops:
         self._colours = {name: _room((*shape, 3), shared) for name in ("image", *layers)}
         self._numbers = np.empty((count, NUMBERS))  # for their new colours
 
-    def fill(self, slot: int, place: Place, streams: Streams) -> None:
+    def fill(self, slot: int, place: Place, streams: Pictures) -> None:
         """Draw the crop of a visit and cut it out of the streams of its sample.
 
         Raises ValueError that names the sample if a stream is broken; the slot may be used again.
