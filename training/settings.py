@@ -42,8 +42,8 @@ class LoaderSettings:
     )
     decoded: str = setting(
         "",
-        "Folder in memory (/dev/shm) or on a fast disk that keeps decoded samples, which loads "
-        "them several times as fast from the second epoch on.",
+        "Folder in memory (/dev/shm) or on a fast disk that keeps decoded samples, so that later "
+        "epochs are loaded faster.",
         default="none, they are decoded again in each epoch",
     )
 

@@ -3,11 +3,12 @@
     python -m tests.bench.loader [--quick]
 
 Samples of 800 x 800 with layers, JPEG quality 95, crops of 512, batches of 16. On one core: the
-loader (`workers=0`), the floor (only decoding, from memory, what such crops need of the streams),
-and the `webdataset` library, which reads the same tars with the same decoders, crops and batches.
-Its own decoders are slower and are measured, too. These rates are by processor time; scaling over
-workers is by the clock. All take turns, and the best turn of each counts, so that a slow minute of
-the machine affects all. Run it on an idle machine. It takes five minutes (--quick: three).
+loader (`workers=0`), also where all samples are kept decoded, the floor (only decoding, from
+memory, what such crops need of the streams), and the `webdataset` library, which reads the same
+tars with the same decoders, crops and batches. Its own decoders are slower and are measured, too.
+These rates are by processor time; scaling over workers is by the clock. All take turns, and the
+best turn of each counts, so that a slow minute of the machine affects all. Run it on an idle
+machine. It takes five minutes (--quick: three).
 """
 
 from __future__ import annotations
@@ -64,9 +65,11 @@ def rate(seconds_of: Callable[[], float]) -> float:
     return SAMPLES / seconds_of()
 
 
-def loader_seconds(root: Path, layers: bool, epoch: int = 1) -> float:
+def loader_seconds(root: Path, layers: bool, epoch: int = 1, decoded: str = "") -> float:
     """Seconds of an epoch in this process. Epoch 0 also checks the checksums of the shards."""
-    settings = LoaderSettings(batch_size=BATCH, crop_size=CROP, layers=layers, workers=0)
+    settings = LoaderSettings(
+        batch_size=BATCH, crop_size=CROP, layers=layers, workers=0, decoded=decoded
+    )
     size = SAMPLES // BATCH
     with closing(batches(open_shards(root), settings, 0, (epoch + 1) * size)) as made:
         # The first batch of a run opens files, so the time begins after the first batch.
@@ -193,6 +196,7 @@ def measure(folder: Path, turns: int) -> dict[str, float]:
         }
     ways |= {
         "webdataset_own_decoders": partial(webdataset_seconds, tars, PLAIN, own=True),
+        "loader_decoded": partial(loader_seconds, tars, False, decoded=str(folder / "decoded")),
         "loader_parquet": partial(loader_seconds, tables, layers=False),
         "one_worker": partial(workers_seconds, tars, 1),
         "two_workers": partial(workers_seconds, tars, 2),

@@ -76,12 +76,15 @@ def batches(
     workers.
 
     Raises ValueError if the set has no samples to train on, smaller ones than the crops or fewer
-    shards than there are ranks; and, as batches come, ValueError that names the file and the sample
-    that are broken, RuntimeError if a worker is killed.
+    shards than there are ranks, OSError if decoded samples cannot be kept where they should be;
+    and, as batches come, ValueError that names the file and the sample that are broken,
+    RuntimeError if a worker is killed.
     """
     trained = shards.split(Split.TRAIN)
     order = _order(trained, settings, rank, world)  # mistakes are found now, not at the first batch
-    return _batches(trained, settings, order, range(first, _ENDLESS if end is None else end))
+    layers = LAYERS if settings.layers and shards.settings.layers else ()
+    dataset = _Batches(settings, order, _store(trained, settings, layers), layers)
+    return _batches(dataset, settings.workers, range(first, _ENDLESS if end is None else end))
 
 
 def _order(shards: ShardSet, settings: LoaderSettings, rank: int, world: int) -> Order:
@@ -89,17 +92,17 @@ def _order(shards: ShardSet, settings: LoaderSettings, rank: int, world: int) ->
     return Order([shard.samples for shard in shards.shards], settings.seed, rank, world)
 
 
-def _batches(
-    shards: ShardSet, settings: LoaderSettings, order: Order, numbers: range
-) -> Generator[Batch, None, None]:
-    layers = LAYERS if settings.layers and shards.settings.layers else ()
+def _store(shards: ShardSet, settings: LoaderSettings, layers: tuple[str, ...]) -> Store:
     streams = *STREAMS, *layers
-    encoded = shards.store(streams, lenient=settings.skip_bad)
-    store: Store = encoded
-    if settings.decoded:
-        folder = Path(settings.decoded)
-        store = DecodedStore(encoded, shards.shards, streams, shards.settings.size, folder)
-    made = in_order(_Batches(settings, order, store, layers), settings.workers, numbers)
+    store = shards.store(streams, lenient=settings.skip_bad)
+    if not settings.decoded:
+        return store
+    size, folder = shards.settings.size, Path(settings.decoded)
+    return DecodedStore(store, shards.shards, streams, size, folder)
+
+
+def _batches(dataset: _Batches, workers: int, numbers: range) -> Generator[Batch, None, None]:
+    made = in_order(dataset, workers, numbers)
     try:
         for batch in made:
             if isinstance(batch, _Failure):
@@ -107,7 +110,7 @@ def _batches(
             yield batch
     finally:
         made.close()  # ends the workers
-        store.close()
+        dataset.close()
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,9 @@ class _Batches(Dataset["Batch | _Failure"]):
         self, settings: LoaderSettings, order: Order, store: Store, layers: tuple[str, ...]
     ) -> None:
         self._settings, self._order, self._store, self._layers = settings, order, store, layers
+
+    def close(self) -> None:
+        self._store.close()
 
     def __getitem__(self, number: int) -> Batch | _Failure:
         size = self._settings.batch_size

@@ -1,7 +1,7 @@
 """Samples that stay decoded: each is decoded once, then read back from a folder as plain pixels.
 
 Decoding takes most of a loader's time. A folder in memory or on a fast disk gives the same pixels
-several times as fast, to all processes and all runs that name it.
+faster, to all processes and all runs that name it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class DecodedStore:
     samples.
     folder: where the pixels are kept, a file for each shard, named by its content. A row is the
         checksum of a sample's pixels, and these. So a row that was never written, or not to its
-        end, is decoded again; and no process has to wait for another.
+        end, is decoded again; and no process has to wait for another. Nothing is kept of a shard
+        that is not what its name says.
 
     Raises OSError if the folder's disk has too little room.
     """
@@ -56,13 +57,15 @@ class DecodedStore:
         self._store, self._shards, self._folder = store, tuple(shards), folder
         self._shapes = {name: _shape(name, size) for name in streams}
         self._row = _CHECKSUM.size + sum(map(prod, self._shapes.values()))
+        self._damaged: set[str] = set()  # names of shards
+        self._damage: dict[str, str] = {}  # not yet told
         folder.mkdir(parents=True, exist_ok=True)
         wanted = sum(shard.samples for shard in shards) * self._row
         there = sum(_room_taken(self._path(number)) for number in range(len(shards)))
         if wanted - there > (free := shutil.disk_usage(folder).free):
             raise OSError(
                 f"{folder}: decoded samples take {wanted / 1e9:.1f} GB there, and "
-                f"{(free + there) / 1e9:.1f} are free"
+                f"{(free + there) / 1e9:.1f} are free; choose another folder (--decoded)"
             )
 
     def sample(self, shard: int, sample: int) -> tuple[str, Pictures]:
@@ -73,17 +76,26 @@ class DecodedStore:
             return self._store.key(shard, sample), kept
         key, streams = self._store.sample(shard, sample)
         pixels = streams.all()
-        if {name: one.shape for name, one in pixels.items()} == self._shapes:
+        self._note_damage()
+        is_whole = self._shards[shard].name not in self._damaged
+        if is_whole and {name: one.shape for name, one in pixels.items()} == self._shapes:
             self._keep(shard, sample, pixels)
         return key, _Kept(pixels)
 
     def damage(self) -> dict[str, str]:
         """As `ShardStore.damage`."""
-        return self._store.damage()
+        self._note_damage()
+        damage, self._damage = self._damage, {}
+        return damage
 
     def close(self) -> None:
         """As `ShardStore.close`."""
         self._store.close()
+
+    def _note_damage(self) -> None:
+        found = self._store.damage()
+        self._damaged |= found.keys()
+        self._damage |= found
 
     def _kept(self, shard: int, sample: int) -> _Kept | None:
         row = bytearray(self._row)
