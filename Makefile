@@ -5,10 +5,11 @@ PYTHON ?= python3
 NEWEST_PYTHON ?= $(firstword $(foreach minor,15 14 13 12 11,$(shell python3.$(minor) -c 'import sys; print(sys.executable)' 2>/dev/null)))
 BIN := .venv/bin
 NEWEST := .venv-newest/bin
+LOWEST := .venv-lowest/bin
 PIP := -m pip install --disable-pip-version-check
 DEMO := demo
 
-.PHONY: help setup demo quick test campaign newest lint bench picture clean
+.PHONY: help setup demo quick test campaign newest lowest lint bench picture clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## */\1	/p' $(MAKEFILE_LIST) | expand -t 9
@@ -52,6 +53,10 @@ newest: .venv-newest/all  ## the tests of all but annotation, on the newest Pyth
 	@$(NEWEST)/python -c 'import pymatting'
 	$(NEWEST)/pytest -n 2 tests/manifests tests/classical tests/datagen tests/training
 
+lowest: .venv-lowest/all  ## the same tests, on the lowest versions of packages that pyproject.toml allows
+	@$(LOWEST)/python -c 'import pymatting'
+	$(LOWEST)/pytest -n 2 tests/manifests tests/classical tests/datagen tests/training
+
 lint: .venv/all  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -68,11 +73,11 @@ bench: .venv/all .venv-server/all  ## the benchmarks of docs/results.md; needs a
 	$(BIN)/python -m tests.bench.annotate
 	$(BIN)/python -m tests.bench.assist
 
-picture: .venv/core  ## draw docs/samples.jpg, the picture in the README
+picture: .venv/core .venv/training  ## draw docs/samples.jpg and docs/alphas.jpg, the pictures of the pages
 	$(BIN)/python docs/picture.py
 
 clean:  ## remove the environments, the demo and all caches
-	rm -rf .venv .venv-server .venv-newest $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-server .venv-newest .venv-lowest $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # ---- environments: made when they are missing, or when what they are made of has changed
 
@@ -102,6 +107,15 @@ clean:  ## remove the environments, the demo and all caches
 	@test -x $(NEWEST)/python || $(NEWEST_PYTHON) -m venv .venv-newest
 	@$(NEWEST)/python $(PIP) --upgrade --upgrade-strategy eager -e '.[training,test]'
 	@$(NEWEST)/python -c 'import cv2, numpy, sys; print("Python", sys.version.split()[0], "numpy", numpy.__version__, "OpenCV", cv2.__version__)'
+	@touch $@
+
+# What users install has the lowest versions; the tools of the tests and what others need are free.
+.venv-lowest/all: pyproject.toml tests/lowest.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed, the lowest; name it: make PYTHON=python3.11 ...")'
+	@echo "Installing the lowest packages into .venv-lowest (about two minutes) ..."
+	@test -x $(LOWEST)/python || $(PYTHON) -m venv .venv-lowest
+	@$(LOWEST)/python -m tests.lowest plot training annotation > .venv-lowest/constraints.txt
+	@$(LOWEST)/python $(PIP) -c .venv-lowest/constraints.txt -e '.[training,annotation,test]'
 	@touch $@
 
 # The Label Studio server, apart from everything else. Its pages are compiled when they are needed.
