@@ -35,7 +35,8 @@ def assist(
     checkpoint: Annotated[
         str | None,
         typer.Option(
-            help="Let a trained model solve them: a checkpoint, as `matte predict` takes it.",
+            help="Let a trained model solve them: a checkpoint, as `matte predict` takes it, or "
+            "built-in.",
             metavar="C",
         ),
     ] = None,

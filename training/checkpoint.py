@@ -4,7 +4,8 @@ runs/NAME/, a folder or a URL
   config.json                    the settings of the run
   metrics.jsonl                  one line an iteration, one a validation
   checkpoints/00002000/          the last few; a folder with such a name is complete
-    model.safetensors            weights (with --ema, their mean), and the variant in its header
+    model.safetensors            weights (with --ema, their mean); its header has the variant, and
+                                 the size of the samples
     optimizer.safetensors        Adam's moments, s1 and s2; with --ema, the weights that are trained
     state.json                   the iteration to go on with
   best/                          the checkpoint with the least validation error
@@ -39,12 +40,14 @@ from manifests.storage import (
     read_bytes,
 )
 from training import stored
-from training.choices import Variant
+from training.choices import DEFAULT_MODEL, Variant
 from training.net.model import MattingModel
 from training.stored import Place
 
 MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 FILES = (MODEL, OPTIMIZER, STATE)  # the last one is written last
+BUILT_IN = Path(__file__).parent / "built_in" / MODEL  # see the README.md beside it
+_ABOUT = "matting"  # the entry of the header that says what a model is
 _ANOTHER = "if another version trained it, use that version or train again"
 # What tensors and numbers of other shapes and types raise where they are used
 _DAMAGES = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError)
@@ -82,13 +85,19 @@ def save(
     iteration = state["iteration"]
     target = run / "checkpoints" / f"{iteration:08d}"
     with stored.writing_folder(target, STATE) as part:
-        metadata = {"variant": str(variant)}  # one entry: the order of several is chance
-        save_file(_plain(model.state_dict()), part / MODEL, metadata)
+        write_model(model, variant, part / MODEL)
         save_file({**_moments(optimizer), **_plain(beside)}, part / OPTIMIZER)
         (part / STATE).write_text(json.dumps(state) + "\n")
         if is_best:
             _save_best(run, part)
     return target
+
+
+def write_model(model: nn.Module, variant: Variant, file: Path) -> None:
+    """The weights of a model, in the precision that they have, and what it is."""
+    about = {"variant": str(variant), "seen": getattr(model, "seen", None)}
+    # One entry: the order of several is chance
+    save_file(_plain(model.state_dict()), file, {_ABOUT: json.dumps(about)})
 
 
 def prune(run: Location, keep: int) -> None:
@@ -145,10 +154,13 @@ def _check_state(state: Mapping[str, Any]) -> None:
 def find_model(path: Path) -> Found:
     """The weights that a path means: a file, a checkpoint, or a run (its best, else its last).
 
-    Those behind a URL are fetched first, into a temporary folder.
+    `built-in` is the model that comes with this program. Weights behind a URL are fetched first,
+    into a temporary folder.
 
     Raises FileNotFoundError if there are no weights, OSError if they cannot be fetched.
     """
+    if str(path) == DEFAULT_MODEL:
+        return Found(BUILT_IN, DEFAULT_MODEL)
     if _URL.match(str(path)) and not path.exists():
         location = location_of(str(path).replace(":/", "://", 1))
         if isinstance(location, Url):
@@ -186,10 +198,16 @@ def load_network(path: Path | Found) -> MattingModel:
     file, called = path if isinstance(path, Found) else find_model(path)
     with _named(called):
         with safe_open(file, framework="pt") as content:
-            metadata = content.metadata() or {}
-        if "variant" not in metadata:
+            header = content.metadata() or {}
+        # Until the size was added the variant was an entry of its own
+        about = parse_object(header[_ABOUT].encode()) if _ABOUT in header else header
+        if "variant" not in about:
             raise ValueError("no variant in its header")
-        model = MattingModel(trimap_decoder=Variant(metadata["variant"]) is not Variant.BASE)
+        seen = about.get("seen")
+        if seen is not None and (type(seen) is not int or seen < 1):
+            raise ValueError(f"seen {seen!r} in its header, expected a number of pixels")
+        model = MattingModel(trimap_decoder=Variant(about["variant"]) is not Variant.BASE)
+        model.seen = seen
         _take(model, load_file(file))
     return model.eval()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+DEFAULT_MODEL = "built-in"  # what the model that comes with this program is called
+
 
 class Variant(StrEnum):
     """The ablation of the paper."""

@@ -43,7 +43,7 @@ def train(
         Path | None,
         typer.Option(
             help="Start from the weights of this trained model: the folder or URL of a run, of one "
-            "of its checkpoints, or a model.safetensors.",
+            "of its checkpoints, a model.safetensors, or built-in.",
             metavar="C",
             show_default="random weights",
         ),

@@ -43,11 +43,15 @@ class _Forward(nn.Module):
 class Learner:
     """All state of a run. On a CPU the same settings and batches give the same bits."""
 
-    def __init__(self, settings: TrainSettings, processes: Processes) -> None:
+    def __init__(
+        self, settings: TrainSettings, processes: Processes, seen: int | None = None
+    ) -> None:
+        """seen: height and width of the samples, which the model then knows."""
         self._settings, self._device, self._processes = settings, processes.device, processes
         torch.backends.cudnn.benchmark = True  # all crops have the same size
         torch.manual_seed(settings.seed)  # the initial weights are all that it draws
         model = MattingModel(trimap_decoder=settings.variant is not Variant.BASE)
+        model.seen = seen
         self.model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         criterion = MattingLoss(settings.area, settings.variant is Variant.AN_TW)
         self._criterion = criterion.to(self._device)

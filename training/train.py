@@ -53,7 +53,7 @@ def train(
     so that none is left half done. Whatever ends it, what was learned is saved where that is
     possible: after an iteration, never in the middle of one.
     """
-    learner = Learner(settings, processes)
+    learner = Learner(settings, processes, shards.settings.size)
     if weights is not None and processes.first:
         learner.begin_with(weights)
         learner.save(run, 0)

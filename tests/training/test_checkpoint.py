@@ -260,6 +260,9 @@ def test_files_that_are_no_model_are_refused_by_name(run: Path, tmp_path: Path) 
     save_file({"weights": torch.zeros(2)}, tmp_path / "named", {"variant": "an"})
     save_file({"weights": torch.zeros(2)}, tmp_path / "odd", {"variant": "better"})
     save_file(load_file(whole), tmp_path / "less", {"variant": "base"})
+    said = {"garbled": "{", "list": "[]", "nameless": "{}", "tiny": '{"variant": "an", "seen": 0}'}
+    for name, about in said.items():
+        save_file({"weights": torch.zeros(2)}, tmp_path / name, {"matting": about})
     reasons = {
         "text": "deserializing header",
         "nothing": "deserializing header",
@@ -268,6 +271,10 @@ def test_files_that_are_no_model_are_refused_by_name(run: Path, tmp_path: Path) 
         "unnamed": "no variant in its header",
         "named": f"has no .* and [0-9]+ more; {ANOTHER}",
         "odd": "'better' is not a valid Variant",
+        "garbled": "",
+        "list": "",
+        "nameless": "no variant in its header",
+        "tiny": "seen 0 in its header, expected a number of pixels",
         "less": f"has no place in the model for trimap_decoder.* more; {ANOTHER}",
     }
     for name, reason in reasons.items():

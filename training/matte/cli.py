@@ -15,6 +15,7 @@ from console.messages import fail, say, show, warn
 from console.options import local_path, switch
 from console.progress import progress
 from console.texts import count_text, size_text
+from training.choices import DEFAULT_MODEL
 from training.matte.evaluate_cli import evaluate
 from training.options import (
     CacheOption,
@@ -45,13 +46,16 @@ CheckpointOption = Annotated[
         help="Trained model: the folder or URL of a run, of one of its checkpoints, or a "
         "model.safetensors.",
         metavar="C",
+        show_default="the model that comes with this program",
     ),
 ]
+_BUILT_IN = Path(DEFAULT_MODEL)
 
 
 @matte_app.command()
 def predict(
-    checkpoint: CheckpointOption,
+    *,
+    checkpoint: CheckpointOption = _BUILT_IN,
     images: Annotated[
         Path, read_folder("Folder of photos; those without a trimap or a mask are left out.")
     ],
@@ -112,7 +116,7 @@ def predict(
 
 
 @matte_app.command()
-def serve(checkpoint: CheckpointOption, device: DeviceOption = None) -> None:
+def serve(checkpoint: CheckpointOption = _BUILT_IN, device: DeviceOption = None) -> None:
     """Predict alphas for a program that asks for them one by one, until it ends.
 
     `annotate assist --checkpoint` starts this. A request is a line of JSON on standard input, and
@@ -129,7 +133,8 @@ matte_app.command()(evaluate)
 
 @matte_app.command()
 def export(
-    checkpoint: CheckpointOption,
+    *,
+    checkpoint: CheckpointOption = _BUILT_IN,
     out: Annotated[
         Path,
         typer.Option(

@@ -35,7 +35,7 @@ def evaluate(
         Path | None,
         typer.Option(
             help="Measure a trained model: the folder or URL of a run, of one of its checkpoints, "
-            "or a model.safetensors.",
+            "a model.safetensors, or built-in, the model that comes with this program.",
             metavar="C",
         ),
     ] = None,

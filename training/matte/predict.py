@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from manifests.pixels import Pixels, check_trimap
 from training.checkpoint import load_network
+from training.choices import DEFAULT_MODEL
 from training.net.model import MattingModel, Prediction
 from training.processes import pick_device
+
+Levels = NDArray[np.float32]  # of alpha, 0..255
+
+# A network knows subjects in the size in which it has seen them. A picture that is more than
+# _LARGER times as large is also predicted in the size of the samples, which decides where the two
+# are _APART by more than so many levels, as means over the _AROUND pixels to each side that the
+# small picture has. Chosen on GT01 to GT15; see docs/results.md.
+_LARGER, _APART, _AROUND = 1.25, 13.0, 8
 
 
 class TrainedModel:
@@ -32,7 +42,7 @@ class TrainedModel:
         return matte(self.network, image, trimap)
 
 
-def load_model(path: str | Path, device: str | None = None) -> TrainedModel:
+def load_model(path: str | Path = DEFAULT_MODEL, device: str | None = None) -> TrainedModel:
     """Load a trained model for inference.
 
     >>> model = load_model("runs/an-tw", device="cpu")
@@ -43,7 +53,7 @@ def load_model(path: str | Path, device: str | None = None) -> TrainedModel:
     ((40, 48), dtype('uint8'))
 
     path: a run (its best checkpoint, or else its last), one of its checkpoints, or the file
-        model.safetensors of one.
+        model.safetensors of one; by default the model that comes with this program.
     device: "cpu", "cuda", "cuda:1", ...; None is a GPU if there is one.
 
     Raises FileNotFoundError if there is no checkpoint, ValueError if it is not one of this program
@@ -86,12 +96,43 @@ def matte(model: MattingModel, image: Pixels, trimap: Pixels) -> Pixels:
         (height, width), (rows, columns) = image.shape[:2], trimap.shape
         raise ValueError(f"image {width} x {height}, trimap {columns} x {rows}: sizes differ")
     check_trimap(trimap, "trimap")
-    return alpha_of(predict(model, image, trimap))
+    fine = _levels(predict(model, image, trimap))
+    if model.seen is None or max(trimap.shape) <= _LARGER * model.seen:
+        return _rounded(fine)
+    return _rounded(_agreed(fine, *_coarse(model, image, trimap, model.seen)))
+
+
+def _coarse(model: MattingModel, image: Pixels, trimap: Pixels, side: int) -> tuple[Levels, float]:
+    """What the model says of a picture that is reduced to a long side of so many pixels, enlarged
+    again; and by how much it was reduced."""
+    height, width = trimap.shape
+    factor = max(height, width) / side
+    size = max(1, round(width / factor)), max(1, round(height / factor))
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    codes = np.asarray(cv2.resize(trimap, size, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+    levels = _levels(predict(model, small, codes))
+    return np.asarray(cv2.resize(levels, (width, height)), np.float32), factor
+
+
+def _agreed(fine: Levels, coarse: Levels, factor: float) -> Levels:
+    """The fine alpha where it is, on average around a pixel, that of the coarse one; else that."""
+    side = 2 * round(_AROUND * factor) + 1
+    apart = np.abs(cv2.blur(fine, (side, side)) - cv2.blur(coarse, (side, side)))
+    share = np.clip(2 - apart / _APART, 0, 1)
+    return np.asarray(share * fine + (1 - share) * coarse, np.float32)
 
 
 def alpha_of(prediction: Prediction) -> Pixels:
     """H x W uint8, of the first image of the batch."""
-    levels = prediction.alpha[0, 0].float().cpu().numpy() * np.float32(255)
+    return _rounded(_levels(prediction))
+
+
+def _levels(prediction: Prediction) -> Levels:
+    """H x W, 0..255, of the first image of the batch."""
+    return np.asarray(prediction.alpha[0, 0].float().cpu().numpy() * 255, np.float32)
+
+
+def _rounded(levels: Levels) -> Pixels:
     return np.asarray(np.rint(levels), np.uint8)
 
 

@@ -33,8 +33,11 @@ class MattingModel(nn.Module):
     """image N x 3 x H x W in 0..1 and trimap N x 1 x H x W of codes 0, 1, 2 -> Prediction.
 
     Any H and W: the sides are padded to multiples of 32 inside and cropped back.
+
+    seen: height and width of the samples that it learned from; None if that is not known.
     """
 
+    seen: int | None = None
     mean: Tensor
     deviation: Tensor
 
