@@ -37,7 +37,11 @@ HOMES = {
     "typer": CLI | OPTIONS,
     "click": set[str](),
     "pymatting": {"classical/library.py"},
-    "isal": {"manifests/png.py", "datagen/sample/working_copies.py"},
+    "isal": {
+        "manifests/png.py",
+        "datagen/sample/working_copies.py",
+        "training/loading/decoded.py",
+    },
     "numba": {"manifests/compiled.py"},
     "obstore": {"manifests/object_store.py"},
     "huggingface_hub": {"manifests/hub.py"},
