@@ -163,13 +163,17 @@ def test_a_page_that_announces_more_values_than_the_column(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("field", ["codec", "type of a page"])
 def test_numbers_that_stand_for_nothing(tmp_path: Path, field: str) -> None:
-    """For such a codec pyarrow ends the process as soon as it is asked for its name."""
+    """For such a codec pyarrow ends the process as soon as it is asked for its name; before version
+    26 it takes what is not compressed as it is, whatever the codec is called."""
     options = {"use_dictionary": False, "compression": "none", "write_statistics": False}
     path = write(tmp_path / "t.parquet", {"a": [7] * 5}, **options)
     if field == "codec":  # behind the path in the schema, which is a list of one text
         replaced(path, b"\x19\x18\x01a\x15\x00", b"\x19\x18\x01a\x15\x40")
     else:
         replaced(path, b"PAR1\x15\x00", b"PAR1\x15\x40")
+    if field == "codec" and int(pa.__version__.split(".")[0]) < 26:
+        assert read_parquet(path)["a"].to_pylist() == [7] * 5
+        return
     with pytest.raises((ValueError, OSError), match=r"codec|a page of the kind 32"):
         read_parquet(path)
 
