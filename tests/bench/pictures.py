@@ -27,12 +27,7 @@ def curves(runs: Path, names: list[str]) -> Figure:
         found = [(line["iteration"], line["validation"]) for line in lines if "validation" in line]
         steps, values = zip(*((done, score["sad_whole"]) for done, score in found), strict=True)
         axis.plot(steps, values, marker="o", markersize=3, label=name)
-    axis.set(
-        xlabel="iteration",
-        ylabel="whole-image SAD, held-out samples",
-        xlim=(0, None),
-        ylim=(0, None),
-    )
+    axis.set(xlabel="iteration", ylabel="whole-image SAD, held-out samples", ylim=(0, None))
     axis.legend(frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
     sheet.tight_layout()
