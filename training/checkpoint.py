@@ -40,13 +40,13 @@ from manifests.storage import (
     read_bytes,
 )
 from training import stored
-from training.choices import DEFAULT_MODEL, Variant
+from training.choices import BUILT_IN, Variant
 from training.net.model import MattingModel
 from training.stored import Place
 
 MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 FILES = (MODEL, OPTIMIZER, STATE)  # the last one is written last
-BUILT_IN = Path(__file__).parent / "built_in" / MODEL  # see the README.md beside it
+BUILT_IN_FILE = Path(__file__).parent / "built_in" / MODEL  # see the README.md beside it
 _ABOUT = "matting"  # the entry of the header that says what a model is
 _ANOTHER = "if another version trained it, use that version or train again"
 # What tensors and numbers of other shapes and types raise where they are used
@@ -70,7 +70,7 @@ def checkpoints(run: Place) -> list[Place]:
 
 def save(
     run: Place,
-    model: nn.Module,
+    model: MattingModel,
     variant: Variant,
     optimizer: torch.optim.Optimizer,
     beside: Mapping[str, Tensor],
@@ -93,9 +93,12 @@ def save(
     return target
 
 
-def write_model(model: nn.Module, variant: Variant, file: Path) -> None:
-    """The weights of a model, in the precision that they have, and what it is."""
-    about = {"variant": str(variant), "seen": getattr(model, "seen", None)}
+def write_model(model: MattingModel, variant: Variant, file: Path) -> None:
+    """Write the weights of a model, in the precision that they have, with what it is.
+
+    Raises OSError if the file cannot be written.
+    """
+    about = {"variant": str(variant), "seen": model.seen}
     # One entry: the order of several is chance
     save_file(_plain(model.state_dict()), file, {_ABOUT: json.dumps(about)})
 
@@ -159,8 +162,8 @@ def find_model(path: Path) -> Found:
 
     Raises FileNotFoundError if there are no weights, OSError if they cannot be fetched.
     """
-    if str(path) == DEFAULT_MODEL:
-        return Found(BUILT_IN, DEFAULT_MODEL)
+    if str(path) == BUILT_IN:
+        return Found(BUILT_IN_FILE, BUILT_IN)
     if _URL.match(str(path)) and not path.exists():
         location = location_of(str(path).replace(":/", "://", 1))
         if isinstance(location, Url):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-DEFAULT_MODEL = "built-in"  # what the model that comes with this program is called
+BUILT_IN = "built-in"  # what the model that comes with this program is called
 
 
 class Variant(StrEnum):

@@ -6,9 +6,10 @@
 compose   40,000 training samples of 512 x 512 from 440 foregrounds, of which 279 are real, and
           2,000 photos (see `tests.bench.full_set`); GT16 to GT20 and 35 other real foregrounds, and
           200 real photos, are held out: 8,000 validation samples.
-train     base, an and an-tw, with the same seeds and the same data in the same order; and, if it is
-          named in --runs, an-tw-unknown, whose alpha loss is only on the estimated unknown area, as
-          in the paper. They run one after the other, or with --together at once on shared cores.
+train     base, an and an-tw, with the same seeds and the same data in the same order; and, if they
+          are named in --runs, an-tw-mixed, half of whose trimaps are exact, and an-tw-unknown,
+          whose alpha loss is only on the estimated unknown area, as in the paper. They run one
+          after the other, or with --together at once on shared cores.
 evaluate  all of them as they are after their last iteration, closed-form and KNN matting on
           held-out samples with crude trimaps, on GT16 to GT20 with trimaps from ISNet's masks, and
           with alphamatting.com's trimap1; and the places of the models' errors, on held-out samples

@@ -17,7 +17,7 @@ import numpy as np
 from console.messages import show
 from manifests import open_shards
 from manifests.sources import Split
-from training.checkpoint import BUILT_IN, checkpoints, load_network, write_model
+from training.checkpoint import BUILT_IN_FILE, checkpoints, load_network, write_model
 from training.choices import Variant
 from training.loading.whole import whole_samples
 from training.matte.metrics import errors_of
@@ -46,10 +46,10 @@ def main() -> None:
     for parameter in trained.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.half()
-    BUILT_IN.parent.mkdir(exist_ok=True)
-    write_model(trained, Variant.BASE, BUILT_IN)
-    after = errors(load_network(BUILT_IN), options.shards, options.samples)
-    show(f"{BUILT_IN.name}: {BUILT_IN.stat().st_size / 1e6:.2f} MB")
+    BUILT_IN_FILE.parent.mkdir(exist_ok=True)
+    write_model(trained, Variant.BASE, BUILT_IN_FILE)
+    after = errors(load_network(BUILT_IN_FILE), options.shards, options.samples)
+    show(f"{BUILT_IN_FILE.name}: {BUILT_IN_FILE.stat().st_size / 1e6:.2f} MB")
     show(f"SAD of {options.samples} samples of split val: {before:.4f} before, {after:.4f} after")
 
 

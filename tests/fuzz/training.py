@@ -13,9 +13,18 @@ from tests.training.shard_sets import write_set
 from training import checkpoint
 from training.checkpoint import MODEL, OPTIMIZER, STATE
 from training.choices import Variant
+from training.net.model import MattingModel
 from training.processes import Processes
 from training.runs import open_run
 from training.settings import TrainSettings
+
+
+class _Tiny(MattingModel):
+    """One layer in the place of all others, so that its file is small."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.layer = nn.Linear(2, 2)
 
 
 class _Toy:
@@ -23,12 +32,12 @@ class _Toy:
 
     def __init__(self) -> None:
         torch.manual_seed(0)
-        self.network = nn.Linear(2, 2)
+        self.network = _Tiny()
         self.weight = nn.Parameter(torch.ones(2))
         self.optimizer = torch.optim.Adam([*self.network.parameters(), self.weight])
 
     def save(self, run: Path) -> Path:
-        (self.network(torch.ones(1, 2)).square().mean() * self.weight.prod()).backward()
+        (self.network.layer(torch.ones(1, 2)).square().mean() * self.weight.prod()).backward()
         self.optimizer.step()
         state = {"iteration": 3, "best": 0.5, "world": 1}
         beside = {"weight": self.weight.detach()}

@@ -13,7 +13,7 @@ from datagen.synth import foreground_cells, make_background, make_foreground
 from manifests.pixels import UNKNOWN, Pixels, trimap_of
 from tests.training.three_pictures import Capture, picture, read, run
 from training import load_model
-from training.checkpoint import BUILT_IN, find_model
+from training.checkpoint import BUILT_IN_FILE, find_model
 from training.choices import Variant
 from training.matte.metrics import errors_of
 from training.matte.predict import TrainedModel
@@ -37,7 +37,7 @@ def composite(number: int) -> tuple[Pixels, Pixels]:
 
 
 def test_it_is_small_and_lean(model: TrainedModel) -> None:
-    assert BUILT_IN.stat().st_size < 10e6
+    assert BUILT_IN_FILE.stat().st_size < 10e6
     assert model.network.trimap_decoder is None
     assert model.network.seen == 512
     assert sum(p.numel() for p in model.network.parameters()) == pytest.approx(4.60e6, rel=0.01)
@@ -84,9 +84,9 @@ def test_a_run_may_start_from_it() -> None:
 
 
 def test_its_card_says_how_large_it_is(model: TrainedModel) -> None:
-    card = (BUILT_IN.parent / "README.md").read_text()
+    card = (BUILT_IN_FILE.parent / "README.md").read_text()
     millions = sum(p.numel() for p in model.network.parameters()) / 1e6
     assert f"{millions:.2f} million parameters" in card
-    assert f"{BUILT_IN.stat().st_size / 1e6:.1f} MB" in card
+    assert f"{BUILT_IN_FILE.stat().st_size / 1e6:.1f} MB" in card
     for heading in ("Data", "Licences", "Figures", "Limits"):
         assert re.search(rf"^## {heading}$", card, re.MULTILINE), heading

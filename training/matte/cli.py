@@ -15,7 +15,7 @@ from console.messages import fail, say, show, warn
 from console.options import local_path, switch
 from console.progress import progress
 from console.texts import count_text, size_text
-from training.choices import DEFAULT_MODEL
+from training.choices import BUILT_IN
 from training.matte.evaluate_cli import evaluate
 from training.options import (
     CacheOption,
@@ -49,7 +49,7 @@ CheckpointOption = Annotated[
         show_default="the model that comes with this program",
     ),
 ]
-_BUILT_IN = Path(DEFAULT_MODEL)
+_BUILT_IN = Path(BUILT_IN)
 
 
 @matte_app.command()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from manifests.pixels import Pixels, check_trimap
 from training.checkpoint import load_network
-from training.choices import DEFAULT_MODEL
+from training.choices import BUILT_IN
 from training.net.model import MattingModel, Prediction
 from training.processes import pick_device
 
@@ -42,7 +42,7 @@ class TrainedModel:
         return matte(self.network, image, trimap)
 
 
-def load_model(path: str | Path = DEFAULT_MODEL, device: str | None = None) -> TrainedModel:
+def load_model(path: str | Path = BUILT_IN, device: str | None = None) -> TrainedModel:
     """Load a trained model for inference.
 
     >>> model = load_model("runs/an-tw", device="cpu")
@@ -81,6 +81,9 @@ def predict(
 
 def matte(model: MattingModel, image: Pixels, trimap: Pixels) -> Pixels:
     """image H x W x 3 RGB uint8, trimap H x W of codes -> alpha H x W uint8.
+
+    A picture much larger than the samples that the model has seen is predicted twice, as it is and
+    in their size; where the two differ, the small one counts.
 
     Raises ValueError for other shapes, types or codes.
     """
