@@ -36,6 +36,7 @@ class Toy:
         network = nn.Sequential(
             nn.Conv2d(3, 5, 3, bias=False), nn.BatchNorm2d(5), nn.Conv2d(5, 2, 3)
         )
+        network.seen = None  # type: ignore[assignment]  # as a MattingModel of samples of any size
         self.network = network.to(memory_format=layout)  # type: ignore[call-overload]  # torch forgot this one
         self.weight = nn.Parameter(torch.ones(2))
         self.optimizer = torch.optim.Adam([*self.network.parameters(), self.weight], fused=True)
