@@ -8,7 +8,14 @@ from pathlib import Path
 from classical.band import mask_trimap
 from datagen.sources.scan import list_images
 from manifests.masks import read_mask
-from manifests.pictures import PictureError, write_trimap
+from manifests.pictures import PictureError
+from manifests.pixels import encode_trimap
+from manifests.storage import write_bytes
+
+_DIFFERS = (
+    "is there already, and differs: painted on, or made with another --inner or --outer; "
+    "remove it, or name another --out"
+)
 
 
 def write_trimaps(
@@ -19,6 +26,8 @@ def write_trimaps(
     on_bad: Callable[[str], None],
 ) -> int:
     """A trimap for each mask below a folder, under its name with .png; returns how many.
+
+    A trimap that is there already and differs is kept, and named: somebody may have painted on it.
 
     widths: of the unknown band inside and outside the mask's edge. on_file: is told how many are
     done, and of how many. on_bad: is told what is wrong with a file. Raises PictureError if there
@@ -35,7 +44,10 @@ def write_trimaps(
         try:
             if path in taken:
                 raise ValueError(f"{masks / name}: has the trimap of {taken[path]}; rename one")
-            write_trimap(path, mask_trimap(read_mask(masks / name), *widths))
+            trimap = encode_trimap(mask_trimap(read_mask(masks / name), *widths))
+            if path.exists() and path.read_bytes() != trimap:
+                raise ValueError(f"{path}: {_DIFFERS}")
+            write_bytes(path, trimap)
             taken[path] = name
         except (PictureError, ValueError) as error:
             on_bad(str(error))

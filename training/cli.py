@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +37,10 @@ def train(
     ] = None,
     resume: Annotated[
         bool,
-        switch("--resume", "Go on with the run in --out; more --iterations make it longer."),
+        switch(
+            "--resume",
+            "Go on with the run in --out and with its options; more --iterations make it longer.",
+        ),
     ] = False,
     init: Annotated[
         Path | None,
@@ -59,7 +62,7 @@ def train(
     from training.checkpoint import MODEL
     from training.printing import Bad, Teller, heading, length_text
     from training.processes import join, pick_device
-    from training.runs import begin, latest_iteration, planned_iterations
+    from training.runs import as_begun, begin, latest_iteration
     from training.train import Stopped
     from training.train import train as train_model
 
@@ -67,9 +70,9 @@ def train(
         raise typer.BadParameter("--init is for a new run, --resume goes on with its own weights")
     folder = location_of(out or f"runs/{settings.variant}")
     with join(pick_device(device)) as processes, ExitStack() as stack:
-        planned = planned_iterations(folder) if resume and processes.first else None
-        if planned is not None and not _is_given(context, "iterations"):
-            settings = replace(settings, iterations=planned)
+        planned = None
+        if resume:
+            settings, planned = as_begun(folder, settings, _given(context), processes)
         begun = begin(folder, settings, resume, processes, init)
         shards, settings = stack.enter_context(begun.shards), begun.settings
         tell = Bad().tell
@@ -92,9 +95,10 @@ def train(
         say(f"{folder}: trained; `matte predict --checkpoint {folder}` uses its {which} checkpoint")
 
 
-def _is_given(context: typer.Context, option: str) -> bool:
-    source = context.get_parameter_source(option)
-    return source is not None and source.name != "DEFAULT"
+def _given(context: typer.Context) -> set[str]:
+    """The settings that are among the options of the command line."""
+    sources = {one.name: context.get_parameter_source(one.name) for one in fields(TrainSettings)}
+    return {name for name, source in sources.items() if source and source.name != "DEFAULT"}
 
 
 def train_main(arguments: Sequence[str] | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,26 @@ class Begun:
     shards: ShardSet
     settings: TrainSettings  # with the number of iterations of the first process
     weights: Mapping[str, Tensor] | None  # of --init, in the first process
+
+
+def as_begun(
+    run: Location, settings: TrainSettings, given: Collection[str], processes: Processes
+) -> tuple[TrainSettings, int | None]:
+    """The settings to resume a run with: those that are given, and for the rest those that it was
+    begun with. And how many iterations it was to have; None if there is no run.
+
+    All processes call it; the first one reads. Raises ValueError for a damaged config.json.
+    """
+    config = run / _CONFIG
+    is_read = processes.first and exists(config)
+    read = processes.all_or_none(lambda: _read_config(config) if is_read else {})
+    before = json.loads(processes.share(json.dumps(read).encode()))
+    rest = settings.to_dict().keys() & before.keys() - given
+    try:
+        values = {name: type(getattr(settings, name))(before[name]) for name in rest}
+        return replace(settings, **values), before.get("iterations")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{config}: not the settings of a run ({error})") from error
 
 
 def begin(
@@ -123,12 +143,6 @@ def _beginning(run: Location, resume: bool, init: Path | None) -> Found | None:
     return found
 
 
-def planned_iterations(run: Location) -> int | None:
-    """How many iterations a run is to have in all; None without a config. Raises ValueError."""
-    config = run / _CONFIG
-    return int(_read_config(config)["iterations"]) if exists(config) else None
-
-
 def latest_iteration(run: Location) -> int:
     """How many iterations a run has done."""
     saved = checkpoints(run)
@@ -169,7 +183,7 @@ def _check_same(run: Location, ours: dict[str, Any], theirs: dict[str, Any]) -> 
     if ours["iterations"] < done:
         raise ValueError(f"{run}: has done {done} iterations; give --iterations {done} or more")
     if changed := _changed(theirs, ours):
-        raise ValueError(f"{run}: is a run with other settings ({changed}); repeat its options")
+        raise ValueError(f"{run}: is a run with other settings ({changed}); leave out what differs")
 
 
 def _check_alike(ours: dict[str, Any], first: dict[str, Any]) -> None:

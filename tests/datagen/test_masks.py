@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from console.commands import DONE, FAILED, WRONG_USAGE
-from manifests.pictures import read_trimap
+from manifests.pictures import read_trimap, write_trimap
 from manifests.pixels import BACKGROUND, FOREGROUND, UNKNOWN
 from tests.conftest import here
 from tests.manifests.test_masks import disc, rle_of
@@ -21,8 +21,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     (masks / "inner").mkdir(parents=True)
     Image.fromarray(mask * 255).save(masks / "inner" / "a.png")
     (masks / "b.json").write_text(json.dumps(rle_of(mask)))
-    options = ("trimap", "--masks", str(masks), "--out", str(tmp_path / "trimaps"))
-    ran = here(capsys, *options, "--inner", "0.1", "--outer", "0.15")
+    files = ("--masks", str(masks), "--out", str(tmp_path / "trimaps"))
+    options = ("trimap", *files, "--inner", "0.1", "--outer", "0.15")
+    ran = here(capsys, *options)
     assert (ran.code, "2 trimaps, 0 failed" in ran.err) == (DONE, True)
     trimap = read_trimap(tmp_path / "trimaps" / "inner" / "a.png")
     assert np.array_equal(trimap, read_trimap(tmp_path / "trimaps" / "b.png"))
@@ -39,6 +40,24 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "c.png" in ran.err
     ran = here(capsys, "trimap", "--masks", str(tmp_path / "none"), "--out", str(tmp_path / "o"))
     assert ran.code != DONE
+
+
+def test_what_was_painted_on_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    masks, trimaps = tmp_path / "masks", tmp_path / "trimaps"
+    masks.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.fromarray(disc() * 255).save(masks / name)
+    options = ("trimap", "--masks", str(masks), "--out", str(trimaps))
+    assert here(capsys, *options).code == here(capsys, *options).code == DONE
+    painted = read_trimap(trimaps / "a.png")
+    painted[:5] = UNKNOWN
+    write_trimap(trimaps / "a.png", painted)
+    (trimaps / "b.png").unlink()
+    ran = here(capsys, *options)
+    assert (ran.code, "1 trimap, 1 failed" in ran.err) == (FAILED, True)
+    assert "a.png: is there already, and differs: painted on" in " ".join(ran.err.split())
+    assert np.array_equal(read_trimap(trimaps / "a.png"), painted)
+    assert (trimaps / "b.png").exists()
 
 
 def test_no_mask_takes_the_place_of_another(

@@ -169,7 +169,7 @@ def test_two_processes_learn_from_both_and_resume(
         shutil.rmtree(later)
     shutil.rmtree(run / "best", ignore_errors=True)
     arguments = ("--shards", str(shards), "--out", str(run), *THREE)
-    code, err = pair(*arguments, "--resume")
+    code, err = pair("--out", str(run), "--resume", "--device", "cpu")
     assert code == DONE, err
     assert_same(run, trained)
     code, err = pair(*arguments)
