@@ -7,9 +7,10 @@ compose   40,000 training samples of 512 x 512 from 440 foregrounds, of which 27
           2,000 photos (see `tests.bench.full_set`); GT16 to GT20 and 35 other real foregrounds, and
           200 real photos, are held out: 8,000 validation samples.
 train     base, an and an-tw, with the same seeds and the same data in the same order; and, if they
-          are named in --runs, an-tw-mixed, half of whose trimaps are exact, and an-tw-unknown,
-          whose alpha loss is only on the estimated unknown area, as in the paper. They run one
-          after the other, or with --together at once on shared cores.
+          are named in --runs, an-tw-mixed, half of whose trimaps are exact, an-tw-unknown, whose
+          alpha loss is only on the estimated unknown area, as in the paper, and an-tw-long, which
+          goes on from an-tw. They run one after the other, or with --together at once on shared
+          cores.
 evaluate  all of them as they are after their last iteration, closed-form and KNN matting on
           held-out samples with crude trimaps, on GT16 to GT20 with trimaps from ISNet's masks, and
           with alphamatting.com's trimap1; and the places of the models' errors, on held-out samples
@@ -55,7 +56,9 @@ RUNS = {
     "an-tw": ("--variant", "an-tw"),
     "an-tw-mixed": ("--variant", "an-tw", "--trimap", "mixed"),
     "an-tw-unknown": ("--variant", "an-tw", "--area", "unknown"),
+    "an-tw-long": ("--variant", "an-tw"),
 }
+AFTER = {"an-tw-long": "an-tw"}  # the run whose weights a run begins with
 NAMES = "base,an,an-tw"
 # alpha of each code if a crude trimap is taken as correct
 _LEVELS = np.array([0, 128, 255], np.uint8)
@@ -93,10 +96,12 @@ def train(work: Path, names: list[str], options: list[str], together: bool) -> N
     begun = []
     for name in names:
         out = work / "runs" / name
-        resume = ["--resume"] if (out / "config.json").exists() else []
+        begin = ["--init", str(last_checkpoint(work, AFTER[name]))] if name in AFTER else []
+        if (out / "config.json").exists():
+            begin = ["--resume"]
         command = [
             "train", "--shards", str(work / "shards"), "--out", str(out), *RUNS[name],
-            "--precision", "bf16", "--seed", str(SEED), *options, *resume,
+            "--precision", "bf16", "--seed", str(SEED), *options, *begin,
         ]  # fmt: skip
         print("$", *command, flush=True)
         program = Path(sys.executable).with_name(command[0])
