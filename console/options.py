@@ -99,9 +99,8 @@ def existing_file(path: Path | None) -> Path | None:
 
 def _option(name: str, type_: Any, value: Any, known: Description) -> inspect.Parameter:
     flag = f"--{name.replace('_', '-')}"
-    if type_ is bool:  # nobody needs to say no to what is off
-        names = f"{flag}/--no-{flag[2:]}" if value else flag
-        option = switch(names, known.help, known.panel)
+    if type_ is bool:  # "no" is also for what is off: a command may take it from elsewhere
+        option = switch(f"{flag}/--no-{flag[2:]}", known.help, known.panel)
     else:
         option = typer.Option(
             flag,

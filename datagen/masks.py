@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from classical.band import mask_trimap
 from datagen.sources.scan import list_images
 from manifests.masks import read_mask
-from manifests.pictures import PictureError
-from manifests.pixels import encode_trimap
-from manifests.storage import write_bytes
+from manifests.pictures import PictureError, read_trimap, write_trimap
 
 _DIFFERS = (
-    "is there already, and differs: painted on, or made with another --inner or --outer; "
-    "remove it, or name another --out"
+    "is there already, and differs: it was painted on, or made of another mask or with other "
+    "options; remove it, or name another --out"
 )
 
 
@@ -44,10 +44,11 @@ def write_trimaps(
         try:
             if path in taken:
                 raise ValueError(f"{masks / name}: has the trimap of {taken[path]}; rename one")
-            trimap = encode_trimap(mask_trimap(read_mask(masks / name), *widths))
-            if path.exists() and path.read_bytes() != trimap:
+            trimap = mask_trimap(read_mask(masks / name), *widths)
+            if not path.exists():
+                write_trimap(path, trimap)
+            elif not np.array_equal(read_trimap(path), trimap):
                 raise ValueError(f"{path}: {_DIFFERS}")
-            write_bytes(path, trimap)
             taken[path] = name
         except (PictureError, ValueError) as error:
             on_bad(str(error))

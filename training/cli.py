@@ -74,6 +74,7 @@ def train(
         if resume:
             settings, planned = as_begun(folder, settings, _given(context), processes)
         begun = begin(folder, settings, resume, processes, init)
+        stack.enter_context(begun.hold)
         shards, settings = stack.enter_context(begun.shards), begun.settings
         tell = Bad().tell
         if processes.first:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import math
+import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -33,6 +35,7 @@ from training.panels import PARTS, captioned
 
 METRICS = "metrics.jsonl"
 _BOARD = "tensorboard"
+_BUSY = "{}: another process is training there"
 _OWNER = "owner"  # in a store: which process trains the run, the one that began last
 
 # What TensorBoard shows as text, in Markdown
@@ -100,7 +103,7 @@ class RunLog:
         lines = (self._folder / METRICS).open("a", encoding="utf-8")
         if not _lock(lines):  # until it is closed
             lines.close()
-            raise ValueError(f"{self._run}: another process is training there")
+            raise ValueError(_BUSY.format(self._run))
         return lines
 
     def _open_board(self, first: int | None = None) -> None:
@@ -188,19 +191,28 @@ class RunLog:
         self._board.add_scalar(name, value, iteration)
 
 
-def is_busy(run: Location) -> bool:
-    """Whether another process is training this run, and so writes its log.
+@contextmanager
+def held(run: Location) -> Iterator[None]:
+    """Hold a run's folder, which is made if it is missing, so that nobody else opens the run.
 
-    A store does not say so: there the one that began last goes on, see `RunLog.send`.
+    Raises ValueError if somebody does. A store does not say so: there the one that began last goes
+    on, see `RunLog.send`.
     """
-    if isinstance(run, Url) or not (run / METRICS).exists():
-        return False
-    with (run / METRICS).open() as lines:
-        return not _lock(lines)
+    if isinstance(run, Url):
+        yield
+        return
+    make_folder(run)
+    folder = os.open(run, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if not _lock(folder):
+            raise ValueError(_BUSY.format(run))
+        yield
+    finally:
+        os.close(folder)
 
 
-def _lock(file: IO[str]) -> bool:
-    """False if another process holds the lock; on file systems without locks it is always True."""
+def _lock(file: IO[str] | int) -> bool:
+    """False if somebody else holds the lock; on file systems without locks it is always True."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from manifests.documents import parse_object
 from manifests.shard_set import ShardSet, open_shards
 from manifests.storage import Location, exists, read_bytes, sha256_of, write_bytes
 from training.checkpoint import Found, checkpoints, find_model, load_weights, sweep
-from training.loading.batches import epoch_length
-from training.log import is_busy
+from training.loading.batches import check_loading
+from training.log import held
 from training.processes import Processes
 from training.settings import FREE_TO_CHANGE, TrainSettings
 
@@ -32,24 +33,31 @@ class Begun:
     shards: ShardSet
     settings: TrainSettings  # with the number of iterations of the first process
     weights: Mapping[str, Tensor] | None  # of --init, in the first process
+    hold: ExitStack  # to be closed at the end of the training: see `open_run`
 
 
 def as_begun(
     run: Location, settings: TrainSettings, given: Collection[str], processes: Processes
-) -> tuple[TrainSettings, int | None]:
+) -> tuple[TrainSettings, int]:
     """The settings to resume a run with: those that are given, and for the rest those that it was
-    begun with. And how many iterations it was to have; None if there is no run.
+    begun with. And how many iterations it was to have.
 
-    All processes call it; the first one reads. Raises ValueError for a damaged config.json.
+    All processes call it; the first one reads. Raises ValueError if there is no run, or a damaged
+    config.json.
     """
     config = run / _CONFIG
-    is_read = processes.first and exists(config)
-    read = processes.all_or_none(lambda: _read_config(config) if is_read else {})
-    before = json.loads(processes.share(json.dumps(read).encode()))
-    rest = settings.to_dict().keys() & before.keys() - given
+
+    def read() -> dict[str, Any]:
+        if not exists(config):
+            raise ValueError(f"{run}: there is no run here to resume")
+        return _read_config(config)
+
+    found = processes.all_or_none(lambda: read() if processes.first else {})
+    before = json.loads(processes.share(json.dumps(found).encode()))
+    rest = settings.to_dict().keys() - given
     try:
         values = {name: type(getattr(settings, name))(before[name]) for name in rest}
-        return replace(settings, **values), before.get("iterations")
+        return replace(settings, **values), int(before["iterations"])
     except (TypeError, ValueError) as error:
         raise ValueError(f"{config}: not the settings of a run ({error})") from error
 
@@ -69,13 +77,13 @@ def begin(
         shards = open_shards(settings.shards, settings.cache or None)
         found = _beginning(run, resume, init)
         weights = None if found is None else load_weights(found, settings.variant)
-        open_run(run, shards, settings, resume, processes, found)
-        return Begun(shards, settings, weights)
+        hold = open_run(run, shards, settings, resume, processes, found)
+        return Begun(shards, settings, weights, hold)
 
     def follow(first: dict[str, Any]) -> Begun:
         shards = open_shards(settings.shards, settings.cache or None)
         _check_alike(_identity(shards, settings), first)
-        return Begun(shards, replace(settings, iterations=first["iterations"]), None)
+        return Begun(shards, replace(settings, iterations=first["iterations"]), None, ExitStack())
 
     begun = processes.all_or_none(lambda: lead() if processes.first else None)
     ours = _identity(begun.shards, settings) if begun else None
@@ -90,36 +98,34 @@ def open_run(
     resume: bool,
     processes: Processes,
     init: Found | None = None,
-) -> None:
+) -> ExitStack:
     """Make a run's folder, or check that it holds the same run; only the first process does this.
 
-    A resumed run may get another number of iterations. init: the file of weights that a new run
-    starts from, which its config.json then names.
+    Until what it returns is closed, nobody else on this machine can open the run. config.json then
+    holds what the run goes on with, which may be another number of iterations, and names the file
+    of weights that a new run starts from (init).
 
-    Raises what `batches` raises for shards that cannot be used, and ValueError if there is a run
-    already and `resume` is False, if there is no run and it is True, if the settings differ, or if
-    the run has done more iterations than are wanted.
+    Raises what `batches` raises for shards that cannot be used, FileNotFoundError if `resume` is
+    True and there is no run, and ValueError if it is False and there is one, if somebody else has
+    opened it, if the settings differ, or if it has done more iterations than are wanted.
     """
     # Before anything is written: a mistyped path must not leave a run that is in the way later.
-    epoch_length(shards, settings, processes.world)
-    config = run / _CONFIG
-    if is_busy(run):
-        raise ValueError(f"{run}: another process is training there")
-    if resume and not exists(config):
-        raise ValueError(f"{run}: there is no run here to resume")
-    if not resume and checkpoints(run):
-        raise ValueError(f"{run}: a run is here; go on with --resume, or name another --out")
-    ours = _identity(shards, settings)
-    if resume:
-        theirs = _read_config(config)
-        _check_same(run, ours, theirs)
-        if settings.iterations != theirs["iterations"]:
-            _write_config(config, _lengthened(theirs, settings.iterations, latest_iteration(run)))
-    else:  # a run that ended before its first checkpoint may be started again
-        if init is not None:
+    check_loading(shards, settings, processes.world)
+    with ExitStack() as stack:
+        stack.enter_context(held(run))
+        config = run / _CONFIG
+        if not resume and checkpoints(run):
+            raise ValueError(f"{run}: a run is here; go on with --resume, or name another --out")
+        ours = _identity(shards, settings)
+        if resume:
+            theirs = _read_config(config)
+            _check_same(run, ours, theirs)
+            ours = _resumed(theirs, ours, latest_iteration(run))
+        elif init is not None:
             ours[_INIT] = {"file": init.called, "sha256": sha256_of(init.path)}
         _write_config(config, ours)
-    sweep(run)
+        sweep(run)
+        return stack.pop_all()
 
 
 def _beginning(run: Location, resume: bool, init: Path | None) -> Found | None:
@@ -162,10 +168,16 @@ def _write_config(config: Location, settings: Mapping[str, Any]) -> None:
     write_bytes(config, (json.dumps(settings, indent=1) + "\n").encode())
 
 
-def _lengthened(config: dict[str, Any], iterations: int, done: int) -> dict[str, Any]:
-    """The config of a run that is to have another number of iterations, after `done` of them."""
-    before = config.get(_LENGTHS, {"0": config["iterations"]})
-    return {**config, "iterations": iterations, _LENGTHS: {**before, str(done): iterations}}
+def _resumed(config: dict[str, Any], ours: dict[str, Any], done: int) -> dict[str, Any]:
+    """The config of a run that goes on after `done` iterations, with what may change in it."""
+    found = {**config, **{name: ours[name] for name in FREE_TO_CHANGE}}
+    if ours["iterations"] != config["iterations"]:
+        before = config.get(_LENGTHS, {"0": config["iterations"]})
+        found |= {
+            "iterations": ours["iterations"],
+            _LENGTHS: {**before, str(done): ours["iterations"]},
+        }
+    return found
 
 
 def _read_config(config: Location) -> dict[str, Any]:

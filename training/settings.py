@@ -49,6 +49,9 @@ class LoaderSettings:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        for name in ("cache", "decoded"):
+            if "://" in getattr(self, name):
+                raise ValueError(f"{name} = {getattr(self, name)}, expected a folder, not a URL")
         if not self.scale_min <= self.scale_max:
             raise ValueError(f"scale_min = {self.scale_min}, expected 0.1 to {self.scale_max}")
 

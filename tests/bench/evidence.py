@@ -9,8 +9,8 @@ compose   40,000 training samples of 512 x 512 from 440 foregrounds, of which 27
 train     base, an and an-tw, with the same seeds and the same data in the same order; and, if they
           are named in --runs, an-tw-mixed, half of whose trimaps are exact, an-tw-unknown, whose
           alpha loss is only on the estimated unknown area, as in the paper, and an-tw-long, which
-          goes on from an-tw. They run one after the other, or with --together at once on shared
-          cores.
+          begins with the weights of an-tw. They run one after the other, or with --together at
+          once on shared cores.
 evaluate  all of them as they are after their last iteration, closed-form and KNN matting on
           held-out samples with crude trimaps, on GT16 to GT20 with trimaps from ISNet's masks, and
           with alphamatting.com's trimap1; and the places of the models' errors, on held-out samples
@@ -96,9 +96,11 @@ def train(work: Path, names: list[str], options: list[str], together: bool) -> N
     begun = []
     for name in names:
         out = work / "runs" / name
-        begin = ["--init", str(last_checkpoint(work, AFTER[name]))] if name in AFTER else []
+        begin = []
         if (out / "config.json").exists():
             begin = ["--resume"]
+        elif name in AFTER:
+            begin = ["--init", str(last_checkpoint(work, AFTER[name]))]
         command = [
             "train", "--shards", str(work / "shards"), "--out", str(out), *RUNS[name],
             "--precision", "bf16", "--seed", str(SEED), *options, *begin,
@@ -114,7 +116,10 @@ def train(work: Path, names: list[str], options: list[str], together: bool) -> N
 
 def last_checkpoint(work: Path, name: str) -> Path:
     """The last checkpoint, because the best one was chosen on samples that are evaluated here."""
-    return checkpoints(work / "runs" / name)[-1]
+    found = checkpoints(work / "runs" / name)
+    if not found:
+        sys.exit(f"{work / 'runs' / name}: no checkpoint; train {name} first")
+    return found[-1]
 
 
 def evaluate(work: Path, name: str, limit: int) -> None:
@@ -172,7 +177,7 @@ def markdown(title: str, headings: Sequence[str], rows: dict[str, list[float]]) 
 
 
 def intervals(work: Path, names: list[str]) -> str:
-    """SAD of whole held-out samples, and that over `base` and closed-form, with intervals.
+    """SAD of whole held-out samples, and that over `base` and the classical methods'.
 
     Samples of one foreground are alike, so foregrounds are resampled.
     """
@@ -182,7 +187,7 @@ def intervals(work: Path, names: list[str]) -> str:
     found = {name: scores(work, "val", name) for name in names}
     groups = [foreground[image["name"]] for image in found[names[0]]]
     sad = {name: np.array([image["sad_whole"] for image in found[name]]) for name in names}
-    beside = [name for name in ("base", "closed-form") if name in names]
+    beside = [name for name in ("base", *CLASSICAL) if name in names]
     headings = ["SAD whole", *(f"over {name}" for name in beside)]
     lines = [f"\nHeld-out samples: {len(groups)} of {len(set(groups))} foregrounds.\n"]
     lines += ["| | " + " | ".join(headings) + " |", "| --- |" + " --- |" * len(headings)]

@@ -2,7 +2,8 @@
 
     python -m tests.bench.recipe SHARDS --out DIR [--only NAME,...] [--seed N]
 
-An `an-tw` of 250 batches of 16, the same samples in the same order for all. SHARDS are 3,000 small
+An `an-tw` of 250 batches of 16: the same samples in the same order, unless it is these that are
+changed. SHARDS are 3,000 small
 samples of the sources of `tests.bench.evidence`:
 
     datagen compose --fg WORK/foregrounds --bg WORK/backgrounds --out SHARDS --samples 3000 \\
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -124,7 +126,8 @@ CHANGES = {
 def errors(change: Change, shards: Path, seed: int, run: Path) -> dict[int, float]:
     """Iteration -> SAD of the whole image on held-out samples."""
     settings = replace(change.settings, shards=str(shards), seed=seed)
-    if not (run / METRICS).exists() or not _ended(run):
+    if not _ended(run):
+        shutil.rmtree(run, ignore_errors=True)
         opened = open_shards(shards)
         with change.part(opened):
             if change.first_crop is not None:
@@ -138,8 +141,8 @@ def errors(change: Change, shards: Path, seed: int, run: Path) -> dict[int, floa
 
 
 def _ended(run: Path) -> bool:
-    last = (run / METRICS).read_text().splitlines()[-1:]
-    return bool(last) and "validation" in last[0] and f'"iteration": {ITERATIONS},' in last[0]
+    lines = (run / METRICS).read_text().splitlines() if (run / METRICS).exists() else []
+    return any("validation" in x and f'"iteration": {ITERATIONS},' in x for x in lines)
 
 
 def _silent(news: News) -> None:

@@ -107,7 +107,7 @@ def test_the_help_says_it_all(capsys: Capture, monkeypatch: pytest.MonkeyPatch) 
         "--layers 2 or more Number of layers. [default: (as many as needed)]",
         "Looks",
         "--colour COLOUR Colour of the paint. One of: red, blue. [default: red]",
-        "--thick-coat Paint a thick coat.",
+        "--thick-coat --no-thick-coat Paint a thick coat. [default: no-thick-coat]",
         "--dry --no-dry Let it dry. [default: dry]",
     ):
         assert text in shown, said

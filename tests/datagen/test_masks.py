@@ -55,7 +55,7 @@ def test_what_was_painted_on_is_kept(tmp_path: Path, capsys: pytest.CaptureFixtu
     (trimaps / "b.png").unlink()
     ran = here(capsys, *options)
     assert (ran.code, "1 trimap, 1 failed" in ran.err) == (FAILED, True)
-    assert "a.png: is there already, and differs: painted on" in " ".join(ran.err.split())
+    assert "a.png: is there already, and differs: it was painted on" in " ".join(ran.err.split())
     assert np.array_equal(read_trimap(trimaps / "a.png"), painted)
     assert (trimaps / "b.png").exists()
 

@@ -112,4 +112,6 @@ def _run(folder: Path) -> None:
 def _open(folder: Path, resume: bool) -> None:
     with open_shards(folder / "set") as shards:
         settings = TrainSettings(str(folder / "set"), crop_size=8)
-        open_run(folder / "run", shards, settings, resume, Processes(0, 1, torch.device("cpu")))
+        open_run(
+            folder / "run", shards, settings, resume, Processes(0, 1, torch.device("cpu"))
+        ).close()

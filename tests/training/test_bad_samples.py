@@ -63,14 +63,13 @@ def test_a_bad_validation_sample_costs_no_training(tmp_path: Path, run: Path) ->
     write_set(root, {Split.TRAIN: [4], Split.VAL: [2]}, size=(72, 80))
     break_sample(root, Split.VAL)
     settings = settings_of(root, validate_every=2)
-    open_run(run, opened(settings), settings, False, ALONE)
+    open_run(run, opened(settings), settings, False, ALONE).close()
     with pytest.raises(ValueError, match=r"val-00000000 \("):
         train(opened(settings), settings, run, ALONE, silent)
     assert [path.name for path in checkpoints(run)] == ["00000002"]
     lenient = replace(settings, skip_bad=True)
-    open_run(
-        run, opened(lenient), lenient, True, ALONE
-    )  # it may be seen only now that some are bad
+    # It may be seen only now that some are bad
+    open_run(run, opened(lenient), lenient, True, ALONE).close()
     train(opened(lenient), lenient, run, ALONE, silent)
     (validation,) = (line for line in lines(run) if "validation" in line)
     assert validation["iteration"] == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import struct
@@ -13,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from console.commands import FAILED
+from console.commands import FAILED, WRONG_USAGE
 from manifests.sources import Split
 from tests.training.runs import ALONE, Capture, called, options
 from tests.training.runs import settings_of as run_of
@@ -148,7 +149,9 @@ def test_a_disk_that_is_full_meanwhile(root: Path, tmp_path: Path, workers: int)
     path = max((tmp_path / "decoded").iterdir(), key=lambda path: path.stat().st_size)
     path.unlink()
     path.symlink_to("/dev/full")
-    with pytest.raises(ValueError, match=rf"^\[Errno 28\] No space left on device: '{path}'$"):
+    with pytest.raises(
+        ValueError, match=rf"^{path}: No space left on device; name another folder \(--decoded\)$"
+    ):
         run(settings, 0, EPOCH)
 
 
@@ -158,7 +161,15 @@ def test_a_folder_that_is_a_file(shards: Path, tmp_path: Path, capsys: Capture) 
     ran = called(capsys, train_main, *options(shards, tmp_path / "run", *more))
     assert ran.code == FAILED
     said = f"{tmp_path}/file: is a file, but a folder is needed there; choose another path"
-    assert ran.err.splitlines()[2:] == [f"error: {said}"], "after the heading"
+    assert ran.err == f"error: {said}\n"
+    assert not (tmp_path / "run").exists(), "it would be in the way of the next try"
+
+
+@pytest.mark.parametrize("option", ["--decoded", "--cache"])
+def test_a_url_where_a_folder_is_needed(option: str, capsys: Capture) -> None:
+    ran = called(capsys, train_main, option, "s3://bucket/here")
+    assert ran.code == WRONG_USAGE
+    assert f"{option[2:]} = s3://bucket/here, expected a folder, not a URL" in ran.err
 
 
 @with_and_without_workers
@@ -190,10 +201,12 @@ def test_samples_of_another_size_are_decoded_each_time(tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_may_keep_them_elsewhere_or_not_at_all(shards: Path, tmp_path: Path) -> None:
-    settings, folder = run_of(shards, decoded="here"), tmp_path / "run"
-    open_run(folder, opened(settings), settings, False, ALONE)
-    for where in ("there", ""):
-        open_run(folder, opened(settings), replace(settings, decoded=where), True, ALONE)
+    settings, folder = run_of(shards, decoded=str(tmp_path / "here")), tmp_path / "run"
+    open_run(folder, opened(settings), settings, False, ALONE).close()
+    for where in (str(tmp_path / "there"), ""):
+        changed = replace(settings, decoded=where)
+        open_run(folder, opened(settings), changed, True, ALONE).close()
+        assert json.loads((folder / "config.json").read_text())["decoded"] == where
     other = replace(settings, seed=1, decoded="")
     with pytest.raises(ValueError, match=r"other settings \(seed: 0 -> 1\)"):
         open_run(folder, opened(settings), other, True, ALONE)

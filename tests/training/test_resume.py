@@ -178,7 +178,7 @@ def test_what_cannot_be_resumed(whole: tuple[Path, Ran], shards: Path, capsys: C
     none = run.with_name("none")
     changed = ("--lr", "1e-3", "--seed", "1", "--keep", "9")
     for arguments, said in (
-        (options(shards, none, "--resume"), rf"{none}: there is no run here to resume"),
+        (("--out", str(none), "--resume"), f"{none}: there is no run here to resume"),
         (options(shards, run), f"{run}: a run is here; go on with --resume, or name another --out"),
         (
             options(shards, run, "--resume", *changed),
@@ -202,12 +202,13 @@ def test_what_cannot_be_resumed(whole: tuple[Path, Ran], shards: Path, capsys: C
 
 def test_what_ended_before_its_first_checkpoint_is_begun_again(shards: Path, run: Path) -> None:
     settings = settings_of(shards)
-    open_run(run, opened(settings), settings, False, ALONE)
-    other = replace(settings, seed=1)
-    open_run(run, opened(other), other, False, ALONE)
+    with open_run(run, opened(settings), settings, False, ALONE):
+        other = replace(settings, seed=1)
+        with pytest.raises(ValueError, match="another process is training there"):
+            open_run(run, opened(other), other, False, ALONE)
+        assert json.loads((run / "config.json").read_text())["seed"] == 0
+    open_run(run, opened(other), other, False, ALONE).close()
     assert json.loads((run / "config.json").read_text())["seed"] == 1
-    with RunLog(run, 0), pytest.raises(ValueError, match="another process is training there"):
-        open_run(run, opened(settings), settings, False, ALONE)
     (run / "config.json").write_text("")
     with pytest.raises(ValueError, match=r"config\.json: not the settings of a run"):
         open_run(run, opened(other), other, True, ALONE)
@@ -242,7 +243,7 @@ def test_a_run_of_an_earlier_version_goes_on(shards: Path, run: Path) -> None:
     run.mkdir()
     (run / "config.json").write_text(EARLIER % open_shards(shards).fingerprint)
     settings = settings_of(shards)
-    open_run(run, opened(settings), settings, True, ALONE)
+    open_run(run, opened(settings), settings, True, ALONE).close()
     with pytest.raises(ValueError, match=r"other settings \(layers: True -> False\)"):
         open_run(run, open_shards(shards), replace(settings, layers=False), True, ALONE)
     assert json.loads(EARLIER).keys() < settings.to_dict().keys() | {"samples"}
@@ -294,6 +295,13 @@ def test_a_finished_run_can_be_trained_longer(
     assert ran.code == DONE, ran
     assert "goes on from" not in ran.err
     assert json.loads((run / "config.json").read_text()) == config
+
+    # What changes no batch may change, and stays changed
+    for more in (("--keep", "9", "--skip-bad"), (), ("--no-skip-bad",)):
+        ran = called(capsys, train_main, *resumed, *more)
+        assert ran.code == DONE, ran
+    found = json.loads((run / "config.json").read_text())
+    assert found == {**config, "keep": 9}
 
 
 def test_a_loss_that_is_no_number_stops_the_run(

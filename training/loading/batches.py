@@ -55,9 +55,11 @@ class Batch:
         return Batch(**{**values, **pinned})
 
 
-def epoch_length(shards: ShardSet, settings: LoaderSettings, world: int = 1) -> int:
-    """How many samples an epoch has, over all `world` processes. Raises as `batches`."""
-    return _order(shards.split(Split.TRAIN), settings, 0, world).epoch_samples
+def check_loading(shards: ShardSet, settings: LoaderSettings, world: int) -> None:
+    """Raise what `batches` raises at once: for a set or settings that cannot be used."""
+    trained = shards.split(Split.TRAIN)
+    _order(trained, settings, 0, world)
+    _store(trained, settings, _layers(shards, settings)).close()
 
 
 def batches(
@@ -82,7 +84,7 @@ def batches(
     """
     trained = shards.split(Split.TRAIN)
     order = _order(trained, settings, rank, world)  # mistakes are found now, not at the first batch
-    layers = LAYERS if settings.layers and shards.settings.layers else ()
+    layers = _layers(shards, settings)
     dataset = _Batches(settings, order, _store(trained, settings, layers), layers)
     return _batches(dataset, settings.workers, range(first, _ENDLESS if end is None else end))
 
@@ -90,6 +92,10 @@ def batches(
 def _order(shards: ShardSet, settings: LoaderSettings, rank: int, world: int) -> Order:
     check_crop(shards, settings.crop_size)
     return Order([shard.samples for shard in shards.shards], settings.seed, rank, world)
+
+
+def _layers(shards: ShardSet, settings: LoaderSettings) -> tuple[str, ...]:
+    return LAYERS if settings.layers and shards.settings.layers else ()
 
 
 def _store(shards: ShardSet, settings: LoaderSettings, layers: tuple[str, ...]) -> Store:

@@ -122,7 +122,8 @@ class DecodedStore:
         try:
             os.pwrite(file, _CHECKSUM.pack(crc32(content)) + content, sample * self._row)
         except OSError as error:
-            raise OSError(error.errno, error.strerror, str(path)) from error
+            reason = f"{path}: {error.strerror}; name another folder (--decoded)"
+            raise OSError(reason) from error
         finally:
             os.close(file)
 
