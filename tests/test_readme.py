@@ -13,7 +13,8 @@ import pytest
 from typer.main import get_command
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
+PAGES.append(ROOT / "training/built_in/README.md")
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 
 APPS = {
@@ -22,7 +23,7 @@ APPS = {
     "train": "training.cli:train_app",
     "matte": "training.matte.cli:matte_app",
 }
-TORCHRUN = "-m training"  # what follows is for `train`
+TORCHRUN = "--no-python train "  # what follows is for `train`
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 
 
@@ -62,7 +63,7 @@ def wrong_in(line: str) -> list[str]:
     if code.startswith("--"):
         return wrong + [option for option in OPTION.findall(code) if option not in everything]
     if TORCHRUN in code:
-        code = "train" + code.partition(TORCHRUN)[2]
+        code = "train " + code.partition(TORCHRUN)[2]
     words = code.split()
     if not words or words[0] not in APPS or code == words[0] + "/":
         return wrong
@@ -107,7 +108,7 @@ def test_every_command_is_in_the_readme() -> None:
         ("datagen stats [--by-transparency] [--plots FILE.png]", ["datagen stats --plots"]),
         ("train --shards S [--variant base|an]", []),
         ("train --shard S", ["train --shard"]),
-        ("torchrun --nproc-per-node 4 -m training --shard shards", ["train --shard"]),
+        ("torchrun --nproc-per-node 4 --no-python train --shard shards", ["train --shard"]),
         ("annotate push --project P   # [--alphas DIR | --trimap DIR]", []),
         ("annotate push --project P   # or --mattes DIR", ["--mattes"]),
         ("--no-layers", []),

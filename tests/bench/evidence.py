@@ -1,7 +1,7 @@
 """The whole experiment behind docs/results.md: how good are the trained models?
 
     python -m tests.bench.evidence WORK [--steps compose,train,evaluate,figure] [--together]
-                                        [--runs NAMES] [--train OPTIONS]
+                                        [--no-layers] [--runs NAMES] [--train OPTIONS]
 
 compose   40,000 training samples of 512 x 512 from 440 foregrounds, of which 279 are real, and
           2,000 photos (see `tests.bench.full_set`); GT16 to GT20 and 35 other real foregrounds, and
@@ -79,13 +79,14 @@ def run(program: str, *arguments: str) -> None:
     subprocess.run([Path(sys.executable).with_name(program), *arguments], check=True)
 
 
-def compose(work: Path, samples: int) -> None:
+def compose(work: Path, samples: int, layers: bool) -> None:
     if not (work / "foregrounds").exists():
         gather(work)
     options = [f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items()]
     run(
         "datagen", "compose", "--fg", str(work / "foregrounds"), "--bg", str(work / "backgrounds"),
         "--out", str(work / "shards"), "--samples", str(samples), *options,
+        "--layers" if layers else "--no-layers",
     )  # fmt: skip
 
 
@@ -245,6 +246,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--steps", default="compose,train,evaluate,figure")
     parser.add_argument("--samples", type=int, default=40_000)
+    parser.add_argument("--no-layers", action="store_true", help="Compose without layers.")
     parser.add_argument(
         "--limit", type=int, default=200, help="Number of held-out samples to evaluate."
     )
@@ -258,7 +260,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     steps = set(options.steps.split(","))
     if "compose" in steps:
-        compose(work, options.samples)
+        compose(work, options.samples, not options.no_layers)
     if "train" in steps:
         train(work, names, shlex.split(options.train), options.together)
     if "evaluate" in steps:

@@ -77,7 +77,7 @@ def test_every_described_setting_is_an_option(capsys: Capture) -> None:
     assert code == DONE
     chosen = Paint(1, 2, Colour.BLUE, thick_coat=True, dry=False, speed=2.5)
     assert given == {"wall": "north", "settings": chosen, "again": True}
-    for name in ("hidden", "plain", "no-thick-coat", "settings"):
+    for name in ("hidden", "plain", "no-colour", "settings"):
         assert paint(capsys, "--wall", "north", f"--{name}", "8")[0] == WRONG_USAGE
 
 
