@@ -84,27 +84,29 @@ def balanced(logits: Tensor, trimap: Tensor) -> Tensor:
     return cross_entropy(logits, trimap, weight=(trimap.numel() / 3 / pixels).float())
 
 
-class WorseHalf(Order):
-    """Of twice as many samples, those whose crude trimaps have more known pixels that are wrong."""
+class Half(Order):
+    """Of twice as many samples, the half with the best or the worst crude trimaps."""
 
     def __init__(self, wrong: Sequence[Sequence[float]], *order: Any) -> None:
-        """wrong: that share of each sample of each shard."""
+        """wrong: for each sample of each shard; the half with the smaller values is kept."""
         super().__init__(*order)
         self._wrong = wrong
 
     def places(self, begin: int, end: int) -> Iterator[Place]:
         drawn = list(super().places(2 * begin, 2 * end))
-        worst = sorted(drawn, key=lambda place: -self._wrong[place.shard][place.sample])
-        kept = set(worst[: end - begin])
+        best = sorted(drawn, key=lambda place: self._wrong[place.shard][place.sample])
+        kept = set(best[: end - begin])
         return (place for place in drawn if place in kept)
 
 
-def by_error(shards: ShardSet) -> AbstractContextManager[object]:
+def by_error(sign: int, shards: ShardSet) -> AbstractContextManager[object]:
+    """By the share of what a crude trimap claims to know that is wrong, times the sign."""
     files = [
         Path(f"{shards.root}/index/{one.name}.parquet") for one in shards.split(Split.TRAIN).shards
     ]
-    wrong = [pq.read_table(file)["crude_wrong_known_share"].to_pylist() for file in files]
-    return patch.object(batches, "Order", partial(WorseHalf, wrong))
+    shares = [pq.read_table(file)["crude_wrong_known_share"].to_pylist() for file in files]
+    wrong = [[sign * share for share in of_shard] for of_shard in shares]
+    return patch.object(batches, "Order", partial(Half, wrong))
 
 
 CHANGES = {
@@ -119,7 +121,8 @@ CHANGES = {
     "classes of the trimap weigh the same": Change(
         part=lambda _: patch.object(losses, "cross_entropy", balanced)
     ),
-    "the worse half of the crude trimaps": Change(part=by_error),
+    "the better half of the crude trimaps": Change(part=partial(by_error, 1)),
+    "the worse half of the crude trimaps": Change(part=partial(by_error, -1)),
 }
 
 
