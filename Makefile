@@ -39,7 +39,7 @@ quick: .venv/all lint  ## lint, types and the fast tests, without a server or a 
 	@$(BIN)/python -c 'import pymatting'
 	$(BIN)/pytest -n 2 -m "not slow and not server and not browser"
 
-test: .venv/all .venv-server/all lint  ## lint, types and every test, with a real server and browser (12 minutes)
+test: .venv/all .venv-server/all lint  ## lint, types and every test, with a real server and browser (12 to 16 minutes)
 	@$(BIN)/python -c 'import pymatting'
 	$(BIN)/pytest -n 3  # on two cores: the tests of annotation wait for their server most of the time
 
